@@ -1,0 +1,51 @@
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+# The versions that were found to work together, for a machine that has none
+# of them yet. People who already run MMAction2 install without this extra.
+STACK = [
+    'torch>=2.6,<2.14',
+    'mmengine==0.10.7',
+    'mmcv-lite==2.1.0',
+    'mmaction2==1.2.0',
+    'numpy>=1.26,<2',
+    'opencv-python==4.11.0.86',
+    'opencv-contrib-python==4.11.0.86',
+    'setuptools>=77.0.3,<82',  # mmengine imports pkg_resources
+    'importlib-metadata',
+    'einops',
+    'decord==0.6.0',
+]
+TESTS = [
+    'pytest>=8',
+    'ruff==0.17.6',
+    'scikit-learn',
+    'pytorch-metric-learning>=2.5',
+    'torchmil>=1.0',
+]
+
+
+def read_version() -> str:
+    text = (ROOT / 'micacl_mm' / 'version.py').read_text()
+    return re.search(r"__version__ = '(.+)'", text).group(1)
+
+
+setup(
+    # Not the module's name: MMEngine's pure-Python configs look a package up
+    # by its distribution and would find the wrong folder in editable installs.
+    name='micacl-mm-mmaction2',
+    version=read_version(),
+    description='MICACL, multi-instance category-aware contrastive learning '
+    'for dynamic facial expression recognition, as an MMAction2 plugin',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['micacl_mm', 'micacl_mm.*']),
+    python_requires='>=3.10,<3.13',
+    install_requires=[],
+    extras_require={'stack': STACK, 'tests': TESTS},
+)
