@@ -12,3 +12,5 @@ check_versions()
 from . import compat  # noqa: E402
 
 compat.apply()
+
+from . import datasets, engine, evaluation, models  # noqa: E402

@@ -1,0 +1,68 @@
+"""Class counts of the training set, carried to whoever asks for them."""
+
+from mmengine.dataset import ConcatDataset
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from micacl_mm.registry import HOOKS
+
+
+def count_classes(dataset, num_classes: int) -> list[int]:
+    """Count the videos of each class, looking through wrappers.
+
+    Args:
+        dataset: Any dataset of MMAction2 with single labels, also inside
+            ClassBalancedDataset, RepeatDataset or ConcatDataset. Wrappers
+            that show a video more often do not change how many there are.
+        num_classes (int): K.
+
+    Returns:
+        list[int]: length K.
+
+    Raises:
+        ValueError: A label outside of [0, K), or labels that are no integers.
+    """
+    if isinstance(dataset, ConcatDataset):
+        parts = [count_classes(part, num_classes) for part in dataset.datasets]
+        return [sum(column) for column in zip(*parts, strict=True)]
+    if hasattr(dataset, 'dataset'):
+        return count_classes(dataset.dataset, num_classes)
+    counts = [0] * num_classes
+    for index in range(len(dataset)):
+        label = dataset.get_data_info(index)['label']
+        if not isinstance(label, int) or not 0 <= label < num_classes:
+            raise ValueError(
+                f'ClassCountsHook: video {index} has the label {label!r}, '
+                f'which is no class of {num_classes}; make num_classes and '
+                'the annotation agree, or give class_counts to the loss'
+            )
+        counts[label] += 1
+    return counts
+
+
+@HOOKS.register_module()
+class ClassCountsHook(Hook):
+    """Tells the model how many training videos each class has.
+
+    Before training, every module with a method ``set_class_counts`` and an
+    attribute ``num_classes`` (:class:`MCCLLoss`) gets the counts of the
+    training set. They travel on in the checkpoint, as a buffer of the loss.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Read the training set once and hand the counts over."""
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        takers = [
+            module
+            for module in model.modules()
+            if hasattr(module, 'set_class_counts')
+            and not getattr(module, 'has_explicit_counts', False)
+        ]
+        for taker in takers:
+            counts = count_classes(
+                runner.train_dataloader.dataset, taker.num_classes
+            )
+            taker.set_class_counts(counts)
+            runner.logger.info(f'class counts of the training set: {counts}')

@@ -1,0 +1,77 @@
+"""UAR, WAR and the recall of each class from one confusion matrix."""
+
+from collections.abc import Sequence
+from typing import Optional
+
+import torch
+from mmaction.evaluation import ConfusionMatrix
+
+from micacl_mm.registry import METRICS
+
+
+@METRICS.register_module()
+class RecallMetric(ConfusionMatrix):
+    """Unweighted and weighted average recall, and the recall of each class.
+
+    WAR is the accuracy. UAR is the mean of the recalls of the classes that
+    occur in the split; MMAction2's ``mean_class_accuracy`` counts an absent
+    class as 0 instead. All come from one stock confusion matrix, which stays
+    readable at :attr:`matrix`.
+
+    Args:
+        classes (Sequence[str], optional): Names for the log. Defaults to
+            None, which takes them from the dataset, or numbers.
+        collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to ``'cpu'``.
+        prefix (str, optional): Defaults to None.
+    """
+
+    default_prefix: Optional[str] = None
+
+    def __init__(
+        self,
+        classes: Optional[Sequence[str]] = None,
+        collect_device: str = 'cpu',
+        prefix: Optional[str] = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self._classes = classes
+        #: Rows are the true classes, (K, K); None before an evaluation.
+        self.matrix: Optional[torch.Tensor] = None
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes."""
+        meta = self.dataset_meta or {}
+        return list(
+            self._classes or meta.get('classes') or range(self.num_classes)
+        )
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Return UAR, WAR and ``recall/<class>``, all in [0, 1].
+
+        Raises:
+            ValueError: The names are not as many as the classes.
+        """
+        self.matrix = super().compute_metrics(results)['result']
+        if len(self.classes) != len(self.matrix):
+            raise ValueError(
+                f'RecallMetric: {len(self.classes)} names for '
+                f'{len(self.matrix)} classes; make num_classes of the head '
+                'and the classes of the dataset agree'
+            )
+        return self.summarise(self.matrix, self.classes)
+
+    @staticmethod
+    def summarise(
+        matrix: torch.Tensor, classes: Sequence[str]
+    ) -> dict[str, float]:
+        """Return the metrics of a confusion matrix (K, K), rows = truth."""
+        hits, totals = matrix.diag(), matrix.sum(dim=1)
+        recalls = hits.double() / totals  # nan where absent
+        metrics = {
+            'UAR': recalls.nanmean().item(),
+            'WAR': (hits.sum().double() / totals.sum()).item(),
+        }
+        for name, recall in zip(classes, recalls.tolist(), strict=True):
+            metrics[f'recall/{name}'] = recall
+        return metrics

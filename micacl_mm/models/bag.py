@@ -1,0 +1,99 @@
+"""The contract of all necks here: backbone output <-> a bag of instances.
+
+A bag is features of shape (N, M, C), N videos of M instances, and optionally
+one weight per instance, (N, M), each row summing to one. This module is the
+only place that looks at the shapes of backbones and heads.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Optional, Union
+
+from torch import Tensor, cat
+
+Features = Union[Tensor, Sequence]
+
+
+class Bag(NamedTuple):
+    """Instances of N videos.
+
+    Attributes:
+        features (Tensor): Instance features, shape (N, M, C).
+        weights (Tensor, optional): Importance of each instance, shape (N, M),
+            rows sum to 1. None stands for equal weights.
+    """
+
+    features: Tensor
+    weights: Optional[Tensor] = None
+
+    def pooled(self) -> Tensor:
+        """Weighted mean over the instances, shape (N, C)."""
+        if self.weights is None:
+            return self.features.mean(dim=1)
+        return (self.weights.unsqueeze(-1) * self.features).sum(dim=1)
+
+
+def flatten(x: Features) -> Tensor:
+    """Turn what a backbone returns into one vector a clip.
+
+    Args:
+        x (Tensor or Sequence): (B, C, ...) feature maps, averaged over all
+            trailing axes; (B, C) vectors, taken as they are; a tuple of
+            tensors (SlowFast's pathways), each pooled, channels joined; or a
+            list of stages [patch tokens, class token] (MViT), of which the
+            last class token counts.
+
+    Returns:
+        Tensor: shape (B, C).
+
+    Raises:
+        TypeError: ``x`` is none of these.
+    """
+    if isinstance(x, Tensor):
+        if x.dim() < 2:
+            raise TypeError(
+                'a neck takes features of shape (B, C, ...), got '
+                f'{tuple(x.shape)}; check what the backbone returns'
+            )
+        return x if x.dim() == 2 else x.flatten(2).mean(dim=-1)
+    if isinstance(x, Sequence) and len(x) > 0:
+        if isinstance(x[-1], Sequence):
+            return flatten(x[-1][-1])
+        return cat([flatten(part) for part in x], dim=1)
+    raise TypeError(
+        'a neck takes a tensor or a non-empty sequence of tensors, got '
+        f'{type(x).__name__}; check what the backbone returns'
+    )
+
+
+def collect(x: Union[Features, Bag], num_instances: int) -> Bag:
+    """Group a batch of clips into bags.
+
+    Args:
+        x (Tensor, Sequence or Bag): Output of a backbone over N * M clips,
+            the clips of a video next to each other, as Recognizer3D lays them
+            out. The crops of multi-crop testing become bags of their own. A
+            bag passes through.
+        num_instances (int): M, the instances of one bag.
+
+    Returns:
+        Bag: features of shape (N, M, C).
+
+    Raises:
+        ValueError: The batch is not a whole number of bags.
+    """
+    if isinstance(x, Bag):
+        return x
+    features = flatten(x)  # (N * M, C)
+    if features.shape[0] % num_instances:
+        raise ValueError(
+            f'{features.shape[0]} clips cannot be grouped into bags of '
+            f'num_instances={num_instances}; set num_instances of the neck to '
+            'the clips that the pipeline samples from one video, and '
+            'max_testing_views, if used, to a multiple of it'
+        )
+    return Bag(features.unflatten(0, (-1, num_instances)))
+
+
+def release(features: Tensor) -> Tensor:
+    """Give bag features (N, C) the shape of a feature map, (N, C, 1, 1, 1)."""
+    return features[..., None, None, None]

@@ -1,0 +1,34 @@
+"""Multi-head self-attention among the instances of a bag."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class InstanceAttention(nn.Module):
+    """Multi-head self-attention over instances [paper], 8 x 128 [kin].
+
+    Args:
+        channels (int): C, in and out; a multiple of ``num_heads``.
+        num_heads (int): Heads. Defaults to 8.
+
+    Raises:
+        ValueError: ``channels`` is not a multiple of ``num_heads``.
+    """
+
+    def __init__(self, channels: int, num_heads: int = 8) -> None:
+        super().__init__()
+        if channels % num_heads:
+            raise ValueError(
+                f'InstanceAttention: channels must be a multiple of num_heads='
+                f'{num_heads}, got {channels}; change one of them'
+            )
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.project = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Let the instances (N, M, C) attend to each other: (N, M, C)."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (N, h, M, C/h)
+        out = F.scaled_dot_product_attention(query, key, value)
+        return self.project(out.transpose(1, 2).flatten(2))  # (N, M, C)

@@ -1,0 +1,48 @@
+"""Graph convolution that mixes the powers of an adjacency."""
+
+import torch
+from torch import Tensor, nn
+
+
+class MixHop(nn.Module):
+    r"""Mix-hop propagation over the instances [kin].
+
+    .. math::
+        A' = D^{-1} (A + I), \quad H_0 = X, \quad
+        H_k = a X + (1 - a) A' H_{k-1}, \quad
+        \mathrm{out} = W [H_0; \dots; H_K]
+
+    Args:
+        channels (int): C, in and out.
+        depth (int): K, the hops. Defaults to 1 [kin].
+        alpha (float): a, the share of the input kept at each hop.
+            Defaults to 0.7 [kin].
+    """
+
+    def __init__(
+        self, channels: int, depth: int = 1, alpha: float = 0.7
+    ) -> None:
+        super().__init__()
+        self.depth = depth
+        self.alpha = alpha
+        self.project = nn.Linear((depth + 1) * channels, channels)
+
+    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
+        """Propagate.
+
+        Args:
+            x (Tensor): Instance features, shape (N, M, C).
+            adjacency (Tensor): Non-negative graph, shape (M, M).
+
+        Returns:
+            Tensor: shape (N, M, C).
+        """
+        graph = adjacency + torch.eye(
+            len(adjacency), dtype=adjacency.dtype, device=adjacency.device
+        )
+        graph = graph / graph.sum(dim=-1, keepdim=True)  # (M, M)
+        hops = [x]
+        for _ in range(self.depth):
+            spread = graph.to(x.dtype) @ hops[-1]  # (N, M, C)
+            hops.append(self.alpha * x + (1 - self.alpha) * spread)
+        return self.project(torch.cat(hops, dim=-1))

@@ -1,0 +1,35 @@
+"""Depthwise convolutions of several widths along the instances."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class MultiscaleConv(nn.Module):
+    """Sum of depthwise 1-D convolutions over neighbouring instances.
+
+    The multiscale convolution is [paper]; the widths {1, 3, M}, depthwise,
+    zero-padded to keep M and summed, are [ours] (3 and M stand in [kin]).
+
+    Args:
+        channels (int): C, in and out.
+        kernel_sizes (tuple[int]): Widths in instances; equal ones and those
+            below 1 count once.
+    """
+
+    def __init__(self, channels: int, kernel_sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv1d(channels, channels, size, groups=channels)
+            for size in sorted(set(kernel_sizes))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (N, M, C) along M and return (N, M, C)."""
+        x = x.transpose(1, 2)  # (N, C, M)
+        out = 0
+        for conv in self.convs:
+            extra = conv.kernel_size[0] - 1
+            # An even width looks one instance further ahead than back.
+            padded = F.pad(x, (extra // 2, extra - extra // 2))
+            out = out + conv(padded)  # (N, C, M)
+        return out.transpose(1, 2)

@@ -1,0 +1,117 @@
+"""The contrastive term as a pure function of features and labels."""
+
+from collections.abc import Sequence
+from typing import Optional, Union
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+FORMS = ('log', 'ratio', 'out')
+
+
+def mccl_loss(
+    features: Tensor,
+    labels: Tensor,
+    keys: Optional[Tensor] = None,
+    key_labels: Optional[Tensor] = None,
+    *,
+    offset: int = 0,
+    scales: Sequence[int] = (1, 2, 4),
+    temperature: Union[float, Tensor] = 0.07,
+    weights: Optional[Tensor] = None,
+    form: str = 'log',
+    include_self: bool = False,
+) -> Tensor:
+    r"""Multiscale category-aware contrastive loss.
+
+    From `MICACL <https://arxiv.org/abs/2509.04344>`_.
+
+    At scale s the feature is cut into s groups, each contrasted by itself
+    with :math:`S_{ij} = \cos(z_i, z_j) / \tau_i`; P(i) are the others of the
+    class of i, and the losses of groups and scales are averaged:
+
+    .. math::
+        \text{ratio:}\quad & -\frac1B \sum_i W_i
+            \frac{\sum_{j \in P(i)} e^{S_{ij}}}{\sum_k e^{S_{ik}}} \\
+        \text{log:}\quad & -\frac1B \sum_i W_i \log
+            \frac{\sum_{j \in P(i)} e^{S_{ij}}}{\sum_k e^{S_{ik}}} \\
+        \text{out:}\quad & -\frac1B \sum_i \frac{W_i}{|P(i)|}
+            \sum_{j \in P(i)} \log \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}}
+
+    The ratio, the average over scales 4, 2, 1 and the 1/B are [paper]. The
+    groups, the cosine and the log forms are [ours]; the last two are the "in"
+    and "out" forms of `SupCon <https://arxiv.org/abs/2004.11362>`_.
+
+    Args:
+        features (Tensor): Anchors, shape (B, D), of any length.
+        labels (Tensor): Class of each anchor, shape (B,).
+        keys (Tensor, optional): What the anchors are contrasted with, shape
+            (K, D); the anchors themselves stand at rows ``offset`` to
+            ``offset + B``. Defaults to None, the anchors.
+        key_labels (Tensor, optional): Class of each key, shape (K,).
+        offset (int): Row of the first anchor in ``keys``. Defaults to 0.
+        scales (Sequence[int]): Numbers of groups. Defaults to (1, 2, 4).
+        temperature (float or Tensor): One for all, or one an anchor (B,).
+        weights (Tensor, optional): :math:`W_i`, shape (B,). Defaults to 1.
+        form (str): ``'log'``, ``'ratio'`` or ``'out'``.
+        include_self (bool): Count an anchor among its own positives and keys,
+            as the figure draws it. Defaults to False [ours].
+
+    Returns:
+        Tensor: A scalar. An anchor without a positive adds nothing to it, and
+        without any positive pair it is exactly 0 with zero gradients.
+
+    Raises:
+        ValueError: Unknown ``form``, or D that a scale does not divide.
+    """
+    if form not in FORMS:
+        raise ValueError(f'mccl_loss: form must be one of {FORMS}, got {form}')
+    if keys is None:
+        keys, key_labels = features, labels
+    own = torch.arange(len(features), device=features.device)[:, None] + offset
+    candidates = torch.arange(len(keys), device=keys.device) != own  # (B, K)
+    if include_self:
+        candidates = torch.ones_like(candidates)
+    positives = candidates & (labels[:, None] == key_labels)  # (B, K)
+    counts = positives.any(dim=1).to(features.dtype)  # (B,)
+    counts = counts if weights is None else counts * weights
+    temperature = torch.as_tensor(
+        temperature, dtype=features.dtype, device=features.device
+    ).expand(len(features))
+    total = features.new_zeros(())
+    for scale in scales:
+        anchors = _groups(features, scale) / temperature[:, None]
+        logits = anchors @ _groups(keys, scale).mT  # (s, B, K)
+        terms = _terms(logits, positives, candidates, form)  # (s, B)
+        total = total + (terms * counts).mean()
+    return total / len(scales)
+
+
+def _groups(x: Tensor, scale: int) -> Tensor:
+    """Cut (B, D) into ``scale`` unit-length groups, (s, B, D / s)."""
+    if x.shape[1] % scale:
+        raise ValueError(
+            f'mccl_loss: a feature of size {x.shape[1]} cannot be cut into '
+            f'{scale} groups; choose scales that divide it'
+        )
+    return F.normalize(x.unflatten(1, (scale, -1)), dim=-1).transpose(0, 1)
+
+
+def _terms(
+    logits: Tensor, positives: Tensor, candidates: Tensor, form: str
+) -> Tensor:
+    """Loss of each anchor, (s, B), from logits (s, B, K).
+
+    Rows without a positive are kept finite by taking all keys on both sides;
+    the caller multiplies them by zero.
+    """
+    hopeless = ~positives.any(dim=1, keepdim=True)  # (B, 1)
+    positives = positives | hopeless
+    lowest = -torch.inf
+    every = logits.masked_fill(~(candidates | hopeless), lowest).logsumexp(-1)
+    if form == 'out':
+        mean = logits.masked_fill(~positives, 0).sum(-1) / positives.sum(-1)
+        return every - mean
+    some = logits.masked_fill(~positives, lowest).logsumexp(-1)
+    return every - some if form == 'log' else -(some - every).exp()

@@ -1,0 +1,251 @@
+"""Multiscale category-aware contrastive learning, as a registered loss."""
+
+from collections.abc import Sequence
+from typing import Optional
+
+import torch
+from mmaction.models.losses import BaseWeightedLoss
+from mmengine.dist import get_rank, get_world_size
+from torch import Tensor, nn
+
+from micacl_mm.registry import MODELS
+
+from .class_statistics import (
+    TEMPERATURES,
+    WEIGHTS,
+    class_temperatures,
+    class_weights,
+)
+from .functional import FORMS, mccl_loss
+from .gather import gather_with_grad
+
+
+@MODELS.register_module()
+class MCCLLoss(BaseWeightedLoss):
+    r"""Multiscale Category-aware Contrastive Learning.
+
+    From `MICACL <https://arxiv.org/abs/2509.04344>`_. Pulls bag
+    features of one class together and others apart, at several scales, with
+    weights and temperature from the class counts; the formula stands at
+    :func:`~micacl_mm.models.losses.functional.mccl_loss`. Computed
+    in float32 under autocast; under DDP every anchor meets the features of
+    all ranks, so that two ranks of batch B act as one of batch 2B.
+
+    Args:
+        num_classes (int, optional): K. Needed unless ``class_counts`` is
+            given. Defaults to None.
+        class_counts (Sequence[int], optional): n, videos of each class in the
+            training set. Given, they win; else :class:`ClassCountsHook` reads
+            them from the dataset. Kept in the checkpoint either way.
+        scales (Sequence[int]): Numbers of feature groups.
+            Defaults to (1, 2, 4) [paper].
+        form (str): ``'log'``, ``'ratio'`` [paper] or ``'out'``.
+            Defaults to ``'log'`` [ours].
+        temperature (float): tau0. Defaults to 0.07 [kin].
+        temperature_mode (str): ``'global'`` [paper], ``'per_class'`` or
+            ``'constant'``. Defaults to ``'global'``.
+        class_weight (str): ``'inverse'``, ``'inverse_sqrt'``, ``'effective'``
+            or ``'none'``, multiplied on an anchor's term [ours].
+            Defaults to ``'inverse_sqrt'``.
+        beta (float): For ``'effective'``. Defaults to 0.999.
+        include_self (bool): Count an anchor among its own positives, as the
+            figure draws it. Defaults to False [ours].
+        in_channels (int, optional): D, needed for the two options below.
+        projection_channels (int, optional): Contrast the output of a
+            two-layer head of this size. Defaults to None: the bag feature
+            itself [paper].
+        prototypes (bool): Let one learned centre a class join the keys, so
+            that every anchor has a positive. Defaults to False [ours].
+        warmup_iters (int): Iterations over which the weight of the loss rises
+            linearly from 0. Defaults to 0 [ours].
+        loss_weight (float): Defaults to 0.1 [ours].
+        loss_name (str): Key in the log. Defaults to ``'loss_mccl'``.
+
+    Shapes:
+        ``loss(features, labels)`` with (B, D) and (B,) gives a scalar.
+
+    Raises:
+        ValueError: An unknown option, class counts that are missing when they
+            are needed or that do not fit ``num_classes``, or soft labels.
+
+    Examples:
+        >>> loss = MCCLLoss(class_counts=[90, 10])
+        >>> loss(torch.rand(8, 64), torch.arange(8) % 2).shape
+        torch.Size([])
+    """
+
+    def __init__(
+        self,
+        num_classes: Optional[int] = None,
+        class_counts: Optional[Sequence[int]] = None,
+        scales: Sequence[int] = (1, 2, 4),
+        form: str = 'log',
+        temperature: float = 0.07,
+        temperature_mode: str = 'global',
+        class_weight: str = 'inverse_sqrt',
+        beta: float = 0.999,
+        include_self: bool = False,
+        in_channels: Optional[int] = None,
+        projection_channels: Optional[int] = None,
+        prototypes: bool = False,
+        warmup_iters: int = 0,
+        loss_weight: float = 0.1,
+        loss_name: str = 'loss_mccl',
+    ) -> None:
+        super().__init__(loss_weight=loss_weight)
+        for name, value, known in (
+            ('form', form, FORMS),
+            ('temperature_mode', temperature_mode, TEMPERATURES),
+            ('class_weight', class_weight, WEIGHTS),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f'MCCLLoss: {name} must be one of {known}, got {value!r}'
+                )
+        if not scales or temperature <= 0:
+            raise ValueError(
+                'MCCLLoss: scales must not be empty and temperature must be '
+                f'positive, got {scales} and {temperature}'
+            )
+        if 'loss' not in loss_name:
+            raise ValueError(
+                "MCCLLoss: loss_name must contain 'loss', or MMEngine would "
+                f'only log it and not train it; got {loss_name!r}'
+            )
+        self.scales = tuple(scales)
+        self.form = form
+        self.temperature = temperature
+        self.temperature_mode = temperature_mode
+        self.class_weight = class_weight
+        self.beta = beta
+        self.include_self = include_self
+        self.warmup_iters = warmup_iters
+        self.loss_name = loss_name
+        self._init_counts(num_classes, class_counts)
+        self._init_heads(in_channels, projection_channels, prototypes)
+        self.register_buffer('iters', torch.zeros((), dtype=torch.long))
+
+    def _init_counts(
+        self, num_classes: Optional[int], counts: Optional[Sequence[int]]
+    ) -> None:
+        if num_classes is None and counts is None:
+            raise ValueError(
+                'MCCLLoss: give num_classes (the counts are then read from '
+                'the training set) or class_counts'
+            )
+        self.num_classes = num_classes or len(counts)
+        self.register_buffer(
+            'class_counts', torch.zeros(self.num_classes, dtype=torch.long)
+        )
+        self.has_explicit_counts = counts is not None
+        self._counts_checked = False
+        if counts is not None:
+            self._store_counts(counts)
+
+    def _init_heads(
+        self,
+        in_channels: Optional[int],
+        projection_channels: Optional[int],
+        prototypes: bool,
+    ) -> None:
+        self.projection, self.prototypes = None, None
+        if not (projection_channels or prototypes):
+            return
+        if in_channels is None:
+            raise ValueError(
+                'MCCLLoss: a projection or prototypes need in_channels, the '
+                'size of the bag feature'
+            )
+        if projection_channels:
+            self.projection = nn.Sequential(
+                nn.Linear(in_channels, in_channels),
+                nn.ReLU(inplace=True),
+                nn.Linear(in_channels, projection_channels),
+            )
+        if prototypes:
+            size = projection_channels or in_channels
+            self.prototypes = nn.Parameter(torch.randn(self.num_classes, size))
+
+    def set_class_counts(self, counts: Sequence[int]) -> None:
+        """Take the counts of the training set unless one's own were given.
+
+        Args:
+            counts (Sequence[int]): Videos of each class, length K.
+
+        Raises:
+            ValueError: Wrong length, a negative count, or all zero.
+        """
+        if not self.has_explicit_counts:
+            self._store_counts(counts)
+
+    def _store_counts(self, counts: Sequence[int]) -> None:
+        counts = torch.as_tensor(list(counts), dtype=torch.long)
+        if len(counts) != self.num_classes:
+            raise ValueError(
+                f'MCCLLoss: {len(counts)} class counts were given for '
+                f'num_classes={self.num_classes}; make them agree'
+            )
+        if counts.min() < 0 or counts.max() == 0:
+            raise ValueError(
+                'MCCLLoss: class counts must not be negative and not all be '
+                f'zero, got {counts.tolist()}'
+            )
+        self.class_counts.copy_(counts)
+
+    def _check_counts(self) -> None:
+        """Once, as reading the buffer would stall a GPU."""
+        needless = (
+            self.class_weight == 'none' and self.temperature_mode == 'constant'
+        )
+        if not needless and not self.class_counts.any():
+            raise ValueError(
+                'MCCLLoss: the class counts are unknown; add '
+                "custom_hooks=[dict(type='ClassCountsHook')] to the config "
+                'or give class_counts'
+            )
+        self._counts_checked = True
+
+    def _forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        if labels.dim() != 1:
+            raise ValueError(
+                'MCCLLoss: needs one class a video, got labels of shape '
+                f'{tuple(labels.shape)}; remove BatchBlending or this loss'
+            )
+        if not self._counts_checked:
+            self._check_counts()
+        precision = torch.promote_types(features.dtype, torch.float32)
+        with torch.autocast(features.device.type, enabled=False):
+            loss = self._contrast(features.to(precision), labels)
+        if self.training and self.warmup_iters:
+            loss = loss * (self.iters / self.warmup_iters).clamp(max=1)
+            self.iters += 1
+        return loss
+
+    def _contrast(self, features: Tensor, labels: Tensor) -> Tensor:
+        if self.projection is not None:
+            features = self.projection(features)
+        keys, key_labels, offset = features, labels, 0
+        if self.training and get_world_size() > 1:
+            keys, key_labels = map(gather_with_grad, (features, labels))
+            offset = get_rank() * len(features)
+        if self.prototypes is not None:
+            classes = torch.arange(self.num_classes, device=labels.device)
+            keys = torch.cat([keys, self.prototypes.to(keys.dtype)])
+            key_labels = torch.cat([key_labels, classes])
+        counts = self.class_counts
+        temperatures = class_temperatures(
+            counts, self.temperature, self.temperature_mode
+        )
+        weights = class_weights(counts, self.class_weight, self.beta)
+        return mccl_loss(
+            features,
+            labels,
+            keys,
+            key_labels,
+            offset=offset,
+            scales=self.scales,
+            temperature=temperatures[labels],
+            weights=weights[labels],
+            form=self.form,
+            include_self=self.include_self,
+        )

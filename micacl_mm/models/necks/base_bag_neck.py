@@ -1,0 +1,117 @@
+"""What all necks on bags share."""
+
+from abc import ABCMeta, abstractmethod
+from typing import Optional, Union
+
+import torch
+from mmaction.utils import OptConfigType, OptSampleList, SampleList
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from micacl_mm.registry import MODELS
+
+from ..bag import Bag, Features, collect, release
+
+
+class BaseBagNeck(BaseModule, metaclass=ABCMeta):
+    """A neck that takes a bag of instances and gives back one feature a bag.
+
+    It follows the contract of MMAction2's recognizers: in training they call
+    ``neck(x, data_samples=...)``, in prediction ``neck(x)``, and both times
+    get features and a dict of losses. Subclasses say in :meth:`process` what
+    becomes of a bag; a bag that still holds several instances at the end is
+    averaged with its weights.
+
+    Args:
+        num_instances (int): M, the instances of one bag, equal to the clips
+            that the pipeline samples from a video. Defaults to 4 [paper].
+        aux_loss (dict, optional): A loss on the neck's bag feature, called
+            with features (N, C) and labels (N,) and logged under its
+            ``loss_name``. Defaults to None.
+        init_cfg (dict, optional): MMEngine's initialization config.
+
+    Raises:
+        ValueError: ``num_instances`` is not positive.
+    """
+
+    #: Whether the bags that :meth:`process` returns carry instance weights.
+    sets_weights = False
+    #: Whether :meth:`process` makes one instance of a bag.
+    aggregates = False
+
+    def __init__(
+        self,
+        num_instances: int = 4,
+        aux_loss: OptConfigType = None,
+        init_cfg: OptConfigType = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if num_instances < 1:
+            raise ValueError(
+                f'{type(self).__name__}: num_instances must be at least 1, '
+                f'got {num_instances}; set it to the clips of one video'
+            )
+        self.num_instances = num_instances
+        self.aux_loss = None if aux_loss is None else MODELS.build(aux_loss)
+
+    @abstractmethod
+    def process(self, bag: Bag) -> Bag:
+        """Turn a bag (N, M, C) into a bag (N, M', C')."""
+
+    def take_weights(self) -> None:
+        """Be told, before training, that weights come with the bags."""
+
+    def advance(
+        self, bag: Bag, labels: Optional[Tensor]
+    ) -> tuple[Bag, dict[str, Tensor]]:
+        """Process a bag and, where labels are given, take the loss on it."""
+        bag = self.process(bag)
+        return bag, self.losses(bag, labels)
+
+    def losses(self, bag: Bag, labels: Optional[Tensor]) -> dict[str, Tensor]:
+        """Return the auxiliary loss by its name; empty without labels."""
+        if self.aux_loss is None or labels is None:
+            return {}
+        name = getattr(self.aux_loss, 'loss_name', 'loss_aux')
+        return {name: self.aux_loss(bag.pooled(), labels)}
+
+    def forward(
+        self,
+        x: Union[Features, Bag],
+        data_samples: OptSampleList = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Map backbone features to one feature a bag.
+
+        Args:
+            x (Tensor, Sequence or Bag): What the backbone returned for N * M
+                clips, see :func:`micacl_mm.models.bag.collect`.
+            data_samples (list[ActionDataSample], optional): N samples with
+                ``gt_label``; given in training only.
+
+        Returns:
+            tuple[Tensor, dict]: features of shape (N, C', 1, 1, 1), and the
+            losses by name.
+
+        Raises:
+            ValueError: The clips are no whole number of bags, or the bags
+                are not as many as the samples.
+        """
+        bag = collect(x, self.num_instances)
+        bag, losses = self.advance(bag, self.labels(bag, data_samples))
+        return release(bag.pooled()), losses
+
+    def labels(
+        self, bag: Bag, data_samples: Optional[SampleList]
+    ) -> Optional[Tensor]:
+        """Return the class of each bag, shape (N,); None in prediction."""
+        if data_samples is None:
+            return None
+        if len(data_samples) != len(bag.features):
+            raise ValueError(
+                f'{type(self).__name__}: {len(data_samples)} videos came as '
+                f'{len(bag.features)} bags of num_instances='
+                f'{self.num_instances}; set num_instances to the clips that '
+                'the training pipeline samples from one video'
+            )
+        labels = torch.stack([sample.gt_label for sample in data_samples])
+        return labels.to(bag.features.device).squeeze(-1)

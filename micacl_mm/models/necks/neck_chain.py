@@ -1,0 +1,143 @@
+"""Necks one after the other."""
+
+from collections.abc import Sequence
+from typing import Optional, Union
+
+from mmaction.utils import ConfigType, OptConfigType, OptSampleList
+from mmengine.model import ModuleList
+from torch import Tensor
+
+from micacl_mm.registry import MODELS
+
+from ..bag import Bag, Features
+from .base_bag_neck import BaseBagNeck
+
+
+@MODELS.register_module()
+class NeckChain(BaseBagNeck):
+    """Chains necks and carries their losses.
+
+    A list of necks in a config becomes MMEngine's Sequential, which cannot
+    take ``data_samples``; this can. Bags and their instance weights go from
+    neck to neck, so WIAN behind GEIIM gets GEIIM's instance dependency
+    weights [paper]. Stock necks (TPN) may stand in front of the first neck
+    on bags.
+
+    Args:
+        necks (Sequence[dict]): Configs in the order of the data.
+        num_instances (int): M of the first neck on bags; its members need
+            not repeat it. Defaults to 4 [paper].
+        aux_loss (dict, optional): A loss on the final bag feature.
+        init_cfg (dict, optional): MMEngine's initialization config.
+
+    Raises:
+        ValueError: No neck, members that disagree on M, a stock neck behind
+            one on bags, or (when trained) two losses
+            of one name.
+
+    Examples:
+        >>> neck = dict(
+        ...     type='NeckChain',
+        ...     necks=[
+        ...         dict(type='GEIIM', in_channels=512),
+        ...         dict(type='WIAN', in_channels=512),
+        ...     ],
+        ...     aux_loss=dict(type='MCCLLoss', num_classes=7),
+        ... )
+    """
+
+    def __init__(
+        self,
+        necks: Sequence[ConfigType],
+        num_instances: int = 4,
+        aux_loss: OptConfigType = None,
+        init_cfg: OptConfigType = None,
+    ) -> None:
+        super().__init__(num_instances, aux_loss, init_cfg)
+        if not necks:
+            raise ValueError('NeckChain: necks must name at least one neck')
+        self.stock_necks, self.necks = ModuleList(), ModuleList()
+        for cfg in necks:
+            self._append(dict(cfg))
+
+    def _append(self, cfg: dict) -> None:
+        """Build one member and tell it what stands in front of it."""
+        cls = cfg['type']
+        cls = MODELS.get(cls) if isinstance(cls, str) else cls
+        if cls is None or not issubclass(cls, BaseBagNeck):
+            if len(self.necks):
+                raise ValueError(
+                    f'NeckChain: {cfg["type"]} is no neck on bags and must '
+                    'stand in front of those that are; move it forward'
+                )
+            self.stock_necks.append(MODELS.build(cfg))
+            return
+        instances = 1 if self.aggregates else self.num_instances
+        if cfg.setdefault('num_instances', instances) != instances:
+            raise ValueError(
+                f'NeckChain: {cfg["type"]} gets bags of {instances} instances '
+                f'but has num_instances={cfg["num_instances"]}; leave it out'
+            )
+        neck = MODELS.build(cfg)
+        if self.sets_weights:
+            neck.take_weights()
+        self.necks.append(neck)
+
+    @property
+    def sets_weights(self) -> bool:
+        """Whether the last member hands on instance weights."""
+        return len(self.necks) > 0 and self.necks[-1].sets_weights
+
+    @property
+    def aggregates(self) -> bool:
+        """Whether a member makes one instance of a bag."""
+        return any(neck.aggregates for neck in self.necks)
+
+    def take_weights(self) -> None:
+        """Tell the first member that weights come with the bag."""
+        if len(self.necks):
+            self.necks[0].take_weights()
+
+    def process(self, bag: Bag) -> Bag:
+        """Run all necks on bags."""
+        return self.advance(bag, None)[0]
+
+    def advance(
+        self, bag: Bag, labels: Optional[Tensor]
+    ) -> tuple[Bag, dict[str, Tensor]]:
+        """Run all necks on bags and gather their losses."""
+        losses = {}
+        for neck in self.necks:
+            bag, found = neck.advance(bag, labels)
+            self._merge(losses, found)
+        self._merge(losses, self.losses(bag, labels))
+        return bag, losses
+
+    def forward(
+        self,
+        x: Union[Features, Bag],
+        data_samples: OptSampleList = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """See the base class; stock necks come first."""
+        losses = {}
+        for neck in self.stock_necks:
+            # The stock contract: no such argument in prediction.
+            samples = (
+                {} if data_samples is None else dict(data_samples=data_samples)
+            )
+            x, found = neck(x, **samples)
+            self._merge(losses, found)
+        x, found = super().forward(x, data_samples)
+        self._merge(losses, found)
+        return x, losses
+
+    @staticmethod
+    def _merge(losses: dict, found: dict) -> None:
+        """Add ``found``; MMEngine would let one of two equal names win."""
+        for name, value in found.items():
+            if name in losses:
+                raise ValueError(
+                    f'NeckChain: two losses are called {name!r} and one would '
+                    'hide the other; give one of them another loss_name'
+                )
+            losses[name] = value

@@ -1,0 +1,47 @@
+"""A neck that changes nothing and carries a loss."""
+
+from typing import Union
+
+from mmaction.utils import OptSampleList
+from torch import Tensor
+
+from micacl_mm.registry import MODELS
+
+from ..bag import Bag, Features, collect
+from .base_bag_neck import BaseBagNeck
+
+
+@MODELS.register_module()
+class PassThroughNeck(BaseBagNeck):
+    """Carries a loss for models that have no use for a neck.
+
+    With one instance the backbone's output, whatever its form, reaches the
+    head untouched, and the loss sees its pooled features. With more it is
+    the plainest multi-instance model: the mean of the instances.
+
+    Args:
+        num_instances (int): M. Defaults to 1.
+        aux_loss (dict, optional): A loss on the bag feature, e.g.
+            ``dict(type='MCCLLoss', ...)``.
+        init_cfg (dict, optional): MMEngine's initialization config.
+    """
+
+    def __init__(self, num_instances: int = 1, **kwargs) -> None:
+        super().__init__(num_instances, **kwargs)
+
+    def process(self, bag: Bag) -> Bag:
+        """Return the bag as it is."""
+        return bag
+
+    def forward(
+        self,
+        x: Union[Features, Bag],
+        data_samples: OptSampleList = None,
+    ) -> tuple[Union[Features, Tensor], dict[str, Tensor]]:
+        """See the base class; ``x`` itself is returned where M = 1."""
+        if self.num_instances > 1:
+            return super().forward(x, data_samples)
+        if self.aux_loss is None or data_samples is None:
+            return x, {}
+        bag = collect(x, 1)
+        return x, self.losses(bag, self.labels(bag, data_samples))
