@@ -1,0 +1,267 @@
+"""What the datasets of dynamic facial expressions have in common."""
+
+import logging
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import NoReturn, Optional, Union
+
+from mmaction.datasets.base import BaseActionDataset
+from mmaction.utils import ConfigType
+from mmengine.logging import print_log
+
+from .frame_names import FrameNames
+from .layouts import FoundClip, Layout, choose_layout, find_folder
+from .probing import probe_clips
+from .splits import SplitRow, cut_validation, describe_counts
+
+
+class BaseDFERDataset(BaseActionDataset):
+    """Clips of faces, each of one expression.
+
+    A subclass reads its split files (:meth:`read_split`) and names the clips
+    on disk (:meth:`find_clips`); here the two are joined, checked against
+    the disk and counted. Frames are counted in the folders themselves:
+    lists of frame numbers that travel with a set are not believed, and
+    nothing is ever written beside the data.
+
+    A sample has ``label``, ``video_id``, ``start_index`` 0 and, by
+    ``source``, ``frame_dir``, ``frames``, ``filename_tmpl`` and
+    ``total_frames`` for ``RawFrameDecode`` or ``filename`` for
+    ``DecordInit``.
+
+    Args:
+        data_root (str): The folder of the set.
+        pipeline (list): Transforms.
+        split (str): ``'train'``, ``'val'`` or ``'test'``. The sets have no
+            official validation split: ``'val'`` is a slice of train. Defaults
+            to ``'train'``.
+        source (str): ``'frames'`` for folders of face crops, ``'videos'`` for
+            the clips as files. Defaults to ``'frames'``.
+        val_ratio (float): Share of each class that is taken from train and
+            given to val. Train and val need the same value. Defaults to 0.
+        val_seed (int): Seed of that slice. Defaults to 0.
+        missing (str): ``'raise'`` or ``'drop'``, what to do about clips of
+            the split file that are absent or empty on disk. With more than
+            half of them missing both raise. Defaults to ``'raise'``.
+        clip_root (str, optional): Folder of the clips, absolute or below
+            ``data_root``, that is to be used instead of a search of
+            ``data_root``. Defaults to None.
+        test_mode (bool): As in MMEngine. Defaults to False.
+        **kwargs: Further arguments of ``BaseActionDataset``.
+
+    Attributes:
+        layout (str): In words, where the clips were found.
+
+    Raises:
+        ValueError: For a wrong argument or a wrong row of a split file.
+        FileNotFoundError: For a missing root, split file or clip.
+    """
+
+    CLASSES = (
+        'Happy',
+        'Sad',
+        'Neutral',
+        'Angry',
+        'Surprise',
+        'Disgust',
+        'Fear',
+    )
+    METAINFO = {'classes': CLASSES}
+    # Official counts by variant (a fold, a subset), then by split.
+    OFFICIAL_COUNTS: dict[Union[int, str], dict[str, list[int]]] = {}
+    # Folder that holds the split files.
+    SPLIT_FOLDER = ''
+    # By source, what `choose_layout` prefers.
+    CLIP_FOLDERS: dict[str, tuple[tuple[str, str], ...]] = {}
+    EXPECTED_TREE = ''
+    # Name of the attribute that is the key to the official counts.
+    VARIANT = ''
+
+    def __init__(
+        self,
+        data_root: str,
+        pipeline: list[Union[ConfigType, Callable]],
+        split: str = 'train',
+        source: str = 'frames',
+        val_ratio: float = 0.0,
+        val_seed: int = 0,
+        missing: str = 'raise',
+        clip_root: Optional[str] = None,
+        test_mode: bool = False,
+        **kwargs,
+    ) -> None:
+        self._check_args(split, source, val_ratio, missing)
+        self.split = split
+        self.source = source
+        self.val_ratio = val_ratio
+        self.val_seed = val_seed
+        self.missing = missing
+        self.clip_root = clip_root
+        self.layout = ''
+        super().__init__(
+            ann_file='',
+            pipeline=pipeline,
+            data_prefix={},
+            data_root=os.path.expanduser(data_root),
+            test_mode=test_mode,
+            start_index=0,
+            **kwargs,
+        )
+
+    @abstractmethod
+    def read_split(self, split: str) -> list[SplitRow]:
+        """Read the official ``'train'`` or ``'test'`` rows."""
+
+    @abstractmethod
+    def find_clips(self, root: str) -> Iterable[FoundClip]:
+        """List the clips on disk, keyed by their ``video_id`` in lower case."""
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Number of loaded clips of each class."""
+        counts = [0] * len(self.CLASSES)
+        for idx in range(len(self)):
+            counts[self.get_cat_ids(idx)[0]] += 1
+        return counts
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The class of a clip, as a list for ``ClassBalancedDataset``."""
+        # Past our own method, which has work to do for the pipeline.
+        return [super().get_data_info(idx)['label']]
+
+    def get_data_info(self, idx: int) -> dict:
+        """Data of a clip, as the decoding transforms want it."""
+        info = super().get_data_info(idx)
+        if self.source == 'frames':
+            info['filename_tmpl'] = FrameNames(info['frames'])
+        return info
+
+    def load_data_list(self) -> list[dict]:
+        """Join the split file with the clips on disk."""
+        if not os.path.isdir(self.data_root):
+            self._raise_not_found(
+                f'data_root must be the folder of the set, got '
+                f'{self.data_root}, which does not exist',
+                'set data_root',
+            )
+        rows = self.read_split('test' if self.split == 'test' else 'train')
+        rest: list[SplitRow] = []
+        if self.split != 'test' and self.val_ratio:
+            train, val = cut_validation(rows, self.val_ratio, self.val_seed)
+            held_out = self.split == 'val'
+            rows, rest = (val, train) if held_out else (train, val)
+        layout = self._find_layout()
+        self.layout = layout.text
+        infos, gone = probe_clips(rows, layout, self.source)
+        self._report_missing(gone, len(rows))
+        loaded = [SplitRow(i['video_id'], i['label']) for i in infos]
+        self._log_counts(loaded, rest)
+        return infos
+
+    def find_split_file(self, *names: str) -> str:
+        """Path of the first split file that exists of those named."""
+        folder = find_folder(self.data_root, self.SPLIT_FOLDER)
+        for name in names if folder else ():
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                return path
+        self._raise_not_found(
+            f'no split file {self.SPLIT_FOLDER}/{names[-1]} below '
+            f'{self.data_root}',
+            'unpack the split files of the release there',
+        )
+
+    def _find_layout(self) -> Layout:
+        if self.clip_root is not None:
+            roots = [os.path.join(self.data_root, self.clip_root)]
+            if not os.path.isdir(roots[0]):
+                self._raise_not_found(
+                    f'clip_root must be a folder of clips, got {roots[0]}, '
+                    'which does not exist',
+                    'set clip_root, or leave it out to have it found',
+                )
+        else:
+            # Other sets may lie below the root: look beside the split files
+            # first.
+            split_folder = find_folder(self.data_root, self.SPLIT_FOLDER)
+            roots = [os.path.dirname(split_folder), self.data_root]
+        for root in roots:
+            layout = choose_layout(
+                self.find_clips(root), root, self.CLIP_FOLDERS[self.source]
+            )
+            if layout is not None:
+                return layout
+        self._raise_not_found(
+            f'no {self.source} of clips below {roots[-1]}',
+            'unpack the clips there, name their folder by clip_root, or take '
+            'the other source of "frames" and "videos"',
+        )
+
+    def _report_missing(self, gone: list[str], total: int) -> None:
+        if not gone:
+            return
+        names = ', '.join(gone[:10]) + (', ...' if gone[10:] else '')
+        text = f'{len(gone)} of {total} clips are missing: {names}'
+        where = f'the clips were taken from {self.layout}'
+        if 2 * len(gone) > total:
+            self._raise_not_found(
+                f'{text}. More than half: this is a wrong folder rather than '
+                f'a gap; {where}',
+                'set data_root, or name the right folder by clip_root',
+            )
+        if self.missing == 'raise':
+            self._raise_not_found(
+                f'{text}; {where}',
+                "unpack them again, or set missing='drop' to go on without",
+            )
+        print_log(
+            f"{type(self).__name__}: {text}. Dropped by missing='drop'.",
+            logger='current',
+            level=logging.WARNING,
+        )
+
+    def _log_counts(
+        self, loaded: list[SplitRow], rest: list[SplitRow]
+    ) -> None:
+        variant = getattr(self, self.VARIANT)
+        split = 'test' if self.split == 'test' else 'train'
+        official = self.OFFICIAL_COUNTS.get(variant, {}).get(split)
+        counts = describe_counts(self.CLASSES, loaded, rest, official)
+        print_log(
+            f'{type(self).__name__}, {self.VARIANT} {variant}, {self.split}: '
+            f'{counts} Found {self.source} in {self.layout}.',
+            logger='current',
+        )
+
+    def _check_args(
+        self, split: str, source: str, val_ratio: float, missing: str
+    ) -> None:
+        self._check_choice('split', split, ('train', 'val', 'test'))
+        self._check_choice('source', source, ('frames', 'videos'))
+        self._check_choice('missing', missing, ('raise', 'drop'))
+        if not 0 <= val_ratio < 1:
+            raise ValueError(
+                f'{type(self).__name__}: val_ratio must be in [0, 1), got '
+                f'{val_ratio!r}; 0.1 holds out a tenth of each class.'
+            )
+        if split == 'val' and val_ratio == 0:
+            raise ValueError(
+                f"{type(self).__name__}: split='val' must come with val_ratio "
+                '> 0, got 0, since the set has no validation split of its '
+                'own; do set the same val_ratio, such as 0.1, here and for '
+                "split='train', or use split='test'."
+            )
+
+    def _check_choice(self, name: str, value: object, choices: tuple) -> None:
+        if value not in choices:
+            raise ValueError(
+                f'{type(self).__name__}: {name} must be one of '
+                f'{", ".join(map(repr, choices))}, got {value!r}.'
+            )
+
+    def _raise_not_found(self, problem: str, cure: str) -> NoReturn:
+        raise FileNotFoundError(
+            f'{type(self).__name__}: {problem}; do {cure}. Expected tree:\n'
+            f'{self.EXPECTED_TREE}'
+        )

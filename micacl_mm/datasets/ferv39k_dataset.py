@@ -1,0 +1,148 @@
+"""FERV39k."""
+
+import re
+from collections.abc import Iterable
+
+from micacl_mm.registry import DATASETS
+
+from .base_dfer_dataset import BaseDFERDataset
+from .layouts import FoundClip, find_emotion_clips
+from .splits import SplitRow, check_unique, read_lines
+
+SCENARIOS = {
+    'Daily Life': (
+        'Argue',
+        'Conflict',
+        'DailyLife',
+        'Medicine',
+        'School',
+        'Social',
+    ),
+    'Weak-Interactive Shows': (
+        'Action',
+        'ElegantArt',
+        'Liveshow',
+        'ScholarReport',
+        'Speech',
+        'Talkshow',
+    ),
+    'Strong-Interactive Activities': (
+        'Business',
+        'Contest',
+        'Crime',
+        'Experiment',
+        'Interview',
+        'OfficialEvent',
+    ),
+    'Anomaly Issues': ('Crisis', 'History', 'Terror', 'War'),
+}
+SCENES = tuple(scene for group in SCENARIOS.values() for scene in group)
+
+
+@DATASETS.register_module()
+class FERV39kDataset(BaseDFERDataset):
+    """`FERV39k <https://wangyanckxx.github.io/Proj_CVPR2022_FERV39k.html>`_.
+
+    38,935 clips of 22 scenes in one official split. Labels follow the order
+    of :class:`DFEWDataset`.
+
+    Args:
+        data_root (str): The folder of the set.
+        pipeline (list): Transforms.
+        subset (str): ``'all'``, one of the 22 scenes such as ``'Action'``, or
+            one of the four scenarios ``'Daily Life'``,
+            ``'Weak-Interactive Shows'``, ``'Strong-Interactive Activities'``
+            and ``'Anomaly Issues'``. Defaults to ``'all'``.
+        **kwargs: Arguments of :class:`BaseDFERDataset`.
+
+    Raises:
+        ValueError: For a wrong argument or a wrong row of a split file.
+        FileNotFoundError: For a missing root, split file or clip.
+
+    Example:
+        >>> from micacl_mm.datasets import FERV39kDataset
+        >>> test = FERV39kDataset('data/FERV39k', pipeline=[], split='test',
+        ...                       subset='Daily Life', test_mode=True)
+        >>> test[0]['video_id']
+    """
+
+    METAINFO = {'dataset_name': 'FERV39k', 'classes': BaseDFERDataset.CLASSES}
+    OFFICIAL_COUNTS = {
+        'all': {
+            'train': [5854, 5523, 7790, 5906, 2502, 1833, 1680],
+            'test': [1473, 1393, 1958, 1487, 638, 467, 431],
+        }
+    }
+    VARIANT = 'subset'
+    SPLIT_FOLDER = '4_setups'
+    CLIP_FOLDERS = {
+        'frames': (('face crops', 'ClipsforFaceCrop'), ('frames', '')),
+        'videos': (('labelled clips', 'LabelClips'), ('videos', '')),
+    }
+    EXPECTED_TREE = """\
+<data_root>/
+  4_setups/
+    All_scenes/train_All.csv, test_All.csv
+    22_scenes/train_Action.csv, test_Action.csv ..       (may be absent)
+  2_ClipsforFaceCrop/Action/Sad/0010/*.jpg      (source='frames')
+  0_7_LabelClips/Action/Sad/0010.mp4            (source='videos')"""
+
+    def __init__(
+        self, data_root: str, pipeline: list, subset: str = 'all', **kwargs
+    ) -> None:
+        self._check_choice('subset', subset, ('all', *SCENARIOS, *SCENES))
+        self.subset = subset
+        super().__init__(data_root, pipeline, **kwargs)
+
+    def read_split(self, split: str) -> list[SplitRow]:
+        """Read the subset's rows; the files have no header."""
+        # Only scenes have a file of their own, and copies often lack these.
+        path = self.find_split_file(
+            f'22_scenes/{split}_{self.subset}.csv',
+            f'All_scenes/{split}_All.csv',
+        )
+        rows = [self._parse(path, *line) for line in read_lines(path)]
+        check_unique(rows, path)
+        if self.subset == 'all' or not path.endswith('_All.csv'):
+            return rows
+        scenes = {s.lower() for s in SCENARIOS.get(self.subset, [self.subset])}
+        rows = [r for r in rows if r.video_id.split('/')[0].lower() in scenes]
+        if not rows:
+            raise ValueError(
+                f'FERV39kDataset: {path} has no clip of subset '
+                f'{self.subset!r}; do restore the split file of the release '
+                "or take subset='all'."
+            )
+        return rows
+
+    def find_clips(self, root: str) -> Iterable[FoundClip]:
+        """List the clips on disk, keyed by scene, emotion and name."""
+        return find_emotion_clips(root, self.source, self.CLASSES)
+
+    def _parse(self, path: str, number: int, line: str) -> SplitRow:
+        where = f'FERV39kDataset: {path}, line {number}: '
+        cells = re.split(r'[\s,]+', line)
+        parts = cells[0].replace('\\', '/').split('/')
+        if len(cells) != 2 or len(parts) != 3 or not all(parts):
+            raise ValueError(
+                f"{where}a row must be '<Scene>/<Emotion>/<clip> <Emotion>' "
+                f'and the file has no header, got {line!r}; do restore the '
+                'split file of the release.'
+            )
+        if '.' in parts or '..' in parts:
+            raise ValueError(
+                f'{where}the clip must lie below data_root, got {cells[0]!r}.'
+            )
+        labels = {name.lower(): i for i, name in enumerate(self.CLASSES)}
+        label = labels.get(cells[1].lower())
+        if label is None:
+            raise ValueError(
+                f'{where}label must be one of {", ".join(self.CLASSES)}, got '
+                f'{cells[1]!r}.'
+            )
+        if parts[1].lower() != cells[1].lower():
+            raise ValueError(
+                f"{where}label must be the emotion of the clip's path, got "
+                f'{cells[1]!r} for {cells[0]!r}.'
+            )
+        return SplitRow('/'.join(parts), label)

@@ -1,0 +1,136 @@
+"""What the split files of all sets have in common, and the held-out slice."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+
+class SplitRow(NamedTuple):
+    """One clip of a split file: its name in the set and its class."""
+
+    video_id: str
+    label: int
+
+
+def read_lines(path: str) -> list[tuple[int, str]]:
+    """Read the lines of a split file that are not blank, with their numbers.
+
+    Copies edited on Windows carry a byte order mark and CRLF.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        list[tuple[int, str]]: Line number, from 1, and stripped line.
+    """
+    with open(path, encoding='utf-8-sig') as file:
+        lines = [(i, line.strip()) for i, line in enumerate(file, start=1)]
+    return [(i, line) for i, line in lines if line]
+
+
+def count_labels(rows: Sequence[SplitRow], num_classes: int) -> list[int]:
+    """Count the rows of each class."""
+    counts = [0] * num_classes
+    for row in rows:
+        counts[row.label] += 1
+    return counts
+
+
+def describe_counts(
+    classes: Sequence[str],
+    loaded: Sequence[SplitRow],
+    rest: Sequence[SplitRow],
+    official: Optional[Sequence[int]],
+) -> str:
+    """Say how many clips of each class there are and should be.
+
+    Args:
+        classes (Sequence[str]): The class names.
+        loaded (Sequence[SplitRow]): The clips in use.
+        rest (Sequence[SplitRow]): The clips on the other side of a validation
+            slice. A slice has no official count, both sides together do.
+        official (Sequence[int], optional): The official counts, if known.
+
+    Returns:
+        str: One or more sentences.
+    """
+    counts = count_labels(loaded, len(classes))
+    listed = [f'{c} {n}' for c, n in zip(classes, counts, strict=True)]
+    text = f'{len(loaded)} clips ({", ".join(listed)}).'
+    if rest:
+        text += f' {len(rest)} more of train are in the other part.'
+    if official is None:
+        return text
+    whole = count_labels([*loaded, *rest], len(classes))
+    differing = [
+        f'{c} {n} instead of {o}'
+        for c, n, o in zip(classes, whole, official, strict=True)
+        if n != o
+    ]
+    if not differing:
+        return f'{text} The official counts are met.'
+    return f'{text} Differs from the official counts: {", ".join(differing)}.'
+
+
+def cut_validation(
+    rows: Sequence[SplitRow], ratio: float, seed: int
+) -> tuple[list[SplitRow], list[SplitRow]]:
+    """Cut a stratified validation slice from the training rows.
+
+    Clips are drawn by a hash of seed and name: whether a clip is held out
+    depends neither on the order of the file nor on a random generator's
+    version, and a larger slice contains the smaller one of the same seed.
+
+    Args:
+        rows (Sequence[SplitRow]): The training rows.
+        ratio (float): Share of each class to hold out, in (0, 1).
+        seed (int): Another seed draws other clips.
+
+    Returns:
+        tuple[list[SplitRow], list[SplitRow]]: The rows left for training and
+        the slice, both in the order of ``rows``. A class of two clips or
+        more is on both sides, a single clip stays in training.
+    """
+    by_class: dict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        by_class[row.label].append(row.video_id)
+
+    def lot(video_id: str) -> bytes:
+        return hashlib.sha256(f'{seed}/{video_id}'.encode()).digest()
+
+    held = set()
+    for names in by_class.values():
+        size = min(max(round(ratio * len(names)), 1), len(names) - 1)
+        held.update(sorted(names, key=lot)[:size])
+    train = [row for row in rows if row.video_id not in held]
+    return train, [row for row in rows if row.video_id in held]
+
+
+def check_unique(rows: Sequence[SplitRow], path: str) -> list[SplitRow]:
+    """Pass the rows through, or raise if one clip is there twice.
+
+    Args:
+        rows (Sequence[SplitRow]): All rows of one split file.
+        path (str): The file, for the message.
+
+    Returns:
+        list[SplitRow]: The rows.
+
+    Raises:
+        ValueError: If a clip is repeated or there is no row at all.
+    """
+    if not rows:
+        raise ValueError(
+            f'{path} must list at least one clip, got none; do restore the '
+            'split file of the release.'
+        )
+    names = Counter(row.video_id.lower() for row in rows)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise ValueError(
+            f'{path} must list each clip once, got {len(twice)} of them more '
+            f'often: {", ".join(twice[:10])}; do restore the split file of '
+            'the release.'
+        )
+    return list(rows)
