@@ -1,0 +1,144 @@
+"""Start the stock MMAction2 tools on our configs."""
+
+import argparse
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Optional
+
+import torch
+
+#: Options of ours -> environment variables that the configs read.
+OPTIONS = {
+    'data_root': ('MICACL_DATA_ROOT', 'folder of the data set'),
+    'fold': ('MICACL_FOLD', 'fold of DFEW, 1 to 5'),
+    'subset': ('MICACL_SUBSET', 'FERV39k: all, a scene or a scenario'),
+    'source': ('MICACL_SOURCE', "'frames' or 'videos'"),
+    'val_ratio': (
+        'MICACL_VAL_RATIO',
+        'share of the training clips to choose checkpoints on; 0 chooses on '
+        'the test split',
+    ),
+}
+
+
+def limit_threads() -> None:
+    """Use half of the cores unless the user has said otherwise.
+
+    With any other load, as many OpenMP threads as cores make 3-D convolutions
+    on the CPU ten times slower and more.
+    """
+    if 'OMP_NUM_THREADS' in os.environ:
+        return
+    threads = max(1, len(os.sched_getaffinity(0)) // 2)
+    os.environ['OMP_NUM_THREADS'] = str(threads)
+    torch.set_num_threads(threads)
+
+
+def stock_tool(name: str) -> Path:
+    """Find a tool of the installed MMAction2, e.g. ``'train'``.
+
+    Raises:
+        FileNotFoundError: There is no such tool; the message lists them.
+    """
+    package = Path(find_spec('mmaction').submodule_search_locations[0])
+    # A wheel carries the tools in .mim, a git checkout beside the package.
+    folders = [package / '.mim' / 'tools', package.parent / 'tools']
+    for folder in folders:
+        path = folder / f'{name.removesuffix(".py")}.py'
+        if path.is_file():
+            return path
+    known = sorted(
+        str(path.relative_to(folder).with_suffix(''))
+        for folder in folders
+        for path in folder.rglob('*.py')
+    )
+    raise FileNotFoundError(
+        f'MMAction2 has no tool {name!r}; it has: {", ".join(known)}'
+    )
+
+
+def prepare_cpu_ranks(arguments: list[str]) -> list[str]:
+    """Let ``--launcher pytorch`` run on machines without a GPU.
+
+    MMEngine selects a CUDA device when it joins the process group and again
+    when it wraps the model. So the group is joined here, with gloo, and the
+    wrapper is told to use no device.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument('--launcher', default='none')
+    parser.add_argument('--cfg-options', nargs='+', default=[])
+    known, rest = parser.parse_known_args(arguments)
+    if known.launcher != 'pytorch' or torch.cuda.is_available():
+        return arguments
+    torch.distributed.init_process_group('gloo')
+    options = [
+        'model_wrapper_cfg.type=MMDistributedDataParallel',
+        'model_wrapper_cfg.device_ids=None',
+        'model_wrapper_cfg.broadcast_buffers=False',
+    ]
+    return [
+        *rest,
+        '--launcher',
+        'pytorch',
+        '--cfg-options',
+        *options,
+        *known.cfg_options,
+    ]
+
+
+def take_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Split our options from the stock tool's and export them.
+
+    Returns:
+        tuple: the arguments that remain, and the options that were given.
+    """
+    parser = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS
+    )
+    group = parser.add_argument_group('options of micacl_mm')
+    for name, (variable, text) in OPTIONS.items():
+        group.add_argument(
+            f'--{name.replace("_", "-")}', help=f'{text} (or set {variable})'
+        )
+    if not {'-h', '--help'}.isdisjoint(arguments):
+        parser.print_help()
+        print('\noptions of the stock tool:')
+    known, rest = parser.parse_known_args(arguments)
+    given = {k: v for k, v in vars(known).items() if v is not None}
+    for name, value in given.items():
+        os.environ[OPTIONS[name][0]] = value
+    return rest, given
+
+
+def run_tool(name: str, arguments: Optional[Sequence[str]] = None) -> None:
+    """Run a stock tool as if it had been called itself.
+
+    ``train`` gets ``--seed 0`` unless a seed is given, and ``--fold`` and
+    ``--subset`` give ``train`` and ``test`` a work directory of their own.
+
+    Args:
+        name (str): Path below MMAction2's tools folder, without ``.py``.
+        arguments (Sequence[str], optional): Its command line. Defaults to
+            None, that of this process.
+    """
+    import micacl_mm  # noqa: F401  registers everything, applies the cures
+
+    path = stock_tool(name)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments, given = take_options(arguments)
+    limit_threads()
+    if name in ('train', 'test'):
+        part = [f'{k}{given[k]}' for k in ('fold', 'subset') if k in given]
+        configs = [a for a in arguments if a.endswith('.py')]
+        if part and configs and '--work-dir' not in arguments:
+            work_dir = Path('work_dirs', Path(configs[0]).stem, *part)
+            arguments += ['--work-dir', str(work_dir)]
+        if name == 'train' and '--seed' not in arguments:
+            arguments += ['--seed', '0']
+        arguments = prepare_cpu_ranks(arguments)
+    sys.argv = [str(path), *arguments]
+    runpy.run_path(str(path), run_name='__main__')
