@@ -70,7 +70,6 @@ class BaseDFERDataset(BaseActionDataset):
     METAINFO = {'classes': CLASSES}
     # Official counts by variant (a fold, a subset), then by split.
     OFFICIAL_COUNTS: dict[Union[int, str], dict[str, list[int]]] = {}
-    # Folder that holds the split files.
     SPLIT_FOLDER = ''
     # By source, what `choose_layout` prefers.
     CLIP_FOLDERS: dict[str, tuple[tuple[str, str], ...]] = {}
@@ -91,7 +90,6 @@ class BaseDFERDataset(BaseActionDataset):
         test_mode: bool = False,
         **kwargs,
     ) -> None:
-        self._check_args(split, source, val_ratio, missing)
         self.split = split
         self.source = source
         self.val_ratio = val_ratio
@@ -99,6 +97,7 @@ class BaseDFERDataset(BaseActionDataset):
         self.missing = missing
         self.clip_root = clip_root
         self.layout = ''
+        self._check_args()
         super().__init__(
             ann_file='',
             pipeline=pipeline,
@@ -115,15 +114,13 @@ class BaseDFERDataset(BaseActionDataset):
 
     @abstractmethod
     def find_clips(self, root: str) -> Iterable[FoundClip]:
-        """List the clips on disk, keyed by their ``video_id`` in lower case."""
+        """List the clips on disk, keyed by ``video_id`` in lower case."""
 
     @property
     def class_counts(self) -> list[int]:
         """Number of loaded clips of each class."""
-        counts = [0] * len(self.CLASSES)
-        for idx in range(len(self)):
-            counts[self.get_cat_ids(idx)[0]] += 1
-        return counts
+        labels = [self.get_cat_ids(idx)[0] for idx in range(len(self))]
+        return [labels.count(i) for i in range(len(self.CLASSES))]
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """The class of a clip, as a list for ``ClassBalancedDataset``."""
@@ -141,22 +138,20 @@ class BaseDFERDataset(BaseActionDataset):
         """Join the split file with the clips on disk."""
         if not os.path.isdir(self.data_root):
             self._raise_not_found(
-                f'data_root must be the folder of the set, got '
-                f'{self.data_root}, which does not exist',
-                'set data_root',
+                f'data_root {self.data_root} does not exist', 'set data_root'
             )
         rows = self.read_split('test' if self.split == 'test' else 'train')
-        rest: list[SplitRow] = []
+        rest = []
         if self.split != 'test' and self.val_ratio:
-            train, val = cut_validation(rows, self.val_ratio, self.val_seed)
-            held_out = self.split == 'val'
-            rows, rest = (val, train) if held_out else (train, val)
+            rows, rest = cut_validation(rows, self.val_ratio, self.val_seed)
+        if self.split == 'val':
+            rows, rest = rest, rows
         layout = self._find_layout()
         self.layout = layout.text
         infos, gone = probe_clips(rows, layout, self.source)
         self._report_missing(gone, len(rows))
-        loaded = [SplitRow(i['video_id'], i['label']) for i in infos]
-        self._log_counts(loaded, rest)
+        labels = [info['label'] for info in infos]
+        self._log_counts(labels, [row.label for row in rest])
         return infos
 
     def find_split_file(self, *names: str) -> str:
@@ -175,15 +170,8 @@ class BaseDFERDataset(BaseActionDataset):
     def _find_layout(self) -> Layout:
         if self.clip_root is not None:
             roots = [os.path.join(self.data_root, self.clip_root)]
-            if not os.path.isdir(roots[0]):
-                self._raise_not_found(
-                    f'clip_root must be a folder of clips, got {roots[0]}, '
-                    'which does not exist',
-                    'set clip_root, or leave it out to have it found',
-                )
         else:
-            # Other sets may lie below the root: look beside the split files
-            # first.
+            # Other sets may lie below the root: look by the split files.
             split_folder = find_folder(self.data_root, self.SPLIT_FOLDER)
             roots = [os.path.dirname(split_folder), self.data_root]
         for root in roots:
@@ -206,9 +194,8 @@ class BaseDFERDataset(BaseActionDataset):
         where = f'the clips were taken from {self.layout}'
         if 2 * len(gone) > total:
             self._raise_not_found(
-                f'{text}. More than half: this is a wrong folder rather than '
-                f'a gap; {where}',
-                'set data_root, or name the right folder by clip_root',
+                f'{text}; more than half, so probably a wrong folder; {where}',
+                'set data_root or clip_root',
             )
         if self.missing == 'raise':
             self._raise_not_found(
@@ -221,9 +208,7 @@ class BaseDFERDataset(BaseActionDataset):
             level=logging.WARNING,
         )
 
-    def _log_counts(
-        self, loaded: list[SplitRow], rest: list[SplitRow]
-    ) -> None:
+    def _log_counts(self, loaded: list, rest: list) -> None:
         variant = getattr(self, self.VARIANT)
         split = 'test' if self.split == 'test' else 'train'
         official = self.OFFICIAL_COUNTS.get(variant, {}).get(split)
@@ -234,23 +219,20 @@ class BaseDFERDataset(BaseActionDataset):
             logger='current',
         )
 
-    def _check_args(
-        self, split: str, source: str, val_ratio: float, missing: str
-    ) -> None:
-        self._check_choice('split', split, ('train', 'val', 'test'))
-        self._check_choice('source', source, ('frames', 'videos'))
-        self._check_choice('missing', missing, ('raise', 'drop'))
-        if not 0 <= val_ratio < 1:
+    def _check_args(self) -> None:
+        self._check_choice('split', self.split, ('train', 'val', 'test'))
+        self._check_choice('source', self.source, ('frames', 'videos'))
+        self._check_choice('missing', self.missing, ('raise', 'drop'))
+        if not 0 <= self.val_ratio < 1:
             raise ValueError(
                 f'{type(self).__name__}: val_ratio must be in [0, 1), got '
-                f'{val_ratio!r}; 0.1 holds out a tenth of each class.'
+                f'{self.val_ratio!r}; 0.1 holds out a tenth of each class.'
             )
-        if split == 'val' and val_ratio == 0:
+        if self.split == 'val' and self.val_ratio == 0:
             raise ValueError(
-                f"{type(self).__name__}: split='val' must come with val_ratio "
-                '> 0, got 0, since the set has no validation split of its '
-                'own; do set the same val_ratio, such as 0.1, here and for '
-                "split='train', or use split='test'."
+                f"{type(self).__name__}: with split='val' val_ratio must be "
+                'above 0, got 0, as the set has no validation split; do set '
+                "the same val_ratio, say 0.1, here and for split='train'."
             )
 
     def _check_choice(self, name: str, value: object, choices: tuple) -> None:

@@ -190,8 +190,8 @@ def _visible(folder: str) -> list[os.DirEntry]:
     try:
         with os.scandir(folder) as entries:
             visible = [e for e in entries if not e.name.startswith('.')]
-    except PermissionError:
-        # Such as lost+found at the top of a mounted disk.
+    except (FileNotFoundError, PermissionError):
+        # Such as a lost+found at the top of a mounted disk.
         return []
     return sorted(visible, key=lambda entry: natural_key(entry.name))
 

@@ -29,44 +29,35 @@ def read_lines(path: str) -> list[tuple[int, str]]:
     return [(i, line) for i, line in lines if line]
 
 
-def count_labels(rows: Sequence[SplitRow], num_classes: int) -> list[int]:
-    """Count the rows of each class."""
-    counts = [0] * num_classes
-    for row in rows:
-        counts[row.label] += 1
-    return counts
-
-
 def describe_counts(
     classes: Sequence[str],
-    loaded: Sequence[SplitRow],
-    rest: Sequence[SplitRow],
+    loaded: Sequence[int],
+    rest: Sequence[int],
     official: Optional[Sequence[int]],
 ) -> str:
     """Say how many clips of each class there are and should be.
 
     Args:
         classes (Sequence[str]): The class names.
-        loaded (Sequence[SplitRow]): The clips in use.
-        rest (Sequence[SplitRow]): The clips on the other side of a validation
-            slice. A slice has no official count, both sides together do.
+        loaded (Sequence[int]): Labels of the clips in use.
+        rest (Sequence[int]): Labels on the other side of a validation slice.
+            A slice has no official count, both sides together do.
         official (Sequence[int], optional): The official counts, if known.
 
     Returns:
         str: One or more sentences.
     """
-    counts = count_labels(loaded, len(classes))
-    listed = [f'{c} {n}' for c, n in zip(classes, counts, strict=True)]
+    counts, whole = Counter(loaded), Counter([*loaded, *rest])
+    listed = [f'{name} {counts[i]}' for i, name in enumerate(classes)]
     text = f'{len(loaded)} clips ({", ".join(listed)}).'
     if rest:
         text += f' {len(rest)} more of train are in the other part.'
     if official is None:
         return text
-    whole = count_labels([*loaded, *rest], len(classes))
     differing = [
-        f'{c} {n} instead of {o}'
-        for c, n, o in zip(classes, whole, official, strict=True)
-        if n != o
+        f'{name} {whole[i]} instead of {official[i]}'
+        for i, name in enumerate(classes)
+        if whole[i] != official[i]
     ]
     if not differing:
         return f'{text} The official counts are met.'
@@ -91,6 +82,9 @@ def cut_validation(
         tuple[list[SplitRow], list[SplitRow]]: The rows left for training and
         the slice, both in the order of ``rows``. A class of two clips or
         more is on both sides, a single clip stays in training.
+
+    Raises:
+        ValueError: If no class has two clips.
     """
     by_class: dict[int, list[str]] = defaultdict(list)
     for row in rows:
@@ -99,10 +93,16 @@ def cut_validation(
     def lot(video_id: str) -> bytes:
         return hashlib.sha256(f'{seed}/{video_id}'.encode()).digest()
 
-    held = set()
+    held: set[str] = set()
     for names in by_class.values():
         size = min(max(round(ratio * len(names)), 1), len(names) - 1)
         held.update(sorted(names, key=lot)[:size])
+    if not held:
+        raise ValueError(
+            'A validation slice needs a class of two clips or more, got '
+            f'{len(rows)} clips of {len(by_class)} classes; do set '
+            'val_ratio=0.'
+        )
     train = [row for row in rows if row.video_id not in held]
     return train, [row for row in rows if row.video_id in held]
 
