@@ -1,0 +1,212 @@
+"""Which clips a set has: classes, persons, splits and names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .action_units import EMOTIONS
+from .clip import ClipSpec
+
+NUM_GROUPS = 5
+CLIPS_PER_IDENTITY = 6
+# Share of clips on which no emotion wins the vote; in the real set 29 %.
+_UNCLEAR = 0.03
+
+# Class counts of the real sets, in the order of EMOTIONS.
+DFEW_COUNTS = (2445, 1894, 2669, 2173, 1469, 145, 902)
+FERV39K_TRAIN = (5854, 5523, 7790, 5906, 2502, 1833, 1680)
+FERV39K_TEST = (1473, 1393, 1958, 1487, 638, 467, 431)
+
+# Two scenes of each of the four scenarios.
+SCENES = (
+    'Argue',
+    'DailyLife',
+    'Action',
+    'Speech',
+    'Crime',
+    'Interview',
+    'History',
+    'War',
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The clips of a set.
+
+    Args:
+        clips (tuple[ClipSpec, ...]): Every clip, in the order of the ids.
+        splits (dict[str, tuple[ClipSpec, ...]]): Clips by split:
+            ``'train1'``, ``'test1'``, ... of DFEW's folds, ``'train'`` and
+            ``'test'`` of FERV39k.
+    """
+
+    clips: tuple[ClipSpec, ...]
+    splits: dict[str, tuple[ClipSpec, ...]]
+
+
+def proportional_counts(
+    total: int, weights: tuple[int, ...], least: int
+) -> list[int]:
+    """Share a total out by weight, with a least share for each class.
+
+    Args:
+        total (int): Sum of the counts.
+        weights (tuple[int, ...]): Weight of each class.
+        least (int): Smallest count of a class.
+
+    Returns:
+        list[int]: Counts that add up to ``total``.
+    """
+    share = np.asarray(weights) / sum(weights) * total
+    counts = np.maximum(np.floor(share).astype(int), least)
+    while counts.sum() != total:
+        step = 1 if counts.sum() < total else -1
+        # Mend where the share is missed by most, never below the least.
+        gap = step * (share - counts)
+        if step < 0:
+            gap[counts <= least] = -np.inf
+        counts[np.argmax(gap)] += step
+    return counts.tolist()
+
+
+def _deal_groups(counts: list[int]) -> list[tuple[str, int]]:
+    """Deal each class over the groups in turn, so that all stay even."""
+    dealt, turn = [], 0
+    for emotion, count in zip(EMOTIONS, counts, strict=True):
+        for _ in range(count):
+            dealt.append((emotion, turn % NUM_GROUPS))
+            turn += 1
+    return dealt
+
+
+def _top_up(
+    clips: list[ClipSpec], group: int, least: int, draw
+) -> list[ClipSpec]:
+    """Extra clips so that a group has the least number of each class."""
+    extra = []
+    for emotion in EMOTIONS:
+        have = sum(
+            c.group == group and c.emotions == (emotion,) for c in clips
+        )
+        extra += [draw((emotion,), group) for _ in range(least - have)]
+    return extra
+
+
+def plan_dfew(
+    num_clips: int, seed: int, folds: tuple[int, ...], test_per_class: int
+) -> Plan:
+    """Plan a set in DFEW's layout: five groups, each the test of one fold.
+
+    Args:
+        num_clips (int): Clips with a label, before the topping up.
+        seed (int): Seed of the set.
+        folds (tuple[int, ...]): Folds that get split files.
+        test_per_class (int): Least clips of a class in a test split.
+
+    Returns:
+        Plan: Clips and splits.
+    """
+    rng = np.random.default_rng([seed, 5])
+    counts = proportional_counts(num_clips, DFEW_COUNTS, NUM_GROUPS)
+    dealt = _deal_groups(counts)
+    jobs = [((emotion,), group) for emotion, group in dealt]
+    for index in range(max(2, round(_UNCLEAR * num_clips))):
+        pair = rng.choice(len(EMOTIONS), 2, replace=False)
+        names = tuple(EMOTIONS[i] for i in pair)
+        jobs.append((names, index % NUM_GROUPS))
+    order = rng.permutation(len(jobs))  # an id says nothing of the class
+    people = max(2, round(num_clips / NUM_GROUPS / CLIPS_PER_IDENTITY))
+
+    clips: list[ClipSpec] = []
+    for clip_id, index in enumerate(order, start=1):
+        emotions, group = jobs[index]
+        who = group * people + int(rng.integers(people))
+        clips.append(
+            ClipSpec(clip_id, emotions, who, group, name=f'{clip_id:05d}')
+        )
+
+    def draw(emotions: tuple[str, ...], group: int) -> ClipSpec:
+        who = group * people + int(rng.integers(people))
+        return ClipSpec(0, emotions, who, group, extra=True)
+
+    # Planned for all folds, so that ids do not hang on the folds asked for.
+    extras = [
+        clip
+        for group in range(NUM_GROUPS)
+        for clip in _top_up(clips, group, test_per_class, draw)
+    ]
+    for clip_id, index in enumerate(
+        rng.permutation(len(extras)), start=len(clips) + 1
+    ):
+        name = f'{clip_id:05d}'
+        extra = replace(extras[index], clip_id=clip_id, name=name)
+        if extra.group + 1 in folds:
+            clips.append(extra)
+
+    labelled = [clip for clip in clips if len(clip.emotions) == 1]
+    splits = {}
+    for fold in folds:
+        splits[f'train{fold}'] = tuple(
+            c for c in labelled if c.group != fold - 1 and not c.extra
+        )
+        splits[f'test{fold}'] = tuple(
+            c for c in labelled if c.group == fold - 1
+        )
+    return Plan(tuple(clips), splits)
+
+
+def plan_ferv39k(num_clips: int, seed: int, test_per_class: int) -> Plan:
+    """Plan a set in FERV39k's layout: one split, the first group is tested.
+
+    Args:
+        num_clips (int): Clips before the topping up.
+        seed (int): Seed of the set.
+        test_per_class (int): Least clips of a class in the test split.
+
+    Returns:
+        Plan: Clips and splits.
+    """
+    rng = np.random.default_rng([seed, 6])
+    whole = sum(FERV39K_TRAIN) + sum(FERV39K_TEST)
+    least = len(EMOTIONS)
+    num_test = max(round(num_clips * sum(FERV39K_TEST) / whole), least)
+    test = proportional_counts(num_test, FERV39K_TEST, 1)
+    train = proportional_counts(num_clips - num_test, FERV39K_TRAIN, 1)
+    jobs = []
+    for part, counts in enumerate((test, train)):
+        for emotion, count in zip(EMOTIONS, counts, strict=True):
+            jobs += [(emotion, part)] * count
+    jobs = [jobs[i] for i in rng.permutation(len(jobs))]
+    have = dict(zip(EMOTIONS, test, strict=True))
+    extras = [
+        (emotion, 0)
+        for emotion in EMOTIONS
+        for _ in range(test_per_class - have[emotion])
+    ]
+    people = max(2, round(num_clips / NUM_GROUPS / CLIPS_PER_IDENTITY))
+    taken: dict[str, int] = {}
+    clips = []
+    for clip_id, (emotion, part) in enumerate(jobs + extras, start=1):
+        # Persons 0 .. people - 1 are tested, four times as many train.
+        low, high = (0, people) if part == 0 else (people, 5 * people)
+        who = int(rng.integers(low, high))
+        folder = f'{SCENES[rng.integers(len(SCENES))]}/{emotion}'
+        taken[folder] = taken.get(folder, 0) + 1
+        clips.append(
+            ClipSpec(
+                clip_id,
+                (emotion,),
+                who,
+                part,
+                extra=clip_id > len(jobs),
+                name=f'{folder}/{taken[folder]:04d}',
+            )
+        )
+    splits = {
+        name: tuple(c for c in clips if c.group == part)
+        for part, name in enumerate(('test', 'train'))
+    }
+    return Plan(tuple(clips), splits)
