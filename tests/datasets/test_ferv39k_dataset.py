@@ -1,0 +1,206 @@
+"""FERV39k's split files, scenes, scenarios and official counts."""
+
+import pytest
+
+import micacl_mm
+from micacl_mm.datasets import FERV39kDataset
+from micacl_mm.datasets.ferv39k_dataset import SCENARIOS, SCENES
+
+from .tree import (
+    CLASSES,
+    logged,
+    write_ferv,
+    write_ferv_split,
+)
+
+CLIPS = [
+    f'{scene}/{CLASSES[(3 * number) % 7]}/{number:04d}'
+    for number, scene in enumerate(SCENES, start=1)
+]
+
+
+def load(root, **kwargs):
+    return FERV39kDataset(str(root), pipeline=[], **kwargs)
+
+
+def ids(dataset):
+    return [dataset.get_data_info(i)['video_id'] for i in range(len(dataset))]
+
+
+def test_first_row_is_a_clip_not_a_header(tmp_path):
+    write_ferv(tmp_path, CLIPS)
+    dataset = load(tmp_path)
+    assert ids(dataset) == CLIPS
+    assert dataset.get_data_info(0)['video_id'] == CLIPS[0]
+
+
+def test_labels_follow_the_same_order_as_dfew(tmp_path):
+    clips = [f'War/{name}/0001' for name in sorted(CLASSES)]
+    write_ferv(tmp_path, clips)
+    dataset = load(tmp_path)
+    assert dataset.metainfo['classes'] == CLASSES
+    for idx, name in enumerate(sorted(CLASSES)):
+        assert dataset.get_cat_ids(idx) == [CLASSES.index(name)]
+
+
+def test_split_chooses_the_file(tmp_path):
+    write_ferv(tmp_path, CLIPS[:5], split='train')
+    write_ferv(tmp_path, CLIPS[5:8], split='test')
+    assert ids(load(tmp_path)) == CLIPS[:5]
+    assert ids(load(tmp_path, split='test')) == CLIPS[5:8]
+
+
+@pytest.mark.parametrize('end', ['\n', '\r\n', '\n\n', '\r\n\r\n'])
+@pytest.mark.parametrize('mark', [b'', b'\xef\xbb\xbf'])
+def test_line_ends_and_marks(tmp_path, end, mark):
+    path = write_ferv(tmp_path, CLIPS[:3])
+    write_ferv_split(tmp_path, 'train', CLIPS[:3], end=end)
+    path.write_bytes(mark + path.read_bytes())
+    assert ids(load(tmp_path)) == CLIPS[:3]
+
+
+@pytest.mark.parametrize('gap', [' ', '\t', ',', ', ', '  '])
+def test_separators(tmp_path, gap):
+    path = write_ferv(tmp_path, CLIPS[:3])
+    path.write_text(path.read_text().replace(' ', gap))
+    assert ids(load(tmp_path)) == CLIPS[:3]
+
+
+def test_case_of_the_emotion_and_backslashes(tmp_path):
+    path = write_ferv(tmp_path, ['Action/Sad/0010', 'Action/Happy/0011'])
+    path.write_text('Action/Sad/0010 sad\nAction\\Happy\\0011 HAPPY\n')
+    dataset = load(tmp_path)
+    assert ids(dataset) == ['Action/Sad/0010', 'Action/Happy/0011']
+    assert dataset.class_counts == [1, 1, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ('line', 'words'),
+    [
+        ('Action/Sad/0010 Sadness', ['label must be one of', "'Sadness'"]),
+        ('Action/Sad/0010 2', ['label must be one of', "'2'"]),
+        ('Action/Sad/0010 Happy', ["emotion of the clip's path", "'Happy'"]),
+        ('Action/Sad/0010', ['a row must be', 'no header']),
+        ('Sad/0010 Sad', ['a row must be']),
+        ('x/Action/Sad/0010 Sad', ['a row must be']),
+        ('video_name label', ['a row must be', 'no header']),
+        ('Action/Sad/0010 Sad 30', ['a row must be']),
+        ('/Sad/0010 Sad', ['a row must be']),
+        ('/Action/Sad/0010 Sad', ['a row must be']),
+        ('../Sad/0010 Sad', ['below data_root', '../Sad/0010']),
+        ('Action/Sad/.. Sad', ['below data_root']),
+        ('..\\Sad\\0010 Sad', ['below data_root']),
+    ],
+)
+def test_wrong_rows(tmp_path, line, words):
+    path = write_ferv(tmp_path, CLIPS[:2])
+    path.write_text(path.read_text() + line + '\n')
+    with pytest.raises(ValueError) as error:
+        load(tmp_path)
+    for word in [*words, 'line 3', str(path), 'FERV39kDataset']:
+        assert word in str(error.value)
+
+
+def test_clip_listed_twice(tmp_path):
+    path = write_ferv(tmp_path, CLIPS[:2])
+    write_ferv_split(tmp_path, 'train', [*CLIPS[:2], CLIPS[1]])
+    with pytest.raises(ValueError, match='once, got 1 of them') as error:
+        load(tmp_path)
+    assert str(path) in str(error.value)
+
+
+def test_scenarios_hold_the_22_scenes():
+    assert len(SCENES) == len(set(SCENES)) == 22
+    assert [len(scenes) for scenes in SCENARIOS.values()] == [6, 6, 6, 4]
+
+
+@pytest.mark.parametrize('scenario', SCENARIOS)
+def test_scenario_from_the_file_of_all_scenes(tmp_path, scenario):
+    write_ferv(tmp_path, CLIPS)
+    expected = [c for c in CLIPS if c.split('/')[0] in SCENARIOS[scenario]]
+    assert ids(load(tmp_path, subset=scenario)) == expected
+    assert len(expected) == len(SCENARIOS[scenario])
+
+
+def test_scenarios_partition_all(tmp_path):
+    write_ferv(tmp_path, CLIPS)
+    parts = [ids(load(tmp_path, subset=name)) for name in SCENARIOS]
+    assert sorted(sum(parts, [])) == sorted(CLIPS)
+
+
+def test_scene_from_all_scenes_or_its_own_file(tmp_path):
+    clips = ['War/Sad/0001', 'War/Fear/0002', 'Action/Sad/0001']
+    write_ferv(tmp_path, clips)
+    assert ids(load(tmp_path, subset='War')) == clips[:2]
+    # Its own file is preferred where there is one.
+    write_ferv_split(
+        tmp_path, 'train', clips[1:2], name='22_scenes/train_War.csv'
+    )
+    assert ids(load(tmp_path, subset='War')) == clips[1:2]
+    assert ids(load(tmp_path, subset='Action')) == clips[2:]
+    assert ids(load(tmp_path)) == clips
+    # And suffices alone.
+    (tmp_path / '4_setups/All_scenes/train_All.csv').unlink()
+    assert ids(load(tmp_path, subset='War')) == clips[1:2]
+
+
+def test_action_is_not_a_prefix_match(tmp_path):
+    clips = ['War/Sad/0001', 'Warfare/Sad/0001']
+    write_ferv(tmp_path, clips)
+    assert ids(load(tmp_path, subset='War')) == clips[:1]
+
+
+def test_subset_without_clips(tmp_path):
+    path = write_ferv(tmp_path, ['War/Sad/0001'])
+    with pytest.raises(ValueError, match="subset 'Speech'") as error:
+        load(tmp_path, subset='Speech')
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize('subset', ['All', 'war', 'Daily', '', None])
+def test_unknown_subset(tmp_path, subset):
+    with pytest.raises(ValueError, match='subset must be one of') as error:
+        load(tmp_path, subset=subset)
+    assert "'Anomaly Issues'" in str(error.value)
+    assert "'Talkshow'" in str(error.value)
+
+
+def test_missing_split_file_shows_the_expected_tree(tmp_path):
+    write_ferv(tmp_path, CLIPS[:2])
+    with pytest.raises(FileNotFoundError) as error:
+        load(tmp_path, split='test')
+    for word in [
+        str(tmp_path),
+        '4_setups/All_scenes/test_All.csv',
+        'Expected tree',
+        '2_ClipsforFaceCrop/Action/Sad/0010',
+    ]:
+        assert word in str(error.value)
+
+
+def test_official_counts_add_up():
+    counts = FERV39kDataset.OFFICIAL_COUNTS['all']
+    assert sum(counts['train']) == 31088
+    assert sum(counts['test']) == 7847
+    assert sum(counts['train']) + sum(counts['test']) == 38935
+
+
+def test_log_compares_all_but_not_a_scene(tmp_path):
+    write_ferv(tmp_path, CLIPS)
+    with logged() as lines:
+        load(tmp_path)
+        load(tmp_path, subset='War')
+    whole, scene = [line for line in lines if 'FERV39kDataset' in line]
+    assert 'subset all, train: 22 clips' in whole
+    assert 'instead of 31' not in whole and 'instead of 5854' in whole
+    assert 'subset War, train: 1 clips' in scene
+    assert 'official' not in scene
+
+
+def test_registered_by_bare_and_dotted_name(tmp_path):
+    write_ferv(tmp_path, CLIPS)
+    for name in ('FERV39kDataset', 'micacl_mm.datasets.FERV39kDataset'):
+        dataset = micacl_mm.registry.DATASETS.build(
+            dict(type=name, data_root=str(tmp_path), pipeline=[])
+        )
+        assert type(dataset) is FERV39kDataset and len(dataset) == 22
