@@ -1,7 +1,7 @@
 """A drawn set of facial expressions in the layouts of DFEW and FERV39k."""
 
 from .action_units import ACTION_UNITS, EMOTIONS, RECIPES
-from .clip import ClipSpec, render_clip
+from .clip import ClipSpec, clip_units, render_clip
 from .difficulty import LEVELS, Difficulty, get_difficulty
 from .writer import make_synthetic
 
@@ -12,6 +12,7 @@ __all__ = [
     'RECIPES',
     'ClipSpec',
     'Difficulty',
+    'clip_units',
     'get_difficulty',
     'make_synthetic',
     'render_clip',

@@ -83,6 +83,27 @@ def clip_layout(
     return num_frames, draw_numbers(num_frames, rng)
 
 
+def clip_units(
+    spec: ClipSpec, seed: int, layout: str, knobs: Difficulty
+) -> np.ndarray:
+    """Intensities of the action units in each frame of a clip.
+
+    Args:
+        spec (ClipSpec): The clip.
+        seed (int): Seed of the set.
+        layout (str): ``'dfew'`` or ``'ferv39k'``, for the clip's length.
+        knobs (Difficulty): The difficulty.
+
+    Returns:
+        np.ndarray: One row a frame, one column for each of
+        ``ACTION_UNITS``, (T, 16).
+    """
+    num_frames, _ = clip_layout(spec, seed, layout)
+    rng = _stream(seed, 3, spec.clip_id)
+    curve = activation_curve(num_frames, rng, knobs)
+    return curve[:, None] * draw_units(spec.emotions, rng, knobs)
+
+
 def render_clip(
     spec: ClipSpec, seed: int, layout: str, size: int, knobs: Difficulty
 ) -> list[np.ndarray]:
@@ -104,12 +125,8 @@ def render_clip(
     num_frames, _ = clip_layout(spec, seed, layout)
     who = draw_identity(_stream(seed, 1, spec.identity))
     scene = draw_scene(num_frames, _stream(seed, 2, spec.clip_id), knobs)
-    rng = _stream(seed, 3, spec.clip_id)
-    curve = activation_curve(num_frames, rng, knobs)
-    units = draw_units(spec.emotions, rng, knobs)
-    noise = _stream(seed, 4, spec.clip_id)
-    painter = FacePainter(who, scene, size, noise)
+    units = clip_units(spec, seed, layout, knobs)
+    painter = FacePainter(who, scene, size, _stream(seed, 4, spec.clip_id))
     return [
-        painter.frame(index, unit_dict(level * units))
-        for index, level in enumerate(curve)
+        painter.frame(index, unit_dict(row)) for index, row in enumerate(units)
     ]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from .drawing import disc, ellipse, fill, line
 from .geometry import crease_depths, face_points, head_outline, project
 from .scene import Identity, Scene
-
-_SUBPIXEL = 4  # bits after the binary point of OpenCV's coordinates
 
 
 class FacePainter:
@@ -72,39 +71,9 @@ class FacePainter:
         self._mouth(canvas, units, points)
         self._front(canvas, points, pose)
         if scene.occluder is not None:
-            self._occlude(canvas, index)
+            track, colour = scene.occluder
+            ellipse(canvas, track[index], colour)
         return self._camera(canvas, scene.gain[index])
-
-    def _pixels(self, points: np.ndarray) -> np.ndarray:
-        scale = 0.5 * self.width * (1 << _SUBPIXEL)
-        return np.rint((points + 1) * scale).astype(np.int32)
-
-    def _fill(self, image: np.ndarray, points: np.ndarray, colour) -> None:
-        pixels = self._pixels(points)
-        cv2.fillPoly(image, [pixels], _bgr(colour), shift=_SUBPIXEL)
-
-    def _line(
-        self,
-        image: np.ndarray,
-        points: np.ndarray,
-        colour,
-        thick: float,
-        closed: bool = False,
-    ) -> None:
-        thickness = max(1, round(0.5 * thick * self.width))
-        cv2.polylines(
-            image,
-            [self._pixels(points)],
-            closed,
-            _bgr(colour),
-            thickness,
-            shift=_SUBPIXEL,
-        )
-
-    def _disc(self, image, centre, radius: float, colour) -> None:
-        x, y = self._pixels(np.asarray(centre))
-        radius = round(0.5 * radius * self.width * (1 << _SUBPIXEL))
-        cv2.circle(image, (x, y), radius, _bgr(colour), -1, shift=_SUBPIXEL)
 
     def _paint_backdrop(self) -> np.ndarray:
         ramp = np.linspace(0, 1, self.width)[:, None, None]
@@ -114,7 +83,7 @@ class FacePainter:
         spots = zip(self.scene.blobs, self.scene.blob_colours, strict=True)
         for (x, y, radius), colour in spots:
             centre = 2 * np.array([x, y]) - 1
-            self._disc(image, centre, 0.1 + 0.4 * radius, colour)
+            disc(image, centre, 0.1 + 0.4 * radius, colour)
         return cv2.blur(image, (self.width // 10,) * 2)
 
     def _head(self, canvas, units, points, pose) -> None:
@@ -123,25 +92,25 @@ class FacePainter:
         if who.hair_style in (2, 3):  # long hair, or full, behind the head
             reach = [1.22, 1.3] if who.hair_style == 2 else [1.18, 1.06]
             back = outline * reach + [0, 0.18 * (who.hair_style == 2)]
-            self._fill(canvas, project(back, pose, -0.2), who.hair)
+            fill(canvas, project(back, pose, -0.2), who.hair)
         neck = np.array([[-0.4, 0.5], [0.4, 0.5], [0.48, 1.6], [-0.48, 1.6]])
-        self._fill(canvas, project(neck, pose, -0.2), 0.72 * who.skin)
+        fill(canvas, project(neck, pose, -0.2), 0.72 * who.skin)
         for side in (-1, 1):
             ear = project(
                 np.array([[side * (who.face_width + 0.01), -0.02]]), pose, 0.0
             )[0]
-            self._disc(canvas, ear, 0.12, 0.85 * who.skin)
+            disc(canvas, ear, 0.12, 0.85 * who.skin)
         layer, mask = self.layer, self.mask
         layer[:] = 0.82 * who.skin
         inner = project(outline * [0.82, 0.88], pose, 0.2)
-        self._fill(layer, inner, who.skin)
+        fill(layer, inner, who.skin)
         self._soft(layer, units, points, pose)
         blur = self.width // 40 * 2 + 1
         cv2.blur(layer, (blur, blur), dst=layer)
         self._creases(layer, units, points)
         cv2.blur(layer, (3, 3), dst=layer)
         mask[:] = 0
-        self._fill(mask, project(outline, pose, 0.1), 255)
+        fill(mask, project(outline, pose, 0.1), 255)
         cv2.copyTo(layer, mask, canvas)
 
     def _soft(self, layer, units, points, pose) -> None:
@@ -154,36 +123,34 @@ class FacePainter:
             jaw = [[who.face_width, 1.3], [-who.face_width, 1.3]]
             beard = project(np.concatenate([top, jaw]), pose, 0.3)
             tone = who.skin + who.beard * (who.hair - who.skin)
-            self._fill(layer, beard, tone)
+            fill(layer, beard, tone)
         lift = 0.06 * units[6] + 0.03 * units[9]
         cheeks = np.array([[0.36, 0.2 - lift], [-0.36, 0.2 - lift]])
         blush = who.skin * [0.9, 0.92, 1.03] + 6
         for centre in project(cheeks, pose):
-            self._disc(layer, centre, 0.15 + 0.02 * units[12], blush)
+            disc(layer, centre, 0.15 + 0.02 * units[12], blush)
         for side in 'rl':
             eye = points[f'eye_{side}']
             centre = eye.mean(0)
-            self._fill(layer, centre + 1.45 * (eye - centre), 0.84 * who.skin)
+            fill(layer, centre + 1.45 * (eye - centre), 0.84 * who.skin)
         tip = points['nose_tip'][0]
         bridge = np.stack([project(np.array([[0, -0.2]]), pose)[0], tip])
-        self._line(layer, bridge, np.minimum(1.06 * who.skin, 255), 0.07)
-        self._disc(layer, tip, 0.07, np.minimum(1.08 * who.skin, 255))
+        line(layer, bridge, np.minimum(1.06 * who.skin, 255), 0.07)
+        disc(layer, tip, 0.07, np.minimum(1.08 * who.skin, 255))
 
     def _creases(self, layer, units, points) -> None:
         depths = crease_depths(self.who, units)
-        for name, line in points.items():
+        for name, crease in points.items():
             if not name.startswith('crease'):
                 continue
             key = name.removesuffix('_r').removesuffix('_l').rstrip('012')
             depth = min(depths[key], 1.0)
             if depth > 0.08:
                 tone = (1 - 0.55 * depth) * self.who.skin
-                self._line(layer, line, tone, 0.02 + 0.025 * depth)
+                line(layer, crease, tone, 0.02 + 0.025 * depth)
         for side in 'rl':
-            self._line(
-                layer, points[f'wing_{side}'], 0.7 * self.who.skin, 0.025
-            )
-            self._fill(layer, points[f'nostril_{side}'], 0.35 * self.who.skin)
+            line(layer, points[f'wing_{side}'], 0.7 * self.who.skin, 0.025)
+            fill(layer, points[f'nostril_{side}'], 0.35 * self.who.skin)
 
     def _eyes(self, canvas, points, gaze, zoom: float) -> None:
         who, layer, mask = self.who, self.layer, self.mask
@@ -191,69 +158,61 @@ class FacePainter:
         mask[:] = 0
         for side in 'rl':
             eye = points[f'eye_{side}']
-            self._fill(mask, eye, 255)
+            fill(mask, eye, 255)
             # Between the corners, so that the lids slide over the iris.
             centre = 0.5 * (eye[0] + eye[16]) + zoom * (gaze - [0, 0.012])
-            self._disc(layer, centre, 0.088 * zoom, who.iris)
-            self._disc(layer, centre, 0.045 * zoom, (15, 12, 12))
+            disc(layer, centre, 0.088 * zoom, who.iris)
+            disc(layer, centre, 0.045 * zoom, (15, 12, 12))
             glint = centre + zoom * np.array([0.03, -0.03])
-            self._disc(layer, glint, 0.018 * zoom, (255, 255, 255))
-            self._line(layer, points[f'lid_{side}'], (120, 125, 130), 0.03)
+            disc(layer, glint, 0.018 * zoom, (255, 255, 255))
+            line(layer, points[f'lid_{side}'], (120, 125, 130), 0.03)
         cv2.copyTo(layer, mask, canvas)
         dark = np.minimum(0.3 * who.skin, 60)
         for side in 'rl':
-            self._line(canvas, points[f'fold_{side}'], 0.62 * who.skin, 0.02)
-            self._line(canvas, points[f'lid_{side}'], dark, 0.032)
+            line(canvas, points[f'fold_{side}'], 0.62 * who.skin, 0.02)
+            line(canvas, points[f'lid_{side}'], dark, 0.032)
             under = points[f'eye_{side}'][17:]
-            self._line(canvas, under, 0.6 * who.skin, 0.015)
+            line(canvas, under, 0.6 * who.skin, 0.015)
 
     def _mouth(self, canvas, units, points) -> None:
         who, layer, mask = self.who, self.layer, self.mask
-        self._fill(canvas, points['lips'], who.lips)
+        fill(canvas, points['lips'], who.lips)
         layer[:] = (35, 25, 55)
         if units[26] > 0.3:
-            self._disc(layer, points['tongue'][0], 0.1, (95, 85, 165))
+            disc(layer, points['tongue'][0], 0.1, (95, 85, 165))
         if units[26] < 0.6 or units[12] > 0.3:  # else the lip hides them
-            self._fill(layer, points['teeth_top'], (225, 235, 238))
+            fill(layer, points['teeth_top'], (225, 235, 238))
         if max(units[16], units[20]) > 0.3:
-            self._fill(layer, points['teeth_low'], (215, 225, 228))
+            fill(layer, points['teeth_low'], (215, 225, 228))
         mask[:] = 0
-        self._fill(mask, points['gap'], 255)
+        fill(mask, points['gap'], 255)
         cv2.copyTo(layer, mask, canvas)
         gap = points['gap']
         if np.abs(gap[8] - gap[25]).sum() < 0.03:
-            self._line(canvas, points['lip_line'], 0.4 * who.lips, 0.025)
+            line(canvas, points['lip_line'], 0.4 * who.lips, 0.025)
 
     def _front(self, canvas, points, pose) -> None:
         """Brows, hair over the forehead, glasses."""
         who = self.who
         tone = 0.75 * np.minimum(who.hair, 0.55 * who.skin)
         for side in 'rl':
-            self._fill(canvas, points[f'brow_{side}'], tone)
+            fill(canvas, points[f'brow_{side}'], tone)
         if who.hair_style:
             outline = head_outline(who, 0.0)
             upper = outline[outline[:, 1] < -0.3] * 1.06
             x = np.linspace(upper[-1, 0], upper[0, 0], 15)
-            line = -0.7 + 0.45 * (x / who.face_width) ** 4
+            edge = -0.7 + 0.45 * (x / who.face_width) ** 4
             if who.hair_style == 3:  # a side parting
-                line = line + 0.07 * x / who.face_width
-            front = np.concatenate([upper, np.stack([x, line], 1)[::1]])
-            self._fill(canvas, project(front, pose, 0.15), who.hair)
+                edge = edge + 0.07 * x / who.face_width
+            front = np.concatenate([upper, np.stack([x, edge], 1)])
+            fill(canvas, project(front, pose, 0.15), who.hair)
         if who.glasses:
             angle = np.linspace(0, 2 * np.pi, 25)
             ring = np.stack([np.cos(angle), np.sin(angle)], 1)
             ring = ring * [who.eye_width + 0.05, 0.17]
             for sign in (1, -1):
                 rim = ring + [sign * who.eye_gap, -0.12]
-                self._line(canvas, project(rim, pose), (30, 30, 30), 0.025)
-
-    def _occlude(self, canvas, index: int) -> None:
-        track, colour = self.scene.occluder
-        x, y, first, second, angle = track[index]
-        half = 0.5 * self.width
-        centre = (round((x + 1) * half), round((y + 1) * half))
-        axes = (round(first * half), round(second * half))
-        cv2.ellipse(canvas, centre, axes, angle, 0, 360, _bgr(colour), -1)
+                line(canvas, project(rim, pose), (30, 30, 30), 0.025)
 
     def _camera(self, canvas, gain: float) -> np.ndarray:
         size = (self.size, self.size)
@@ -265,9 +224,3 @@ class FacePainter:
         noise = self.rng.standard_normal(image.shape, np.float32)
         image += np.float32(self.scene.noise) * noise
         return np.clip(np.rint(image), 0, 255).astype(np.uint8)
-
-
-def _bgr(colour) -> tuple[float, ...]:
-    if np.isscalar(colour):
-        return (float(colour),)
-    return tuple(float(c) for c in colour)

@@ -129,10 +129,12 @@ def _mouth(who: Identity, a: dict[int, float], out: Points) -> None:
         [stack([x, inner_top], 1), stack([x, inner_low], 1)[::-1]]
     )
     out['lip_line'] = stack([x, 0.5 * (inner_top + inner_low)], 1)
+    # Lips that part in speech bare less of the teeth than a grin does.
+    bare = 0.02 + 0.045 * max(a[10], a[12], a[20])
     out['teeth_top'] = np.concatenate(
         [
             stack([x, inner_top - 0.02], 1),
-            stack([x, inner_top + 0.06], 1)[::-1],
+            stack([x, inner_top + bare], 1)[::-1],
         ]
     )
     out['teeth_low'] = np.concatenate(

@@ -149,12 +149,12 @@ def _draw_pose(
     rng: np.random.Generator, num: int, knobs: Difficulty
 ) -> np.ndarray:
     spread = [np.deg2rad(knobs.pose * f) for f in (1.0, 0.5, 0.6)]
-    spread += [knobs.shift, knobs.shift, 0.8 * knobs.shift]
+    spread += [knobs.shift, knobs.shift, 0.6 * knobs.shift]
     columns = [
         np.clip(rng.normal(0, s), -2 * s, 2 * s) + _track(rng, num, 0.3 * s)
         for s in spread
     ]
-    columns[5] = 0.9 + columns[5]
+    columns[5] = 0.86 + columns[5]
     return np.stack(columns, 1)
 
 

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import cv2
 
 from .action_units import EMOTIONS
-from .clip import ClipSpec, clip_layout, render_clip
+from .clip import ClipSpec
+from .clip_writer import SCRATCH, ClipJob, write_clip
 from .difficulty import Difficulty, get_difficulty
-from .layouts import (
-    LAYOUTS,
-    frame_dir,
-    frame_name,
-    video_path,
-    write_annotation,
-)
+from .layouts import LAYOUTS, write_annotation
 from .plan import NUM_GROUPS, Plan, plan_dfew, plan_ferv39k
 
 MARKER = 'synthetic.json'
@@ -34,74 +28,11 @@ NOTICE = (
     'Drawn faces, made by tools/data/make_synthetic.py. No clip of a real '
     'set is in here, and no figure measured on it is a result on real data.'
 )
-_SCRATCH = '.unfinished'
-_FPS = 25
 _VERSION = 1  # raised when equal arguments no longer give equal bytes
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What a worker needs besides the clip."""
-
-    root: str
-    layout: str
-    seed: int
-    size: int
-    videos: bool
-    knobs: Difficulty
-
-
-def write_clip(clip: ClipSpec, job: _Job) -> bool:
-    """Draw a clip unless it is there; it appears whole or not at all.
-
-    Args:
-        clip (ClipSpec): The clip.
-        job (_Job): Settings of the set.
-
-    Returns:
-        bool: Whether anything was drawn.
-    """
-    root = Path(job.root)
-    folder = root / frame_dir(job.layout, clip)
-    video = root / video_path(job.layout, clip)
-    if folder.exists() and (not job.videos or video.exists()):
-        return False
-    cv2.setNumThreads(1)  # the workers are the parallelism
-    frames = render_clip(clip, job.seed, job.layout, job.size, job.knobs)
-    scratch = root / _SCRATCH / str(clip.clip_id)
-    if not folder.exists():
-        scratch.mkdir()
-        _, numbers = clip_layout(clip, job.seed, job.layout)
-        for number in numbers:
-            path = scratch / frame_name(job.layout, clip, number)
-            quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
-            if not cv2.imwrite(str(path), frames[number - 1], quality):
-                raise OSError(f'make_synthetic: cannot write {path}')
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(scratch, folder)
-    if job.videos and not video.exists():
-        part = scratch.with_suffix('.mp4')
-        _write_video(part, frames)
-        video.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(part, video)
-    return True
-
-
-def _write_video(path: Path, frames: list) -> None:
-    height, width = frames[0].shape[:2]
-    codec = cv2.VideoWriter_fourcc(*'mp4v')
-    writer = cv2.VideoWriter(str(path), codec, _FPS, (width, height))
-    if not writer.isOpened():
-        raise OSError(
-            f'make_synthetic: OpenCV cannot write {path}: this build has no '
-            'mp4 encoder; leave --videos out or install opencv-python'
-        )
-    for frame in frames:
-        writer.write(frame)
-    writer.release()
-
-
-def _run(clips: tuple[ClipSpec, ...], job: _Job, workers: int) -> Iterator:
+def _run(clips: tuple[ClipSpec, ...], job: ClipJob, workers: int) -> Iterator:
+    """Draw clips in order; a forked worker must not inherit busy threads."""
     write = partial(write_clip, job=job)
     if workers == 1:
         yield from map(write, clips)
@@ -109,15 +40,20 @@ def _run(clips: tuple[ClipSpec, ...], job: _Job, workers: int) -> Iterator:
     # Forked workers start at once; others import the package first.
     method = 'fork' if sys.platform == 'linux' else 'spawn'
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(workers, context) as pool:
+    with ProcessPoolExecutor(
+        workers, context, initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
         yield from pool.map(write, clips, chunksize=4)
 
 
 def _progress(done: int, total: int, drawn: int, start: float) -> None:
+    live = sys.stderr.isatty()
+    if done % (20 if live else 200) and done < total:
+        return
     spent = time.monotonic() - start
     rate = drawn / spent if drawn else 0.0
     left = (total - done) / rate if rate else 0.0
-    end = '\n' if done == total else '\r'
+    end = '\r' if live and done < total else '\n'
     text = f'{done}/{total} clips, {60 * rate:.0f} a minute, {left:.0f} s left'
     print(f'{text:<60}', end=end, file=sys.stderr, flush=True)
 
@@ -162,8 +98,8 @@ def _claim(root: Path, settings: dict) -> None:
             f'make_synthetic: {root} is there and is no synthetic set; '
             'choose an empty or new folder'
         )
-    shutil.rmtree(root / _SCRATCH, ignore_errors=True)
-    (root / _SCRATCH).mkdir(parents=True)
+    shutil.rmtree(root / SCRATCH, ignore_errors=True)
+    (root / SCRATCH).mkdir(parents=True)
     text = json.dumps({'notice': NOTICE, 'settings': settings}, indent=2)
     marker.write_text(text + '\n')
 
@@ -226,21 +162,26 @@ def make_synthetic(
         plan = plan_ferv39k(num_clips, seed, test_per_class)
     root = Path(out).expanduser()
     _claim(root, settings)
-    job = _Job(str(root), layout, seed, size, videos, knobs)
+    job = ClipJob(str(root), layout, seed, size, videos, knobs)
     return _write(root, plan, job, workers, progress)
 
 
 def _write(
-    root: Path, plan: Plan, job: _Job, workers: int, progress: bool
+    root: Path, plan: Plan, job: ClipJob, workers: int, progress: bool
 ) -> dict:
     start = time.monotonic()
     drawn = 0
-    for done, new in enumerate(_run(plan.clips, job, workers), start=1):
-        drawn += new
-        if progress and (done % 20 == 0 or done == len(plan.clips)):
-            _progress(done, len(plan.clips), drawn, start)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the workers are the parallelism
+    try:
+        for done, new in enumerate(_run(plan.clips, job, workers), start=1):
+            drawn += new
+            if progress:
+                _progress(done, len(plan.clips), drawn, start)
+    finally:
+        cv2.setNumThreads(threads)
     write_annotation(root, job.layout, plan, job.seed)
-    shutil.rmtree(root / _SCRATCH)
+    shutil.rmtree(root / SCRATCH)
     splits = {}
     for name, clips in plan.splits.items():
         counts = Counter(clip.emotions[0] for clip in clips)
