@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 from mmengine.registry import init_default_scope
 
@@ -6,3 +8,12 @@ from mmengine.registry import init_default_scope
 def default_scope():
     """Let bare names resolve, as default_runtime.py does for configs."""
     init_default_scope('mmaction')
+
+
+@pytest.fixture(autouse=True, scope='package')
+def frozen_imports():
+    """Spare MMEngine's collection per dataset the walk over all of torch."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

@@ -258,7 +258,7 @@ def test_frames_sort_naturally_not_as_text():
 
 def test_names_of_different_kinds_can_be_compared():
     names = ['a.jpg', '1.jpg', '1a.jpg', 'a1.jpg', '01.jpg', 'A.jpg']
-    expected = ['01.jpg', '1.jpg', '1a.jpg', 'A.jpg', 'a.jpg', 'a1.jpg']
+    expected = ['01.jpg', '1.jpg', '1a.jpg', 'a1.jpg', 'A.jpg', 'a.jpg']
     for _ in names:
         names = [*names[1:], names[0]]
         assert sorted(names, key=natural_key) == expected
