@@ -10,7 +10,7 @@ default_hooks = dict(
         type='CheckpointHook',
         interval=1,
         max_keep_ckpts=1,
-        save_best='UAR',
+        save_best='acc/UAR',
         rule='greater',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),

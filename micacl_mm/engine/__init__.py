@@ -1,5 +1,5 @@
 """Hooks, and how the stock tools are started."""
 
-from .hooks import ClassCountsHook, ResultHook
+from .hooks import ChannelsLastHook, ClassCountsHook, ResultHook
 
-__all__ = ['ClassCountsHook', 'ResultHook']
+__all__ = ['ChannelsLastHook', 'ClassCountsHook', 'ResultHook']

@@ -22,10 +22,11 @@ class RecallMetric(ConfusionMatrix):
         classes (Sequence[str], optional): Names for the log. Defaults to
             None, which takes them from the dataset, or numbers.
         collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to ``'cpu'``.
-        prefix (str, optional): Defaults to None.
+        prefix (str, optional): Defaults to None, which stands for
+            ``'acc'``, as MMAction2's AccMetric has it.
     """
 
-    default_prefix: Optional[str] = None
+    default_prefix = 'acc'
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Registered hooks."""
 
+from .channels_last_hook import ChannelsLastHook
 from .class_counts_hook import ClassCountsHook
 from .result_hook import ResultHook
 
-__all__ = ['ClassCountsHook', 'ResultHook']
+__all__ = ['ChannelsLastHook', 'ClassCountsHook', 'ResultHook']

@@ -1,7 +1,7 @@
 """Registered losses and the functions they are made of."""
 
 from .class_statistics import class_temperatures, class_weights
-from .functional import mccl_loss
+from .functional import mccl
 from .mccl_loss import MCCLLoss
 
-__all__ = ['MCCLLoss', 'class_temperatures', 'class_weights', 'mccl_loss']
+__all__ = ['MCCLLoss', 'class_temperatures', 'class_weights', 'mccl']

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 FORMS = ('log', 'ratio', 'out')
 
 
-def mccl_loss(
+def mccl(
     features: Tensor,
     labels: Tensor,
     keys: Optional[Tensor] = None,
@@ -66,7 +66,7 @@ def mccl_loss(
         ValueError: Unknown ``form``, or D that a scale does not divide.
     """
     if form not in FORMS:
-        raise ValueError(f'mccl_loss: form must be one of {FORMS}, got {form}')
+        raise ValueError(f'mccl: form must be one of {FORMS}, got {form}')
     if keys is None:
         keys, key_labels = features, labels
     own = torch.arange(len(features), device=features.device)[:, None] + offset
@@ -92,7 +92,7 @@ def _groups(x: Tensor, scale: int) -> Tensor:
     """Cut (B, D) into ``scale`` unit-length groups, (s, B, D / s)."""
     if x.shape[1] % scale:
         raise ValueError(
-            f'mccl_loss: a feature of size {x.shape[1]} cannot be cut into '
+            f'mccl: a feature of size {x.shape[1]} cannot be cut into '
             f'{scale} groups; choose scales that divide it'
         )
     return F.normalize(x.unflatten(1, (scale, -1)), dim=-1).transpose(0, 1)

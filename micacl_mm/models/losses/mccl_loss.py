@@ -16,7 +16,7 @@ from .class_statistics import (
     class_temperatures,
     class_weights,
 )
-from .functional import FORMS, mccl_loss
+from .functional import FORMS, mccl
 from .gather import gather_with_grad
 
 
@@ -27,7 +27,7 @@ class MCCLLoss(BaseWeightedLoss):
     From `MICACL <https://arxiv.org/abs/2509.04344>`_. Pulls bag
     features of one class together and others apart, at several scales, with
     weights and temperature from the class counts; the formula stands at
-    :func:`~micacl_mm.models.losses.functional.mccl_loss`. Computed
+    :func:`~micacl_mm.models.losses.functional.mccl`. Computed
     in float32 under autocast; under DDP every anchor meets the features of
     all ranks, so that two ranks of batch B act as one of batch 2B.
 
@@ -237,7 +237,7 @@ class MCCLLoss(BaseWeightedLoss):
             counts, self.temperature, self.temperature_mode
         )
         weights = class_weights(counts, self.class_weight, self.beta)
-        return mccl_loss(
+        return mccl(
             features,
             labels,
             keys,

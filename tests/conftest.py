@@ -1,0 +1,18 @@
+import os
+
+# Half of the cores: 3-D convolutions crawl when others use them too.
+os.environ.setdefault(
+    'OMP_NUM_THREADS', str(max(1, len(os.sched_getaffinity(0)) // 2))
+)
+
+import numpy as np
+import pytest
+import torch
+
+import micacl_mm  # noqa: F401  registers everything
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+    np.random.seed(0)

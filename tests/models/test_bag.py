@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from micacl_mm.models.bag import Bag, collect, flatten, release
+
+
+def test_flatten_averages_every_trailing_axis():
+    x = torch.rand(6, 5, 2, 3, 4)
+    naive = torch.stack(
+        [torch.stack([channel.mean() for channel in clip]) for clip in x]
+    )
+    torch.testing.assert_close(flatten(x), naive)
+    torch.testing.assert_close(flatten(x[:, :, 0, 0]), x[:, :, 0, 0].mean(-1))
+
+
+def test_flatten_takes_vectors_as_they_are():
+    x = torch.rand(6, 5)
+    assert flatten(x) is x
+
+
+def test_flatten_joins_the_pathways_of_slowfast():
+    slow, fast = torch.rand(6, 8, 1, 2, 2), torch.rand(6, 3, 4, 2, 2)
+    joined = flatten((slow, fast))
+    torch.testing.assert_close(joined[:, :8], slow.mean((2, 3, 4)))
+    torch.testing.assert_close(joined[:, 8:], fast.mean((2, 3, 4)))
+
+
+def test_flatten_takes_the_class_token_of_mvit():
+    patch, token = torch.rand(6, 8, 1, 2, 2), torch.rand(6, 8)
+    assert flatten([[patch, token]]) is token
+
+
+@pytest.mark.parametrize('x', [torch.rand(3), (), None, [None]])
+def test_flatten_refuses_what_is_no_feature(x):
+    with pytest.raises(TypeError, match='backbone'):
+        flatten(x)
+
+
+def test_collect_keeps_the_clips_of_a_video_together():
+    videos = torch.rand(3, 4, 7)  # (N, M, C), clips fastest
+    bag = collect(videos.flatten(0, 1), 4)
+    assert torch.equal(bag.features, videos)
+    assert bag.weights is None
+    assert collect(bag, 99) is bag
+
+
+def test_collect_refuses_half_a_bag():
+    with pytest.raises(ValueError, match='num_instances=4.*max_testing_views'):
+        collect(torch.rand(6, 2), 4)
+
+
+def test_pooled_is_the_weighted_mean():
+    features, weights = torch.rand(2, 3, 5), torch.rand(2, 3).softmax(1)
+    naive = torch.zeros(2, 5)
+    for n in range(2):
+        for m in range(3):
+            naive[n] += weights[n, m] * features[n, m]
+    torch.testing.assert_close(Bag(features, weights).pooled(), naive)
+    torch.testing.assert_close(Bag(features).pooled(), features.mean(1))
+
+
+def test_release_gives_a_feature_map():
+    x = torch.rand(2, 5)
+    assert release(x).shape == (2, 5, 1, 1, 1)
+    assert torch.equal(release(x).flatten(1), x)

@@ -1,0 +1,185 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from micacl_mm.models.layers import (
+    DMIN,
+    AdaptiveAdjacency,
+    GatedAttention,
+    InstanceAttention,
+    MixHop,
+    MultiscaleConv,
+)
+
+
+def gradcheck(module, *inputs):
+    module = module.double()
+    inputs = [x.double().requires_grad_() for x in inputs]
+    return torch.autograd.gradcheck(module, inputs)
+
+
+def test_adjacency_equals_explicit_sums():
+    layer = AdaptiveAdjacency(3, 2)
+    found = layer()
+    for i in range(3):
+        scores = [
+            max(
+                0.0,
+                sum(
+                    layer.source[i, d].item() * layer.target[d, j].item()
+                    for d in range(2)
+                ),
+            )
+            for j in range(3)
+        ]
+        total = sum(map(math.exp, scores))
+        for j in range(3):
+            assert found[i, j].item() == pytest.approx(
+                math.exp(scores[j]) / total, abs=1e-6
+            )
+
+
+@pytest.mark.parametrize('depth', [0, 1, 3])
+def test_mix_hop_equals_explicit_sums(depth):
+    n, m, c, a = 2, 3, 4, 0.7
+    layer = MixHop(c, depth, a)
+    x, graph = torch.randn(n, m, c), torch.rand(m, m)
+    row = graph + torch.eye(m)
+    row = row / row.sum(1, keepdim=True)
+    hops = [x]
+    for _ in range(depth):
+        h = torch.zeros_like(x)
+        for i in range(m):
+            for j in range(m):
+                h[:, i] += row[i, j] * hops[-1][:, j]
+        hops.append(a * x + (1 - a) * h)
+    naive = layer.project(torch.cat(hops, -1))
+    torch.testing.assert_close(layer(x, graph), naive)
+
+
+def test_mix_hop_of_one_instance_changes_nothing_before_its_projection():
+    layer = MixHop(4)
+    x = torch.randn(2, 1, 4)
+    out = layer(x, torch.ones(1, 1))
+    torch.testing.assert_close(out, layer.project(torch.cat([x, x], -1)))
+
+
+@pytest.mark.parametrize('m', [1, 2, 4, 7])
+def test_multiscale_conv_equals_a_loop(m):
+    c = 3
+    layer = MultiscaleConv(c, (1, 3, m))
+    x = torch.randn(2, m, c)
+    naive = torch.zeros_like(x)
+    for conv in layer.convs:
+        size = conv.kernel_size[0]
+        back = (size - 1) // 2
+        for t in range(m):
+            for k in range(size):
+                source = t + k - back
+                if 0 <= source < m:
+                    naive[:, t] += conv.weight[:, 0, k] * x[:, source]
+        naive += conv.bias
+    torch.testing.assert_close(layer(x), naive)
+
+
+def test_multiscale_conv_of_width_three_sees_both_neighbours():
+    # The figure: t2 receives from t1 and t3.
+    layer = MultiscaleConv(1, (3,))
+    nn.init.ones_(layer.convs[0].weight)
+    nn.init.zeros_(layer.convs[0].bias)
+    pulse = torch.tensor([0.0, 0.0, 1.0, 0.0])[None, :, None]
+    assert layer(pulse).flatten().tolist() == [0, 1, 1, 1]
+
+
+def test_equal_widths_count_once():
+    assert len(MultiscaleConv(2, (1, 3, 3)).convs) == 2
+
+
+def test_gated_attention_equals_a_loop():
+    layer = GatedAttention(5, 3)
+    x = torch.randn(2, 4, 5)
+    found = layer(x)
+    for n in range(2):
+        scores = [
+            (
+                layer.score.weight[0]
+                * torch.tanh(layer.value.weight @ h + layer.value.bias)
+                * torch.sigmoid(layer.gate.weight @ h + layer.gate.bias)
+            ).sum()
+            for h in x[n]
+        ]
+        torch.testing.assert_close(found[n], torch.stack(scores).softmax(0))
+
+
+def test_gated_attention_equals_torchmil():
+    pooling = pytest.importorskip('torchmil.nn').AttentionPool
+    layer = GatedAttention(5, 3)
+    theirs = pooling(in_dim=5, att_dim=3, act='tanh', gated=True)
+    theirs.fc1.module.load_state_dict(layer.value.state_dict())
+    theirs.fc_gated.module.load_state_dict(layer.gate.state_dict())
+    theirs.fc2.load_state_dict(layer.score.state_dict())
+    x = torch.randn(2, 4, 5)
+    pooled, scores = theirs(x, return_att=True)
+    weights = layer(x)
+    torch.testing.assert_close(scores.softmax(-1), weights)
+    torch.testing.assert_close((weights[..., None] * x).sum(1), pooled)
+
+
+@pytest.mark.parametrize('shape', [(2, 4, 6), (1, 1, 6), (3, 7, 2)])
+def test_dmin_equals_a_loop(shape):
+    layer = DMIN(shape[-1])
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
+    x = torch.randn(shape)
+    a, b = layer.mean_mix.softmax(0), layer.var_mix.softmax(0)
+    naive = torch.empty_like(x)
+    for n in range(shape[0]):
+        bag_mean, bag_var = x[n].mean(), x[n].var(correction=0)
+        for c in range(shape[2]):
+            column = x[n, :, c]
+            mean = a[0] * column.mean() + a[1] * bag_mean
+            var = b[0] * column.var(correction=0) + b[1] * bag_var
+            naive[n, :, c] = (column - mean) / torch.sqrt(var + 1e-5)
+    naive = naive * layer.weight + layer.bias
+    torch.testing.assert_close(layer(x), naive, rtol=1e-4, atol=1e-4)
+
+
+def test_dmin_of_one_constant_instance_is_finite():
+    x = torch.ones(2, 1, 4, requires_grad=True)
+    out = DMIN(4)(x)
+    out.sum().backward()
+    assert out.isfinite().all() and x.grad.isfinite().all()
+
+
+def test_attention_equals_torch_multihead():
+    layer = InstanceAttention(8, 2)
+    theirs = nn.MultiheadAttention(8, 2, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(layer.qkv.weight)
+        theirs.in_proj_bias.copy_(layer.qkv.bias)
+        theirs.out_proj.weight.copy_(layer.project.weight)
+        theirs.out_proj.bias.copy_(layer.project.bias)
+    x = torch.randn(3, 4, 8)
+    torch.testing.assert_close(layer(x), theirs(x, x, x)[0])
+
+
+def test_attention_does_not_care_for_the_order():
+    layer, x = InstanceAttention(8, 2), torch.randn(3, 5, 8)
+    order = torch.randperm(5)
+    torch.testing.assert_close(layer(x)[:, order], layer(x[:, order]))
+
+
+def test_attention_refuses_odd_heads():
+    with pytest.raises(ValueError, match='multiple of num_heads=3'):
+        InstanceAttention(8, 3)
+
+
+def test_gradients():
+    x = torch.randn(2, 3, 4)
+    assert gradcheck(DMIN(4), x)
+    assert gradcheck(GatedAttention(4, 2), x)
+    assert gradcheck(MultiscaleConv(4, (1, 3, 2)), x)
+    assert gradcheck(MixHop(4, 2), x, torch.rand(3, 3))
+    assert gradcheck(InstanceAttention(4, 2), x)
