@@ -113,6 +113,18 @@ def test_dfew_prefers_full_over_renamed_over_16f(tmp_path):
     assert 'jpg_256' in aside and '16f' in aside
 
 
+def test_clip_that_is_there_twice_is_taken_from_the_shallower(tmp_path):
+    clips = 'Clip/clip_224x224'
+    write_dfew(tmp_path, ROWS[:2], clips=clips)
+    write_dfew(tmp_path, ROWS, clips=f'{clips}/clip_224x224')
+    dataset = DFEWDataset(str(tmp_path), pipeline=[])
+    assert ids(dataset) == IDS
+    inner = [
+        'clip_224x224/clip_224x224/' in info['frame_dir'] for info in dataset
+    ]
+    assert inner == [False, False, True]
+
+
 def test_dfew_beside_another_set_below_one_root(tmp_path):
     write_dfew(tmp_path / 'DFEW', ROWS, clips='clip_224x224_16f')
     write_ferv(tmp_path / 'FERV39k', SCENES)

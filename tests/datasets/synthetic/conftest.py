@@ -1,0 +1,18 @@
+import pytest
+
+from micacl_mm.datasets.synthetic import make_synthetic
+
+DFEW = dict(num_clips=40, seed=3, size=32, test_per_class=2, videos=True)
+FERV39K = dict(num_clips=30, seed=3, size=32, test_per_class=2, videos=True)
+
+
+@pytest.fixture(scope='session')
+def dfew(tmp_path_factory):
+    root = tmp_path_factory.mktemp('dfew') / 'set'
+    return root, make_synthetic(root, **DFEW)
+
+
+@pytest.fixture(scope='session')
+def ferv39k(tmp_path_factory):
+    root = tmp_path_factory.mktemp('ferv39k') / 'set'
+    return root, make_synthetic(root, layout='ferv39k', **FERV39K)
