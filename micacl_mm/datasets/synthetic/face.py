@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .drawing import disc, ellipse, fill, line
+from .drawing import disc, ellipse, fill, flood, line
 from .geometry import crease_depths, face_points, head_outline, project
 from .scene import Identity, Scene
 
@@ -101,7 +101,7 @@ class FacePainter:
             )[0]
             disc(canvas, ear, 0.12, 0.85 * who.skin)
         layer, mask = self.layer, self.mask
-        layer[:] = 0.82 * who.skin
+        flood(layer, 0.82 * who.skin)
         inner = project(outline * [0.82, 0.88], pose, 0.2)
         fill(layer, inner, who.skin)
         self._soft(layer, units, points, pose)
@@ -109,7 +109,7 @@ class FacePainter:
         cv2.blur(layer, (blur, blur), dst=layer)
         self._creases(layer, units, points)
         cv2.blur(layer, (3, 3), dst=layer)
-        mask[:] = 0
+        flood(mask, 0)
         fill(mask, project(outline, pose, 0.1), 255)
         cv2.copyTo(layer, mask, canvas)
 
@@ -154,8 +154,8 @@ class FacePainter:
 
     def _eyes(self, canvas, points, gaze, zoom: float) -> None:
         who, layer, mask = self.who, self.layer, self.mask
-        layer[:] = (232, 236, 238)
-        mask[:] = 0
+        flood(layer, (232, 236, 238))
+        flood(mask, 0)
         for side in 'rl':
             eye = points[f'eye_{side}']
             fill(mask, eye, 255)
@@ -177,14 +177,14 @@ class FacePainter:
     def _mouth(self, canvas, units, points) -> None:
         who, layer, mask = self.who, self.layer, self.mask
         fill(canvas, points['lips'], who.lips)
-        layer[:] = (35, 25, 55)
+        flood(layer, (35, 25, 55))
         if units[26] > 0.3:
             disc(layer, points['tongue'][0], 0.1, (95, 85, 165))
         if units[26] < 0.6 or units[12] > 0.3:  # else the lip hides them
             fill(layer, points['teeth_top'], (225, 235, 238))
         if max(units[16], units[20]) > 0.3:
             fill(layer, points['teeth_low'], (215, 225, 228))
-        mask[:] = 0
+        flood(mask, 0)
         fill(mask, points['gap'], 255)
         cv2.copyTo(layer, mask, canvas)
         gap = points['gap']

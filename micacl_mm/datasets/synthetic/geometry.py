@@ -15,6 +15,8 @@ Points = dict[str, np.ndarray]
 _U = np.linspace(-1, 1, 17)
 _HALF = np.linspace(0, 1, 9)
 _EYE_Y = -0.14
+_TURN = np.linspace(0, 2 * np.pi, 49)
+_COS, _SIN = np.cos(_TURN), np.sin(_TURN)
 
 
 def _both(name: str, points: np.ndarray, out: Points) -> None:
@@ -194,11 +196,9 @@ def face_points(
 
 def head_outline(who: Identity, jaw_drop: float) -> np.ndarray:
     """Outline of the head, whose chin follows the jaw."""
-    angle = np.linspace(0, 2 * np.pi, 49)
-    cos, sin = np.cos(angle), np.sin(angle)
-    power = np.where(sin > 0, 2 / who.jaw, 1.0)
-    x = who.face_width * np.sign(cos) * np.abs(cos) ** power
-    y = 0.94 * np.sign(sin) * np.abs(sin) ** power
+    power = np.where(_SIN > 0, 2 / who.jaw, 1.0)
+    x = who.face_width * np.sign(_COS) * np.abs(_COS) ** power
+    y = 0.94 * np.sign(_SIN) * np.abs(_SIN) ** power
     return np.stack([x, y + 0.13 * jaw_drop * np.clip(y, 0, 1) ** 2], 1)
 
 
