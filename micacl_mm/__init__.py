@@ -5,12 +5,47 @@ classes also stand here, so that ``type='micacl_mm.GEIIM'`` works without any
 import line in a config.
 """
 
+# ruff: noqa: E402  the checks and cures must run before MMAction2 is imported
 from .environment import check_versions
 
 check_versions()
 
-from . import compat  # noqa: E402
+from . import compat
 
 compat.apply()
 
-from . import datasets, engine, evaluation, models  # noqa: E402
+from .datasets import (
+    BaseDFERDataset,
+    DFEWDataset,
+    FERV39kDataset,
+    SampleInstances,
+)
+from .engine import ChannelsLastHook, ClassCountsHook, ResultHook
+from .evaluation import RecallMetric
+from .models import (
+    GEIIM,
+    WIAN,
+    BaseBagNeck,
+    MCCLLoss,
+    NeckChain,
+    PassThroughNeck,
+)
+from .version import __version__
+
+__all__ = [
+    'BaseBagNeck',
+    'BaseDFERDataset',
+    'ChannelsLastHook',
+    'ClassCountsHook',
+    'DFEWDataset',
+    'FERV39kDataset',
+    'GEIIM',
+    'MCCLLoss',
+    'NeckChain',
+    'PassThroughNeck',
+    'RecallMetric',
+    'ResultHook',
+    'SampleInstances',
+    'WIAN',
+    '__version__',
+]

@@ -7,6 +7,7 @@ each function can be deleted by itself on the day its cause is gone.
 import importlib.util
 import sys
 import types
+import warnings
 from pathlib import Path
 
 import torch
@@ -64,14 +65,14 @@ def declare_torchvision_ops() -> None:
     import needs; calling the operator still raises.
     """
     spec = importlib.util.find_spec('torchvision')
-    if spec is None:
+    if spec is None or hasattr(torch.ops.torchvision, 'nms'):
         return
     binaries = list(Path(spec.submodule_search_locations[0]).glob('_C.*'))
     try:
         for binary in binaries:
             torch.ops.load_library(binary)
     except OSError:
-        library = torch.library.Library('torchvision', 'DEF')
+        library = torch.library.Library('torchvision', 'FRAGMENT')
         signature = '(Tensor dets, Tensor scores, float iou_threshold)'
         for op in ('nms', 'qnms'):
             library.define(f'{op}{signature} -> Tensor')
@@ -125,8 +126,16 @@ def allow_mmengine_checkpoints() -> None:
     torch.serialization.add_safe_globals(allowed)
 
 
+def silence_mmcv_lite() -> None:
+    """Keep mmcv-lite from warning of an operator that nothing here uses."""
+    warnings.filterwarnings(
+        'ignore', message='Fail to import ``MultiScaleDeformableAttention``'
+    )
+
+
 def apply() -> None:
     """Apply every cure. The order matters: imports of MMAction2 come last."""
+    silence_mmcv_lite()
     stub_missing_drn()
     declare_torchvision_ops()
     disable_multimodal()

@@ -20,9 +20,7 @@ def main() -> None:
     parser.add_argument('source', help="torchvision's r3d_18 checkpoint")
     parser.add_argument('target', help='file to write')
     arguments = parser.parse_args()
-    state = torch.load(
-        arguments.source, map_location='cpu', weights_only=True
-    )
+    state = torch.load(arguments.source, map_location='cpu', weights_only=True)
     converted = convert_r3d18(state)
     torch.save({'state_dict': converted}, arguments.target)
     print(f'{len(converted)} tensors written to {arguments.target}')

@@ -1,0 +1,185 @@
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from micacl_mm import compat, environment
+
+
+class Payload:
+    """A pickle that writes a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
+
+
+class Escape:
+    """A pickle that reaches for a method nobody allowed."""
+
+    def __reduce__(self):
+        return getattr, (HistoryBuffer, '__init__')
+
+
+def test_own_message_hub_loads_with_weights_only(tmp_path):
+    hub = MessageHub.get_instance('test_compat')
+    for step in range(3):
+        hub.update_scalar('train/loss', np.float32(step))
+        hub.update_scalar('train/lr', torch.tensor(0.1 * step))
+    hub.update_info('iter', np.int64(3))
+    path = tmp_path / 'checkpoint.pth'
+    torch.save(dict(message_hub=hub.state_dict(), epoch=1), path)
+    loaded = torch.load(path, weights_only=True)['message_hub']
+    buffer = loaded['log_scalars']['train/loss']
+    assert isinstance(buffer, HistoryBuffer)
+    assert buffer.mean(3) == pytest.approx(1)
+    assert buffer.statistics('current') == 2
+
+
+@pytest.mark.parametrize('code', ['f2', 'f4', 'f8', 'i4', 'i8', 'b1'])
+def test_numpy_values_load(tmp_path, code):
+    path, value = tmp_path / 'x.pth', np.ones(2, code)
+    torch.save([value, value[0]], path)
+    array, scalar = torch.load(path, weights_only=True)
+    assert np.array_equal(array, value) and scalar == value[0]
+
+
+def test_malicious_checkpoint_is_refused_and_does_nothing(tmp_path):
+    from mmengine.runner.checkpoint import load_checkpoint
+
+    touched, path = tmp_path / 'touched', tmp_path / 'evil.pth'
+    torch.save(dict(state_dict={}, meta=Payload(touched)), path)
+    # The payload is real: without the guard it runs.
+    with pytest.raises(pickle.UnpicklingError, match='weights_only|Weights'):
+        load_checkpoint(torch.nn.Linear(1, 1), str(path), 'cpu')
+    assert not touched.exists()
+    torch.load(path, weights_only=False)
+    assert touched.exists()
+
+
+def test_getattr_reaches_no_further_than_statistics(tmp_path):
+    path = tmp_path / 'evil.pth'
+    torch.save(Escape(), path)
+    with pytest.raises((pickle.UnpicklingError, ValueError), match='refused'):
+        torch.load(path, weights_only=True)
+
+
+def test_missing_localizer_is_stubbed_only_where_missing():
+    name = 'mmaction.models.localizers.drn'
+    spec = importlib.util.find_spec('mmaction')
+    folder = Path(spec.submodule_search_locations[0])
+    missing = not (folder / 'models/localizers/drn').exists()
+    module = sys.modules.get(name)
+    assert missing == (getattr(module, '__file__', 'stub') == 'stub')
+    if missing:
+        from mmaction.models.localizers import DRN
+
+        with pytest.raises(ImportError, match='git repository'):
+            DRN()
+
+
+def test_localizer_that_is_there_is_left_alone(monkeypatch, tmp_path):
+    name = 'mmaction.models.localizers.drn'
+    (tmp_path / 'models/localizers/drn').mkdir(parents=True)
+    spec = types.SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(compat.importlib.util, 'find_spec', lambda _: spec)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    compat.stub_missing_drn()
+    assert name not in sys.modules
+
+
+def test_multimodal_is_off_only_beside_transformers(monkeypatch):
+    import mmaction.utils.dependency as dependency
+
+    monkeypatch.setattr(dependency, 'WITH_MULTIMODAL', True)
+    monkeypatch.setattr(compat.importlib.util, 'find_spec', lambda _: None)
+    compat.disable_multimodal()
+    assert dependency.WITH_MULTIMODAL is True
+    monkeypatch.setattr(compat.importlib.util, 'find_spec', lambda _: True)
+    compat.disable_multimodal()
+    assert dependency.WITH_MULTIMODAL is False
+
+
+def test_broken_torchvision_binary_gets_its_schemas(tmp_path):
+    package = tmp_path / 'torchvision'
+    package.mkdir()
+    (package / '__init__.py').write_text('')
+    (package / '_C.so').write_bytes(b'no library')
+    code = (
+        'import torch; from micacl_mm import compat; '
+        'compat.declare_torchvision_ops(); '
+        'print(torch.ops.torchvision.nms.default._schema)'
+    )
+    found = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': _paths(tmp_path)},
+    )
+    assert 'iou_threshold' in found.stdout, found.stderr
+
+
+def _paths(first):
+    return f'{first}:{Path(__file__).parents[1]}'
+
+
+@pytest.fixture
+def versions(monkeypatch):
+    table = {
+        'torch': '2.13.0+cpu',
+        'mmengine': '0.10.7',
+        'mmcv-lite': '2.1.0',
+        'mmaction2': '1.2.0',
+    }
+
+    def version(name):
+        if name not in table:
+            raise environment.metadata.PackageNotFoundError(name)
+        return table[name]
+
+    monkeypatch.setattr(environment.metadata, 'version', version)
+    return table
+
+
+def test_the_pins_are_accepted(versions):
+    environment.check_versions()
+
+
+@pytest.mark.parametrize(
+    ('name', 'version', 'cure'),
+    [
+        ('mmcv-lite', '2.2.0', 'pip install mmcv-lite==2.1.0'),
+        ('mmengine', '0.7.1', 'pip install mmengine==0.10.7'),
+        ('torch', '1.13.1', 'pip install "torch>='),
+        ('mmaction2', '0.24.1', 'pip install mmaction2==1.2.0'),
+    ],
+)
+def test_wrong_or_missing_versions_name_the_cure(
+    versions, name, version, cure
+):
+    versions[name] = version
+    with pytest.raises(ImportError) as error:
+        environment.check_versions()
+    assert cure in str(error.value)
+    assert version in str(error.value)
+    del versions[name]
+    with pytest.raises(ImportError, match='not installed') as error:
+        environment.check_versions()
+    assert cure in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_both_mmcvs_are_refused(versions):
+    versions['mmcv'] = '2.1.0'
+    with pytest.raises(ImportError, match='pip uninstall -y mmcv mmcv-lite'):
+        environment.check_versions()
