@@ -24,7 +24,15 @@ def _both(name: str, points: np.ndarray, out: Points) -> None:
     out[name + '_l'] = points * [-1, 1]
 
 
-def _eye(who: Identity, a: dict[int, float], blink: float, out: Points):
+def _band(x: np.ndarray, top: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Polygon between two curves over the same x."""
+    upper, lower = np.stack([x, top], 1), np.stack([x, low], 1)
+    return np.concatenate([upper, lower[::-1]])
+
+
+def _eye(
+    who: Identity, a: dict[int, float], blink: float, out: Points
+) -> None:
     width = who.eye_width
     upper = 0.092 * who.eye_open
     upper *= 1 + 0.75 * a[5] - 0.35 * a[7] - 0.2 * a[6] - 0.35 * a[9]
@@ -65,9 +73,7 @@ def _brow(who: Identity, a: dict[int, float], out: Points) -> None:
     # Pulled together and up, the brow turns oblique: its outer end sinks.
     y = y + 0.05 * a[1] * (1 - a[2]) * outer + 0.02 * a[4] * a[1] * outer
     thick = who.brow_thick * (1 - 0.6 * t**2)
-    edge = np.stack([x, y - 0.5 * thick], 1)
-    back = np.stack([x, y + 0.5 * thick], 1)
-    _both('brow', np.concatenate([edge, back[::-1]]), out)
+    _both('brow', _band(x, y - 0.5 * thick, y + 0.5 * thick), out)
     top, knit = y[0], x[0]
     frown = [[knit - 0.035, top - 0.03], [knit - 0.045, top + 0.12]]
     _both('crease_frown', np.array(frown), out)
@@ -104,17 +110,14 @@ def _mouth(who: Identity, a: dict[int, float], out: Points) -> None:
     corner = middle + who.mouth_rest - 0.13 * a[12] + 0.12 * a[15]
     corner += 0.05 * a[20] + (0.04 + 0.08 * a[2]) * a[26] + 0.02 * a[16]
     upper = middle + 0.025 * a[12] - 0.04 * a[15]
-    # The upper lip rises with 10, and a little with a smile that parts.
-    rise = 0.09 * a[10] + 0.015 * a[25]
     drop = 0.07 * a[25] * (1 + 0.6 * a[12]) + 0.27 * a[26] + 0.1 * a[16]
     if a[10] > 0.3:  # a lip lifted this far shows the teeth
         drop += 0.02 * (a[10] - 0.3)
-        rise -= 0.02
     open_by = max(drop - 0.02, 0.0)
     power = 2 + 2.5 * max(a[20], a[10])
     bow = 1 - np.abs(_U) ** power
-    x = width * _U
     line = corner + (upper - corner) * bow
+    # The upper lip rises with 10, and a little when the lips part.
     split = 0.07 * a[10] + 0.015 * a[25]
     inner_top = line - split * bow
     inner_low = line + open_by * (1 - np.abs(_U) ** (power + 0.4))
@@ -123,38 +126,31 @@ def _mouth(who: Identity, a: dict[int, float], out: Points) -> None:
     cupid = 1 - 0.35 * np.exp(-((_U / 0.2) ** 2))
     top = inner_top - who.lip_upper * thin * swell * cupid
     low = inner_low + who.lip_lower * thin * (1 + 0.3 * a[17]) * swell
-    stack = np.stack
-    out['lips'] = np.concatenate(
-        [stack([x, top], 1), stack([x, low], 1)[::-1]]
-    )
-    out['gap'] = np.concatenate(
-        [stack([x, inner_top], 1), stack([x, inner_low], 1)[::-1]]
-    )
-    out['lip_line'] = stack([x, 0.5 * (inner_top + inner_low)], 1)
     # Lips that part in speech bare less of the teeth than a grin does.
     bare = 0.02 + 0.045 * max(a[10], a[12], a[20])
-    out['teeth_top'] = np.concatenate(
-        [
-            stack([x, inner_top - 0.02], 1),
-            stack([x, inner_top + bare], 1)[::-1],
-        ]
-    )
-    out['teeth_low'] = np.concatenate(
-        [
-            stack([x, inner_low - 0.045], 1),
-            stack([x, inner_low + 0.02], 1)[::-1],
-        ]
-    )
+    x = width * _U
+    out['lips'] = _band(x, top, low)
+    out['gap'] = _band(x, inner_top, inner_low)
+    out['lip_line'] = np.stack([x, 0.5 * (inner_top + inner_low)], 1)
+    out['teeth_top'] = _band(x, inner_top - 0.02, inner_top + bare)
+    out['teeth_low'] = _band(x, inner_low - 0.045, inner_low + 0.02)
+    out['tongue'] = np.array([[0.0, inner_low[8] - 0.02]])
     chin = low[8] + 0.07 - 0.02 * a[17]
-    dent = stack([0.13 * _U, chin - 0.03 * (1 - _U**2)], 1)
+    dent = np.stack([0.13 * _U, chin - 0.03 * (1 - _U**2)], 1)
     out['crease_chin'] = dent
+    _smile_fold(who, a, np.array([width, corner]), out)
+
+
+def _smile_fold(
+    who: Identity, a: dict[int, float], corner: np.ndarray, out: Points
+) -> None:
+    """The crease from the nose, around the cheek, to the mouth's corner."""
     start = np.array([who.nose_width + 0.03, 0.17 - 0.06 * a[9]])
-    end = np.array([width + 0.07, corner - 0.03])
-    bulge = np.array([max(width, 0.25) + 0.05, start[1] + 0.08])
-    t = _HALF[:, None]  # a quadratic curve around the cheek
+    end = corner + [0.07, -0.03]
+    bulge = np.array([max(corner[0], 0.25) + 0.05, start[1] + 0.08])
+    t = _HALF[:, None]
     fold = (1 - t) ** 2 * start + 2 * t * (1 - t) * bulge + t**2 * end
     _both('crease_smile', fold, out)
-    out['tongue'] = np.array([[0.0, inner_low[8] - 0.02]])
 
 
 def crease_depths(who: Identity, a: dict[int, float]) -> dict[str, float]:

@@ -82,17 +82,48 @@ def _deal_groups(counts: list[int]) -> list[tuple[str, int]]:
     return dealt
 
 
+def _num_people(num_clips: int) -> int:
+    """Persons in each group."""
+    return max(2, round(num_clips / NUM_GROUPS / CLIPS_PER_IDENTITY))
+
+
 def _top_up(
-    clips: list[ClipSpec], group: int, least: int, draw
+    clips: list[ClipSpec],
+    least: int,
+    people: int,
+    rng: np.random.Generator,
 ) -> list[ClipSpec]:
-    """Extra clips so that a group has the least number of each class."""
-    extra = []
-    for emotion in EMOTIONS:
-        have = sum(
-            c.group == group and c.emotions == (emotion,) for c in clips
+    """Extra clips so that each group has the least number of each class."""
+    extras = []
+    for group in range(NUM_GROUPS):
+        for emotion in EMOTIONS:
+            have = sum(
+                c.group == group and c.emotions == (emotion,) for c in clips
+            )
+            for _ in range(least - have):
+                who = group * people + int(rng.integers(people))
+                extra = ClipSpec(0, (emotion,), who, group, extra=True)
+                extras.append(extra)
+    order = rng.permutation(len(extras))
+    return [
+        replace(extras[index], clip_id=clip_id, name=f'{clip_id:05d}')
+        for clip_id, index in enumerate(order, start=len(clips) + 1)
+    ]
+
+
+def _dfew_splits(
+    clips: list[ClipSpec], folds: tuple[int, ...]
+) -> dict[str, tuple[ClipSpec, ...]]:
+    labelled = [clip for clip in clips if len(clip.emotions) == 1]
+    splits = {}
+    for fold in folds:
+        splits[f'train{fold}'] = tuple(
+            c for c in labelled if c.group != fold - 1 and not c.extra
         )
-        extra += [draw((emotion,), group) for _ in range(least - have)]
-    return extra
+        splits[f'test{fold}'] = tuple(
+            c for c in labelled if c.group == fold - 1
+        )
+    return splits
 
 
 def plan_dfew(
@@ -118,7 +149,7 @@ def plan_dfew(
         names = tuple(EMOTIONS[i] for i in pair)
         jobs.append((names, index % NUM_GROUPS))
     order = rng.permutation(len(jobs))  # an id says nothing of the class
-    people = max(2, round(num_clips / NUM_GROUPS / CLIPS_PER_IDENTITY))
+    people = _num_people(num_clips)
 
     clips: list[ClipSpec] = []
     for clip_id, index in enumerate(order, start=1):
@@ -128,34 +159,29 @@ def plan_dfew(
             ClipSpec(clip_id, emotions, who, group, name=f'{clip_id:05d}')
         )
 
-    def draw(emotions: tuple[str, ...], group: int) -> ClipSpec:
-        who = group * people + int(rng.integers(people))
-        return ClipSpec(0, emotions, who, group, extra=True)
-
     # Planned for all folds, so that ids do not hang on the folds asked for.
-    extras = [
-        clip
-        for group in range(NUM_GROUPS)
-        for clip in _top_up(clips, group, test_per_class, draw)
-    ]
-    for clip_id, index in enumerate(
-        rng.permutation(len(extras)), start=len(clips) + 1
-    ):
-        name = f'{clip_id:05d}'
-        extra = replace(extras[index], clip_id=clip_id, name=name)
-        if extra.group + 1 in folds:
-            clips.append(extra)
+    extras = _top_up(clips, test_per_class, people, rng)
+    clips += [extra for extra in extras if extra.group + 1 in folds]
+    return Plan(tuple(clips), _dfew_splits(clips, folds))
 
-    labelled = [clip for clip in clips if len(clip.emotions) == 1]
-    splits = {}
-    for fold in folds:
-        splits[f'train{fold}'] = tuple(
-            c for c in labelled if c.group != fold - 1 and not c.extra
-        )
-        splits[f'test{fold}'] = tuple(
-            c for c in labelled if c.group == fold - 1
-        )
-    return Plan(tuple(clips), splits)
+
+def _ferv39k_jobs(
+    num_clips: int, rng: np.random.Generator, test_per_class: int
+) -> list[tuple[str, int, bool]]:
+    """Emotion, group (0 is tested) and whether it tops up, of each clip."""
+    num_real = sum(FERV39K_TRAIN) + sum(FERV39K_TEST)
+    least = len(EMOTIONS)
+    num_test = max(round(num_clips * sum(FERV39K_TEST) / num_real), least)
+    test = proportional_counts(num_test, FERV39K_TEST, 1)
+    train = proportional_counts(num_clips - num_test, FERV39K_TRAIN, 1)
+    jobs = []
+    for group, counts in enumerate((test, train)):
+        for emotion, count in zip(EMOTIONS, counts, strict=True):
+            jobs += [(emotion, group, False)] * count
+    jobs = [jobs[i] for i in rng.permutation(len(jobs))]
+    for emotion, have in zip(EMOTIONS, test, strict=True):
+        jobs += [(emotion, 0, True)] * (test_per_class - have)
+    return jobs
 
 
 def plan_ferv39k(num_clips: int, seed: int, test_per_class: int) -> Plan:
@@ -170,43 +196,20 @@ def plan_ferv39k(num_clips: int, seed: int, test_per_class: int) -> Plan:
         Plan: Clips and splits.
     """
     rng = np.random.default_rng([seed, 6])
-    whole = sum(FERV39K_TRAIN) + sum(FERV39K_TEST)
-    least = len(EMOTIONS)
-    num_test = max(round(num_clips * sum(FERV39K_TEST) / whole), least)
-    test = proportional_counts(num_test, FERV39K_TEST, 1)
-    train = proportional_counts(num_clips - num_test, FERV39K_TRAIN, 1)
-    jobs = []
-    for part, counts in enumerate((test, train)):
-        for emotion, count in zip(EMOTIONS, counts, strict=True):
-            jobs += [(emotion, part)] * count
-    jobs = [jobs[i] for i in rng.permutation(len(jobs))]
-    have = dict(zip(EMOTIONS, test, strict=True))
-    extras = [
-        (emotion, 0)
-        for emotion in EMOTIONS
-        for _ in range(test_per_class - have[emotion])
-    ]
-    people = max(2, round(num_clips / NUM_GROUPS / CLIPS_PER_IDENTITY))
+    people = _num_people(num_clips)
     taken: dict[str, int] = {}
     clips = []
-    for clip_id, (emotion, part) in enumerate(jobs + extras, start=1):
+    jobs = _ferv39k_jobs(num_clips, rng, test_per_class)
+    for clip_id, (emotion, group, extra) in enumerate(jobs, start=1):
         # Persons 0 .. people - 1 are tested, four times as many train.
-        low, high = (0, people) if part == 0 else (people, 5 * people)
+        low, high = (0, people) if group == 0 else (people, 5 * people)
         who = int(rng.integers(low, high))
         folder = f'{SCENES[rng.integers(len(SCENES))]}/{emotion}'
         taken[folder] = taken.get(folder, 0) + 1
-        clips.append(
-            ClipSpec(
-                clip_id,
-                (emotion,),
-                who,
-                part,
-                extra=clip_id > len(jobs),
-                name=f'{folder}/{taken[folder]:04d}',
-            )
-        )
+        name = f'{folder}/{taken[folder]:04d}'
+        clips.append(ClipSpec(clip_id, (emotion,), who, group, extra, name))
     splits = {
-        name: tuple(c for c in clips if c.group == part)
-        for part, name in enumerate(('test', 'train'))
+        name: tuple(c for c in clips if c.group == group)
+        for group, name in enumerate(('test', 'train'))
     }
     return Plan(tuple(clips), splits)

@@ -58,7 +58,14 @@ def _progress(done: int, total: int, drawn: int, start: float) -> None:
     print(f'{text:<60}', end=end, file=sys.stderr, flush=True)
 
 
-def _check(num_clips, layout, size, folds, test_per_class, workers) -> None:
+def _check(
+    num_clips: int,
+    layout: str,
+    size: int,
+    folds: tuple[int, ...],
+    test_per_class: int,
+    workers: int,
+) -> None:
     def need(condition: bool, what: str, got: object) -> None:
         if not condition:
             raise ValueError(f'make_synthetic: {what}, got {got!r}')
