@@ -5,10 +5,10 @@ _base_ = [
     '_base_/schedules/adamw_300e.py',
 ]
 
-# A quarter of the width and half of the frame rate in the stem: a CPU trains
-# it in minutes. Everything else is the model of the real recipe.
+# A quarter of the width and a stem that halves frame rate and size once more:
+# a CPU trains it in minutes. The rest is the model of the real recipe.
 model = dict(
-    backbone=dict(base_channels=16, conv1_stride_t=2),
+    backbone=dict(base_channels=16, conv1_stride_t=2, with_pool1=True),
     neck=dict(
         necks=[
             dict(type='GEIIM', in_channels=128),
@@ -25,7 +25,7 @@ custom_hooks = [
     dict(type='ChannelsLastHook'),
 ]
 
-train_cfg = dict(max_epochs=20)
+train_cfg = dict(max_epochs=10)
 param_scheduler = [
     dict(
         type='LinearLR',
@@ -39,7 +39,7 @@ param_scheduler = [
         type='CosineAnnealingLR',
         by_epoch=True,
         begin=1,
-        end=20,
+        end=10,
         eta_min=5e-6,
         convert_to_iter_based=True,
     ),

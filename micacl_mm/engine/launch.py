@@ -42,7 +42,7 @@ def stock_tool(name: str) -> Path:
     """Find a tool of the installed MMAction2, e.g. ``'train'``.
 
     Raises:
-        FileNotFoundError: There is no such tool; the message lists them.
+        FileNotFoundError: There is no such tool; the message names others.
     """
     package = Path(find_spec('mmaction').submodule_search_locations[0])
     # A wheel carries the tools in .mim, a git checkout beside the package.
@@ -51,13 +51,17 @@ def stock_tool(name: str) -> Path:
         path = folder / f'{name.removesuffix(".py")}.py'
         if path.is_file():
             return path
-    known = sorted(
-        str(path.relative_to(folder).with_suffix(''))
+    known = [
+        path.relative_to(folder).with_suffix('').as_posix()
         for folder in folders
-        for path in folder.rglob('*.py')
-    )
+        for path in sorted(folder.rglob('*.py'))
+    ]
+    stem = Path(name).stem
+    near = [tool for tool in known if stem in tool] or [
+        tool for tool in known if not tool.startswith('data/')
+    ]
     raise FileNotFoundError(
-        f'MMAction2 has no tool {name!r}; it has: {", ".join(known)}'
+        f'MMAction2 has no tool {name!r}; try one of: {", ".join(near)}'
     )
 
 
@@ -142,3 +146,7 @@ def run_tool(name: str, arguments: Optional[Sequence[str]] = None) -> None:
         arguments = prepare_cpu_ranks(arguments)
     sys.argv = [str(path), *arguments]
     runpy.run_path(str(path), run_name='__main__')
+    if torch.distributed.is_initialized():
+        # Leave together: gloo aborts a rank whose peer is gone already.
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()

@@ -19,7 +19,7 @@ def format_table(classes: list[str], matrix: torch.Tensor) -> str:
     clips = dict(zip(classes, matrix.sum(dim=1).tolist(), strict=True))
     rows = [(name, clips[name], f'recall/{name}') for name in classes]
     rows += [(name, int(matrix.sum()), name) for name in ('UAR', 'WAR')]
-    width = max(len(name) for name, _, _ in rows)
+    width = max(5, *(len(name) for name, _, _ in rows))
     lines = [f'{"class":<{width}}  clips  recall %']
     for name, total, key in rows:
         value = f'{100 * metrics[key]:8.2f}' if total else f'{"-":>8}'
@@ -77,7 +77,6 @@ class ResultHook(Hook):
         result = {
             'config': runner.cfg.filename,
             'checkpoint': runner.cfg.get('load_from'),
-            'epoch': runner.epoch,
             'clips': int(clips.sum()),
             'classes': classes,
             'clips_per_class': clips.tolist(),

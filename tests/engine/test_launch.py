@@ -1,0 +1,92 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from micacl_mm.engine import launch
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clean(monkeypatch):
+    # setenv first, so that monkeypatch undoes what the code under test sets.
+    for variable, _ in launch.OPTIONS.values():
+        monkeypatch.setenv(variable, '')
+        monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def stock_call(monkeypatch, clean):
+    """The command line that the stock tool would see."""
+    seen = []
+    monkeypatch.setattr(sys, 'argv', ['ours'])
+    monkeypatch.setattr(
+        launch.runpy, 'run_path', lambda *_, **__: seen.extend(sys.argv)
+    )
+    return seen
+
+
+def test_our_options_become_environment_and_a_work_dir(stock_call):
+    launch.run_tool(
+        'train', ['c/x.py', '--fold', '3', '--data-root', '/d', '--amp']
+    )
+    assert os.environ['MICACL_FOLD'] == '3'
+    assert os.environ['MICACL_DATA_ROOT'] == '/d'
+    assert stock_call[0].endswith('train.py')
+    assert stock_call[1:] == [
+        *('c/x.py', '--amp', '--work-dir', 'work_dirs/x/fold3'),
+        *('--seed', '0'),
+    ]
+
+
+def test_the_users_own_choices_win(stock_call):
+    launch.run_tool(
+        'train', ['x.py', '--fold', '3', '--work-dir', 'w', '--seed', '7']
+    )
+    assert stock_call[1:] == ['x.py', '--work-dir', 'w', '--seed', '7']
+
+
+def test_test_gets_no_seed(stock_call):
+    launch.run_tool('test', ['x.py', 'y.pth', '--dump', 'z.pkl'])
+    assert stock_call[1:] == ['x.py', 'y.pth', '--dump', 'z.pkl']
+
+
+def test_every_stock_tool_is_found():
+    for name in ('train', 'test', 'analysis_tools/get_flops'):
+        assert launch.stock_tool(name).is_file()
+    with pytest.raises(
+        FileNotFoundError, match="'nope'.*analysis_tools/get_flops"
+    ):
+        launch.stock_tool('nope')
+    with pytest.raises(FileNotFoundError, match='one of: analysis_tools/g'):
+        launch.stock_tool('get_flops')
+
+
+def test_threads(monkeypatch):
+    import torch
+
+    chosen = []
+    monkeypatch.setattr(torch, 'set_num_threads', chosen.append)
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: range(6))
+    monkeypatch.setenv('OMP_NUM_THREADS', '5')
+    launch.limit_threads()
+    assert chosen == [] and os.environ['OMP_NUM_THREADS'] == '5'
+    monkeypatch.delenv('OMP_NUM_THREADS')
+    launch.limit_threads()
+    assert chosen == [3] and os.environ['OMP_NUM_THREADS'] == '3'
+
+
+@pytest.mark.slow
+def test_any_stock_tool_runs_on_our_configs():
+    found = subprocess.run(
+        [sys.executable, 'tools/mm.py', 'analysis_tools/print_config']
+        + ['configs/micacl_dfew.py', '--fold', '4'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    assert 'fold=4' in found.stdout.replace(' ', '')

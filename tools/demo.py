@@ -1,0 +1,69 @@
+"""Draw a synthetic set, train MICACL on it and test it, on a CPU in minutes.
+
+Runs the commands that one would type oneself and prints each of them. A
+second run goes on where the first one was stopped.
+
+Usage: python tools/demo.py [--work-dir work_dirs/micacl_demo]
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = 'configs/micacl_demo.py'
+
+
+def run(title: str, *command: object) -> None:
+    """Run one of our tools and stop with its exit code if it fails."""
+    command = [str(part) for part in command]
+    print(f'\n=== {title}\n$ python {shlex.join(command)}', flush=True)
+    try:
+        code = subprocess.run([sys.executable, *command], cwd=ROOT).returncode
+    except KeyboardInterrupt:
+        sys.exit('\nstopped; the same command goes on from here')
+    if code:
+        sys.exit(code)
+
+
+def best_checkpoint(work_dir: Path) -> Path:
+    """Return the checkpoint that was best on the validation slice."""
+    return max(work_dir.glob('best_*.pth'), key=lambda p: p.stat().st_mtime)
+
+
+def main() -> None:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument('--data-root', default='data/synthetic_dfew')
+    parser.add_argument('--work-dir', default='work_dirs/micacl_demo')
+    arguments = parser.parse_args()
+    # Paths are the caller's; the tools run in the project's folder.
+    data_root = Path(arguments.data_root).absolute()
+    work_dir = Path(arguments.work_dir).absolute()
+    started = time.monotonic()
+    run(
+        'drawing faces in the layout of DFEW',
+        'tools/data/make_synthetic.py',
+        os.path.relpath(data_root, ROOT),
+        *('--layout', 'dfew', '--clips', 1375, '--size', 64, '--folds', 1),
+        *('--test-per-class', 40, '--workers', len(os.sched_getaffinity(0))),
+    )
+    paths = ('--data-root', data_root, '--work-dir', work_dir)
+    run('training', 'tools/train.py', CONFIG, *paths, '--resume')
+    run('testing', 'tools/test.py', CONFIG, best_checkpoint(work_dir), *paths)
+    picture = max(
+        work_dir.glob('*/confusion_matrix.png'),
+        key=lambda p: p.stat().st_mtime,
+    )
+    minutes = (time.monotonic() - started) / 60
+    print(f'\ndone in {minutes:.1f} minutes; confusion matrix: {picture}')
+
+
+if __name__ == '__main__':
+    main()
