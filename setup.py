@@ -26,6 +26,7 @@ TESTS = [
     'scikit-learn',
     'pytorch-metric-learning>=2.5',
     'torchmil>=1.0',
+    'openpyxl',
 ]
 
 
