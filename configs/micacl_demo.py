@@ -16,7 +16,7 @@ model = dict(
         ],
         aux_loss=dict(in_channels=256),
     ),
-    cls_head=dict(in_channels=256),
+    cls_head=dict(in_channels=256, dropout_ratio=0.2),
 )
 
 custom_hooks = [
@@ -25,7 +25,7 @@ custom_hooks = [
     dict(type='ChannelsLastHook'),
 ]
 
-train_cfg = dict(max_epochs=10)
+train_cfg = dict(max_epochs=14)
 param_scheduler = [
     dict(
         type='LinearLR',
@@ -39,9 +39,9 @@ param_scheduler = [
         type='CosineAnnealingLR',
         by_epoch=True,
         begin=1,
-        end=10,
+        end=14,
         eta_min=5e-6,
         convert_to_iter_based=True,
     ),
 ]
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = dict(optimizer=dict(lr=2e-3))

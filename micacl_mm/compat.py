@@ -87,7 +87,7 @@ def allow_mmengine_checkpoints() -> None:
     pass it (mmengine#1655). The few classes the hub is made of are allowed by
     name and weights_only stays on, so a checkpoint still cannot run code.
     """
-    if not hasattr(torch.serialization, 'add_safe_globals'):
+    if tuple(map(int, torch.__version__.split('.')[:2])) < (2, 6):
         return
     import numpy as np
     from mmengine.logging import HistoryBuffer

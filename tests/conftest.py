@@ -1,9 +1,7 @@
 import os
 
 # Half of the cores: 3-D convolutions crawl when others use them too.
-os.environ.setdefault(
-    'OMP_NUM_THREADS', str(max(1, len(os.sched_getaffinity(0)) // 2))
-)
+os.environ.setdefault('OMP_NUM_THREADS', str(max(1, os.cpu_count() // 2)))
 
 import numpy as np
 import pytest

@@ -52,7 +52,7 @@ def main() -> None:
         'tools/data/make_synthetic.py',
         os.path.relpath(data_root, ROOT),
         *('--layout', 'dfew', '--clips', 1375, '--size', 64, '--folds', 1),
-        *('--test-per-class', 40, '--workers', len(os.sched_getaffinity(0))),
+        *('--test-per-class', 40, '--workers', os.cpu_count()),
     )
     paths = ('--data-root', data_root, '--work-dir', work_dir)
     run('training', 'tools/train.py', CONFIG, *paths, '--resume')

@@ -33,7 +33,11 @@ def limit_threads() -> None:
     """
     if 'OMP_NUM_THREADS' in os.environ:
         return
-    threads = max(1, len(os.sched_getaffinity(0)) // 2)
+    if hasattr(os, 'sched_getaffinity'):
+        cores = len(os.sched_getaffinity(0))
+    else:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    threads = max(1, cores // 2)
     os.environ['OMP_NUM_THREADS'] = str(threads)
     torch.set_num_threads(threads)
 

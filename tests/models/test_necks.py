@@ -274,3 +274,20 @@ def test_errors_say_what_to_change():
             build(WIAN, **{name: 'x'})
     with pytest.raises(ValueError, match='even'):
         build(WIAN, out_channels=9, num_heads=3)
+
+
+@pytest.mark.parametrize('cfg', [GEIIM, WIAN], ids=['GEIIM', 'WIAN'])
+def test_autocast(cfg):
+    neck = randomise(build(cfg, aux_loss=MCCL))
+    x, truth = torch.randn(3 * 4, 8), samples([0, 0, 1])
+    exact, losses = neck(x, data_samples=truth)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        half, half_losses = neck(x, data_samples=truth)
+    assert half_losses['loss_mccl'].dtype == torch.float32
+    assert half.isfinite().all() and half_losses['loss_mccl'].isfinite()
+    error = (half.float() - exact).norm() / exact.norm()
+    assert error < 0.05
+    half.float().sum().backward()
+    assert all(
+        p.grad is None or p.grad.isfinite().all() for p in neck.parameters()
+    )

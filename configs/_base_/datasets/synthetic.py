@@ -6,7 +6,7 @@ val_ratio = {{'$MICACL_VAL_RATIO:0.1'}}
 
 open_clip = [dict(type='DecordInit')] if source == 'videos' else []
 decode = dict(type='DecordDecode' if source == 'videos' else 'RawFrameDecode')
-size = (64, 64)
+size = (48, 48)
 
 train_pipeline = [
     *open_clip,
