@@ -25,7 +25,7 @@ custom_hooks = [
     dict(type='ChannelsLastHook'),
 ]
 
-train_cfg = dict(max_epochs=14)
+train_cfg = dict(max_epochs=5)
 param_scheduler = [
     dict(
         type='LinearLR',
@@ -39,7 +39,7 @@ param_scheduler = [
         type='CosineAnnealingLR',
         by_epoch=True,
         begin=1,
-        end=14,
+        end=5,
         eta_min=5e-6,
         convert_to_iter_based=True,
     ),

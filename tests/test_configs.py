@@ -83,12 +83,15 @@ def test_options_reach_the_config(monkeypatch):
         ('DATA_ROOT', '/data/DFEW'),
         ('SOURCE', 'videos'),
         ('VAL_RATIO', '0'),
+        ('MISSING', 'drop'),
+        ('CLIP_ROOT', '/faces'),
     ):
         monkeypatch.setenv(f'MICACL_{name}', value)
     cfg = Config.fromfile(CONFIGS / 'micacl_dfew.py')
     dataset = cfg.train_dataloader.dataset
     assert dataset.fold == 3 and dataset.data_root == '/data/DFEW'
     assert dataset.source == 'videos'
+    assert dataset.missing == 'drop' and dataset.clip_root == '/faces'
     assert [t.type for t in cfg.test_pipeline][:3] == [
         'DecordInit',
         'SampleInstances',

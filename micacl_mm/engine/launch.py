@@ -17,6 +17,8 @@ OPTIONS = {
     'fold': ('MICACL_FOLD', 'fold of DFEW, 1 to 5'),
     'subset': ('MICACL_SUBSET', 'FERV39k: all, a scene or a scenario'),
     'source': ('MICACL_SOURCE', "'frames' or 'videos'"),
+    'missing': ('MICACL_MISSING', "absent clips: 'raise' or 'drop'"),
+    'clip_root': ('MICACL_CLIP_ROOT', 'folder of clips to use'),
     'val_ratio': (
         'MICACL_VAL_RATIO',
         'share of the training clips to choose checkpoints on; 0 chooses on '

@@ -6,6 +6,8 @@ source = '{{$MICACL_SOURCE:frames}}'  # face frames, or videos
 # Share of the training clips kept apart for choosing the checkpoint. 0 is the
 # habit of the field: train on all of them and choose on the test fold.
 val_ratio = {{'$MICACL_VAL_RATIO:0.1'}}
+missing = '{{$MICACL_MISSING:raise}}'  # absent clips: raise, or drop them
+clip_root = '{{$MICACL_CLIP_ROOT:auto}}'  # a folder, instead of a search
 
 open_clip = [dict(type='DecordInit')] if source == 'videos' else []
 decode = dict(type='DecordDecode' if source == 'videos' else 'RawFrameDecode')
@@ -41,6 +43,8 @@ split = dict(
     fold=fold,
     source=source,
     val_ratio=val_ratio,
+    missing=missing,
+    clip_root=None if clip_root == 'auto' else clip_root,
 )
 train_dataloader = dict(
     batch_size=32,

@@ -3,6 +3,8 @@ data_root = '{{$MICACL_DATA_ROOT:data/synthetic_dfew}}'
 fold = {{'$MICACL_FOLD:1'}}
 source = '{{$MICACL_SOURCE:frames}}'
 val_ratio = {{'$MICACL_VAL_RATIO:0.1'}}
+missing = '{{$MICACL_MISSING:raise}}'  # absent clips: raise, or drop them
+clip_root = '{{$MICACL_CLIP_ROOT:auto}}'  # a folder, instead of a search
 
 open_clip = [dict(type='DecordInit')] if source == 'videos' else []
 decode = dict(type='DecordDecode' if source == 'videos' else 'RawFrameDecode')
@@ -35,6 +37,8 @@ split = dict(
     fold=fold,
     source=source,
     val_ratio=val_ratio,
+    missing=missing,
+    clip_root=None if clip_root == 'auto' else clip_root,
 )
 train_dataloader = dict(
     batch_size=16,
@@ -42,10 +46,12 @@ train_dataloader = dict(
     persistent_workers=True,
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    # Shows a class the more often the rarer it is, as 1 / sqrt(clips).
+    # Shows a clip the more often the rarer its class is, as 1 / sqrt(clips).
+    # The threshold is high because repeats are rounded up: one epoch of it is
+    # about five of the plain set.
     dataset=dict(
         type='ClassBalancedDataset',
-        oversample_thr=0.25,
+        oversample_thr=4,
         dataset=dict(**split, split='train', pipeline=train_pipeline),
     ),
 )
