@@ -80,22 +80,42 @@ def declare_torchvision_ops() -> None:
         torch.library._micacl_mm_torchvision = library
 
 
+class _MayBeFilled:
+    """Stands in a checkpoint for a NumPy type that must not be called.
+
+    Called freely, ``numpy.ndarray`` and ``numpy.dtype`` make objects out of
+    raw bytes. torch asks by equality whether the state of an instance may be
+    set; that is all that a plain array needs.
+    """
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self.kind
+
+    __hash__ = object.__hash__
+
+    def __call__(self, *args):
+        raise ValueError(f'checkpoint calls {self.kind.__name__}: refused')
+
+
 def allow_mmengine_checkpoints() -> None:
     """Let ``torch.load(weights_only=True)`` read MMEngine's checkpoints.
 
     From torch 2.6 on that is the default and MMEngine's message hub does not
-    pass it (mmengine#1655). The few classes the hub is made of are allowed by
-    name and weights_only stays on, so a checkpoint still cannot run code.
+    pass it (mmengine#1655). What the hub is made of is allowed by name:
+    histories and NumPy numbers. weights_only stays on, and each name stands
+    for a function that makes nothing but a plain number or array of numbers,
+    so that a checkpoint still cannot run code or forge objects.
     """
-    if tuple(map(int, torch.__version__.split('.')[:2])) < (2, 6):
-        return
     import numpy as np
     from mmengine.logging import HistoryBuffer
 
-    try:
-        from numpy._core import multiarray
-    except ImportError:
-        from numpy.core import multiarray
+    numbers = {
+        code: np.dtype(code)
+        for code in ('f2', 'f4', 'f8', 'i4', 'i8', 'u1', 'b1')
+    }
 
     def history_method(owner: type, name: str):
         """The only getattr of such a checkpoint: a statistic's method."""
@@ -104,25 +124,32 @@ def allow_mmengine_checkpoints() -> None:
             return getattr(owner, name)
         raise ValueError(f'checkpoint asks for {owner!r}.{name}: refused')
 
+    def dtype(code: str, *_) -> np.dtype:
+        """One of NumPy's own dtypes, whose state cannot be changed."""
+        if code not in numbers:
+            raise ValueError(f'checkpoint asks for dtype {code!r}: refused')
+        return numbers[code]
+
+    def reconstruct(*_) -> np.ndarray:
+        """An empty array, to be filled by its state."""
+        return np.ndarray((0,), 'i1')
+
+    def scalar(kind: np.dtype, data: bytes) -> np.generic:
+        return np.frombuffer(data, kind, count=1)[0]
+
     allowed = [
         HistoryBuffer,
-        np.ndarray,
-        np.dtype,
         (history_method, 'builtins.getattr'),
+        (dtype, 'numpy.dtype'),
+        (_MayBeFilled(np.ndarray), 'numpy.ndarray'),
     ]
+    for kind in map(type, numbers.values()):
+        allowed.append((_MayBeFilled(kind), f'numpy.dtypes.{kind.__name__}'))
     # The defining module is numpy.core before and numpy._core after NumPy 2;
     # either may have written the file.
-    for package in ('numpy.core', 'numpy._core'):
-        allowed += [
-            (multiarray.scalar, f'{package}.multiarray.scalar'),
-            (
-                multiarray._reconstruct,
-                f'{package}.multiarray._reconstruct',
-            ),
-        ]
-    allowed += [
-        type(np.dtype(code)) for code in ('f2', 'f4', 'f8', 'i4', 'i8', 'b1')
-    ]
+    for package in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+        allowed.append((reconstruct, f'{package}._reconstruct'))
+        allowed.append((scalar, f'{package}.scalar'))
     torch.serialization.add_safe_globals(allowed)
 
 

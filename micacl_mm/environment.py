@@ -5,13 +5,13 @@ from importlib import metadata
 
 # distribution names (either satisfies), lowest version, first refused version
 SUPPORTED = (
-    (('torch',), '2.4', '3'),
+    (('torch',), '2.6', '3'),
     (('mmengine', 'mmengine-lite'), '0.10.3', '1'),
     (('mmcv', 'mmcv-lite'), '2.0.0', '2.2.0'),
     (('mmaction2',), '1.2.0', '2'),
 )
 _CURES = {
-    'torch': 'pip install "torch>=2.4"',
+    'torch': 'pip install "torch>=2.6"',
     'mmengine': 'pip install mmengine==0.10.7',
     'mmcv': 'pip install mmcv-lite==2.1.0',
     'mmaction2': 'pip install mmaction2==1.2.0',

@@ -1,6 +1,7 @@
 import importlib.util
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import types
@@ -12,6 +13,11 @@ import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 
 from micacl_mm import compat, environment
+
+try:
+    from numpy._core.multiarray import _reconstruct, scalar
+except ImportError:
+    from numpy.core.multiarray import _reconstruct, scalar
 
 
 class Payload:
@@ -46,7 +52,7 @@ def test_own_message_hub_loads_with_weights_only(tmp_path):
     assert buffer.statistics('current') == 2
 
 
-@pytest.mark.parametrize('code', ['f2', 'f4', 'f8', 'i4', 'i8', 'b1'])
+@pytest.mark.parametrize('code', ['f2', 'f4', 'f8', 'i4', 'i8', 'u1', 'b1'])
 def test_numpy_values_load(tmp_path, code):
     path, value = tmp_path / 'x.pth', np.ones(2, code)
     torch.save([value, value[0]], path)
@@ -70,6 +76,44 @@ def test_malicious_checkpoint_is_refused_and_does_nothing(tmp_path):
 def test_getattr_reaches_no_further_than_statistics(tmp_path):
     path = tmp_path / 'evil.pth'
     torch.save(Escape(), path)
+    with pytest.raises((pickle.UnpicklingError, ValueError), match='refused'):
+        torch.load(path, weights_only=True)
+
+
+class Call:
+    """A pickle that calls something with arguments."""
+
+    def __init__(self, *call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call
+
+
+POINTER = struct.pack('<q', id(os))
+FIELDS = {'a': (Call(np.dtype, ('O',)), 0)}
+FORGED = (3, '<', None, ('a',), FIELDS, 8, 8, 0)
+VOID = Call(np.dtype, ('i8', False, True), FORGED)
+
+
+@pytest.mark.parametrize(
+    'forgery',
+    [
+        # Bytes read as a pointer to a Python object, in three ways.
+        Call(
+            _reconstruct,
+            (np.ndarray, (0,), b'b'),
+            (1, (1,), VOID, False, POINTER),
+        ),
+        Call(np.ndarray, ((1,), 'O', POINTER)),
+        Call(scalar, (Call(np.dtype, ('O',)), POINTER)),
+        Call(np.dtype, ('O',)),
+        Call(np.dtype, ('V8',)),
+    ],
+)
+def test_objects_cannot_be_forged(tmp_path, forgery):
+    path = tmp_path / 'evil.pth'
+    torch.save(dict(x=forgery), path)
     with pytest.raises((pickle.UnpicklingError, ValueError), match='refused'):
         torch.load(path, weights_only=True)
 
