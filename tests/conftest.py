@@ -9,6 +9,9 @@ import torch
 
 import micacl_mm  # noqa: F401  registers everything
 
+for name in [name for name in os.environ if name.startswith('MICACL_')]:
+    del os.environ[name]  # settings of the user's shell
+
 
 @pytest.fixture(autouse=True)
 def _seed():

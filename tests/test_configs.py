@@ -137,6 +137,44 @@ def test_multi_crop_bags_are_averaged():
         torch.testing.assert_close(together[video].pred_score, mean)
 
 
+@pytest.mark.parametrize(
+    'neck',
+    [
+        dict(type='GEIIM', in_channels=64),
+        dict(type='WIAN', in_channels=64, out_channels=64),
+        dict(type='PassThroughNeck', num_instances=4),
+    ],
+    ids=lambda neck: neck['type'],
+)
+def test_each_neck_alone_in_a_stock_recognizer(neck):
+    init_default_scope('mmaction')
+    model = MODELS.build(
+        dict(
+            type='Recognizer3D',
+            backbone=dict(
+                type='ResNet3dSlowOnly',
+                depth=18,
+                base_channels=8,
+                pretrained=None,
+            ),
+            neck=neck,
+            cls_head=dict(
+                type='I3DHead',
+                in_channels=64,
+                num_classes=3,
+                average_clips='prob',
+            ),
+        )
+    )
+    clips, truth = torch.rand(2, 4, 3, 4, 32, 32), samples([0, 2])
+    loss = model(clips, truth, mode='loss')['loss_cls']
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    for sample in model.eval()(clips, truth, mode='predict'):
+        assert sample.pred_score.sum().item() == pytest.approx(1, abs=1e-5)
+
+
 def test_depth_is_at_most_two():
     for leaf in LEAVES:
         for base in (CONFIGS / '_base_').rglob('*.py'):

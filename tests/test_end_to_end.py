@@ -122,7 +122,10 @@ def test_a_killed_run_resumes_to_the_same_weights(place, undisturbed):
     )
     first = folder / 'last_checkpoint'
     deadline = time.monotonic() + 120
-    while not first.exists() and time.monotonic() < deadline:
+    while (
+        not (first.exists() and first.read_text())
+        and time.monotonic() < deadline
+    ):
         assert process.poll() is None, 'ended before it could be killed'
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)

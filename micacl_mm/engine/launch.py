@@ -80,7 +80,9 @@ def prepare_cpu_ranks(arguments: list[str]) -> list[str]:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--launcher', default='none')
-    parser.add_argument('--cfg-options', nargs='+', default=[])
+    parser.add_argument(
+        '--cfg-options', nargs='+', action='extend', default=[]
+    )
     known, rest = parser.parse_known_args(arguments)
     if known.launcher != 'pytorch' or torch.cuda.is_available():
         return arguments
@@ -100,12 +102,8 @@ def prepare_cpu_ranks(arguments: list[str]) -> list[str]:
     ]
 
 
-def take_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Split our options from the stock tool's and export them.
-
-    Returns:
-        tuple: the arguments that remain, and the options that were given.
-    """
+def take_options(arguments: Sequence[str]) -> list[str]:
+    """Export our options and return the arguments that remain."""
     parser = argparse.ArgumentParser(
         add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS
     )
@@ -118,17 +116,32 @@ def take_options(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         parser.print_help()
         print('\noptions of the stock tool:')
     known, rest = parser.parse_known_args(arguments)
-    given = {k: v for k, v in vars(known).items() if v is not None}
-    for name, value in given.items():
-        os.environ[OPTIONS[name][0]] = value
-    return rest, given
+    for name, value in vars(known).items():
+        if value is not None:
+            os.environ[OPTIONS[name][0]] = value
+    return rest
+
+
+def default_options(name: str, arguments: Sequence[str]) -> list[str]:
+    """Put our defaults in front of the arguments, where the user's win."""
+    defaults = ['--seed', '0'] if name == 'train' else []
+    part = [
+        f'{option}{os.environ[OPTIONS[option][0]]}'
+        for option in ('fold', 'subset')
+        if OPTIONS[option][0] in os.environ
+    ]
+    configs = [a for a in arguments if a.endswith('.py')]
+    if part and configs:
+        work_dir = Path('work_dirs', Path(configs[0]).stem, *part)
+        defaults += ['--work-dir', str(work_dir)]
+    return [*defaults, *arguments]
 
 
 def run_tool(name: str, arguments: Optional[Sequence[str]] = None) -> None:
     """Run a stock tool as if it had been called itself.
 
-    ``train`` gets ``--seed 0`` unless a seed is given, and ``--fold`` and
-    ``--subset`` give ``train`` and ``test`` a work directory of their own.
+    ``train`` gets ``--seed 0`` unless a seed is given, and each fold and
+    subset has a work directory of its own unless one is given.
 
     Args:
         name (str): Path below MMAction2's tools folder, without ``.py``.
@@ -138,18 +151,13 @@ def run_tool(name: str, arguments: Optional[Sequence[str]] = None) -> None:
     import micacl_mm  # noqa: F401  registers everything, applies the cures
 
     path = stock_tool(name)
-    arguments = sys.argv[1:] if arguments is None else arguments
-    arguments, given = take_options(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Some tools for annotations have options of these names themselves.
+    if any(argument.endswith('.py') for argument in arguments):
+        arguments = take_options(arguments)
     limit_threads()
     if name in ('train', 'test'):
-        part = [f'{k}{given[k]}' for k in ('fold', 'subset') if k in given]
-        configs = [a for a in arguments if a.endswith('.py')]
-        if part and configs and '--work-dir' not in arguments:
-            work_dir = Path('work_dirs', Path(configs[0]).stem, *part)
-            arguments += ['--work-dir', str(work_dir)]
-        if name == 'train' and '--seed' not in arguments:
-            arguments += ['--seed', '0']
-        arguments = prepare_cpu_ranks(arguments)
+        arguments = prepare_cpu_ranks(default_options(name, arguments))
     sys.argv = [str(path), *arguments]
     runpy.run_path(str(path), run_name='__main__')
     if torch.distributed.is_initialized():

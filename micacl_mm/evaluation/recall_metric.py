@@ -47,6 +47,21 @@ class RecallMetric(ConfusionMatrix):
             self._classes or meta.get('classes') or range(self.num_classes)
         )
 
+    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+        """Take one batch.
+
+        Raises:
+            ValueError: A score is not finite; its class would count as 0.
+        """
+        for sample in data_samples:
+            if not sample['pred_score'].isfinite().all():
+                raise ValueError(
+                    'RecallMetric: the model predicts scores that are not '
+                    'finite, it has diverged; lower the learning rate or go '
+                    'back to an earlier checkpoint'
+                )
+        super().process(data_batch, data_samples)
+
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Return UAR, WAR and ``recall/<class>``, all in [0, 1].
 

@@ -29,8 +29,12 @@ def convert_r3d18(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: ``state`` is no state dict of an ``r3d_18``.
     """
-    if state.get('stem.0.weight') is None or 'layer4.1.conv2.0.weight' not in (
-        state
+    # The other video ResNets have these names too, but flat kernels.
+    last = state.get('layer4.1.conv2.0.weight')
+    if (
+        'stem.0.weight' not in state
+        or last is None
+        or (last.shape[2:] != (3, 3, 3))
     ):
         raise ValueError(
             'convert_r3d18: this is no checkpoint of torchvision r3d_18; '

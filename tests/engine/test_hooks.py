@@ -1,6 +1,7 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -36,6 +37,7 @@ class Labels(BaseDataset):
 def test_counts_look_through_wrappers():
     labels = [0] * 9 + [1] * 3 + [2]
     plain = Labels(labels)
+    assert count_classes(Labels(np.array(labels)), 3) == [9, 3, 1]
     assert count_classes(plain, 3) == [9, 3, 1]
     balanced = ClassBalancedDataset(plain, oversample_thr=0.9)
     assert len(balanced) > len(plain)
@@ -76,13 +78,15 @@ def test_hook_without_a_taker_reads_nothing():
 
 def test_channels_last_changes_memory_and_no_number():
     model = torch.nn.Module()
-    model.backbone = torch.nn.Conv3d(4, 8, 3)
+    conv = torch.nn.Conv3d(4, 8, 3)
+    # A 2-D convolution has no such format and must not be in the way.
+    model.backbone = torch.nn.ModuleList([conv, torch.nn.Conv2d(1, 1, 1)])
     x = torch.randn(2, 4, 5, 6, 7)
-    before = model.backbone(x)
+    before = conv(x)
     ChannelsLastHook().before_run(runner_of(model))
-    after = model.backbone(x)
+    after = conv(x)
     layout = torch.channels_last_3d
-    assert model.backbone.weight.is_contiguous(memory_format=layout)
+    assert conv.weight.is_contiguous(memory_format=layout)
     assert after.is_contiguous(memory_format=layout)
     torch.testing.assert_close(before, after)
 

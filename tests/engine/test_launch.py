@@ -37,16 +37,50 @@ def test_our_options_become_environment_and_a_work_dir(stock_call):
     assert os.environ['MICACL_DATA_ROOT'] == '/d'
     assert stock_call[0].endswith('train.py')
     assert stock_call[1:] == [
-        *('c/x.py', '--amp', '--work-dir', 'work_dirs/x/fold3'),
-        *('--seed', '0'),
+        *('--seed', '0', '--work-dir', 'work_dirs/x/fold3'),
+        *('c/x.py', '--amp'),
     ]
 
 
 def test_the_users_own_choices_win(stock_call):
-    launch.run_tool(
-        'train', ['x.py', '--fold', '3', '--work-dir', 'w', '--seed', '7']
-    )
-    assert stock_call[1:] == ['x.py', '--work-dir', 'w', '--seed', '7']
+    # The stock parser takes the last of two, in either way of writing.
+    own = ['x.py', '--work-dir', 'w', '--seed=7']
+    launch.run_tool('train', [*own, '--fold', '3'])
+    assert stock_call[-4:] == own
+
+
+def test_folds_from_the_environment_are_kept_apart_too(
+    stock_call, monkeypatch
+):
+    monkeypatch.setenv('MICACL_FOLD', '2')
+    launch.run_tool('test', ['x.py', 'y.pth'])
+    assert stock_call[1:3] == ['--work-dir', 'work_dirs/x/fold2']
+
+
+def test_tools_without_a_config_keep_their_own_options(stock_call):
+    arguments = ['--subset', 'a', 'folder']
+    launch.run_tool('data/build_file_list', arguments)
+    assert stock_call[1:] == arguments
+
+
+def test_options_for_cpu_ranks(monkeypatch):
+    joined = []
+    distributed = launch.torch.distributed
+    monkeypatch.setattr(distributed, 'init_process_group', joined.append)
+    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: False)
+    single = ['x.py', '--cfg-options', 'a=1']
+    assert launch.prepare_cpu_ranks(single) == single and not joined
+    many = [*single, '--launcher', 'pytorch', '--cfg-options', 'b=2', 'c=3']
+    found = launch.prepare_cpu_ranks(many)
+    assert joined == ['gloo']
+    assert found[-3:] == ['a=1', 'b=2', 'c=3']
+    assert 'model_wrapper_cfg.device_ids=None' in found
+
+
+def test_options_for_gpu_ranks_are_left_alone(monkeypatch):
+    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: True)
+    arguments = ['x.py', '--launcher', 'pytorch']
+    assert launch.prepare_cpu_ranks(arguments) == arguments
 
 
 def test_test_gets_no_seed(stock_call):
@@ -70,7 +104,7 @@ def test_threads(monkeypatch):
 
     chosen = []
     monkeypatch.setattr(torch, 'set_num_threads', chosen.append)
-    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: range(6))
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: range(6), False)
     monkeypatch.setenv('OMP_NUM_THREADS', '5')
     launch.limit_threads()
     assert chosen == [] and os.environ['OMP_NUM_THREADS'] == '5'
@@ -90,3 +124,16 @@ def test_any_stock_tool_runs_on_our_configs():
     )
     assert found.returncode == 0, found.stderr
     assert 'fold=4' in found.stdout.replace(' ', '')
+
+
+@pytest.mark.slow
+def test_flops_are_counted():
+    found = subprocess.run(
+        [sys.executable, 'tools/mm.py', 'analysis_tools/get_flops']
+        + ['configs/micacl_demo.py', '--shape', *['4', '3', '4', '48', '48']],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert 'Flops: ' in found.stdout

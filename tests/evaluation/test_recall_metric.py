@@ -60,3 +60,11 @@ def test_classes_come_from_the_dataset():
 def test_class_names_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match='2 names for 3 classes'):
         evaluate(RecallMetric(classes='ab'), [0, 1], [0, 1], 3)
+
+
+def test_scores_that_are_not_finite_are_refused():
+    sample = dict(
+        pred_score=torch.tensor([float('nan'), 0]), gt_label=torch.tensor([0])
+    )
+    with pytest.raises(ValueError, match='diverged'):
+        RecallMetric().process(None, [sample])

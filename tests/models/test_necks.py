@@ -185,6 +185,23 @@ def test_chain_hands_geiims_weights_to_wian():
     assert not torch.allclose(other.features[:, 0], naive, atol=1e-4)
 
 
+@pytest.mark.parametrize('source', ['uniform', 'attention'])
+def test_weights_that_nobody_uses_are_left_out(source):
+    # Parameters without a gradient would stop distributed training.
+    necks = [GEIIM, {**WIAN, 'weight_source': source}]
+    chain = randomise(build(dict(type='NeckChain', necks=necks)))
+    chain(torch.randn(8, 8))[0].square().sum().backward()
+    idle = [n for n, p in chain.named_parameters() if p.grad is None]
+    assert idle == []
+
+
+def test_weights_pass_through_a_neck_that_keeps_them():
+    necks = [GEIIM, dict(type='PassThroughNeck'), WIAN]
+    chain = build(dict(type='NeckChain', necks=necks))
+    assert chain.necks[2].weigh is None
+    assert chain(torch.randn(8, 8))[0].isfinite().all()
+
+
 def test_chain_gathers_losses_and_gradients():
     second = {**MCCL, 'loss_name': 'loss_geiim'}
     chain = randomise(
@@ -222,7 +239,7 @@ def test_chain_refuses_two_losses_of_one_name():
 def test_chain_refuses_what_cannot_work():
     with pytest.raises(ValueError, match='at least one'):
         NeckChain(necks=[])
-    with pytest.raises(ValueError, match='num_instances=7; leave it out'):
+    with pytest.raises(ValueError, match='num_instances of the chain only'):
         NeckChain(necks=[{**GEIIM, 'num_instances': 7}])
     with pytest.raises(ValueError, match='move it forward'):
         NeckChain(necks=[GEIIM, dict(type='TPN')])
@@ -269,6 +286,8 @@ def test_errors_say_what_to_change():
         build(GEIIM, num_instances=0)
     with pytest.raises(ValueError, match='weight_source'):
         build(GEIIM, weight_source='x')
+    with pytest.raises(ValueError, match='kernel_sizes must be positive'):
+        build(GEIIM, kernel_sizes=(0, 1))
     for name in ('norm', 'residual', 'weight_source'):
         with pytest.raises(ValueError, match=name):
             build(WIAN, **{name: 'x'})

@@ -131,3 +131,7 @@ def test_converter_tool_feeds_pretrained(trained, tmp_path):
 def test_converter_refuses_other_checkpoints():
     with pytest.raises(ValueError, match='no checkpoint of torchvision'):
         convert_r3d18({'conv1.weight': torch.zeros(1)})
+    mixed = R3D18().state_dict()  # mc3_18: the same names, flat kernels
+    mixed['layer4.1.conv2.0.weight'] = torch.zeros(512, 512, 1, 3, 3)
+    with pytest.raises(ValueError, match='no checkpoint of torchvision'):
+        convert_r3d18(mixed)

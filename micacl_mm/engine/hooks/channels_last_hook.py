@@ -20,4 +20,6 @@ class ChannelsLastHook(Hook):
         """Convert the weights in place."""
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        model.backbone.to(memory_format=torch.channels_last_3d)
+        for module in model.backbone.modules():
+            if isinstance(module, torch.nn.Conv3d):
+                module.to(memory_format=torch.channels_last_3d)

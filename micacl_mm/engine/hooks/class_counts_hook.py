@@ -1,5 +1,7 @@
 """Class counts of the training set, carried to whoever asks for them."""
 
+from numbers import Integral
+
 from mmengine.dataset import ConcatDataset
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -31,7 +33,7 @@ def count_classes(dataset, num_classes: int) -> list[int]:
     counts = [0] * num_classes
     for index in range(len(dataset)):
         label = dataset.get_data_info(index)['label']
-        if not isinstance(label, int) or not 0 <= label < num_classes:
+        if not isinstance(label, Integral) or not 0 <= label < num_classes:
             raise ValueError(
                 f'ClassCountsHook: video {index} has the label {label!r}, '
                 f'which is no class of {num_classes}; make num_classes and '

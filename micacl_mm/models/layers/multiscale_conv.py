@@ -12,8 +12,8 @@ class MultiscaleConv(nn.Module):
 
     Args:
         channels (int): C, in and out.
-        kernel_sizes (tuple[int]): Widths in instances; equal ones and those
-            below 1 count once.
+        kernel_sizes (tuple[int]): Widths in instances; equal ones count
+            once.
     """
 
     def __init__(self, channels: int, kernel_sizes: tuple[int, ...]) -> None:

@@ -8,7 +8,9 @@ TEMPERATURES = ('global', 'per_class', 'constant')
 
 
 def class_weights(counts: Tensor, kind: str, beta: float = 0.999) -> Tensor:
-    r"""Weigh classes by how rare they are; the mean over classes is 1 [ours].
+    r"""Weigh classes by how rare they are [ours].
+
+    The mean weight of the classes that are present is 1.
 
     ``'inverse'`` is :math:`1 / n_c`, ``'inverse_sqrt'`` is
     :math:`1 / \sqrt{n_c}`, ``'effective'`` is the effective number

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+#: Shortest feature group that has a direction.
+EPS = 1e-6
 FORMS = ('log', 'ratio', 'out')
 
 
@@ -95,7 +97,11 @@ def _groups(x: Tensor, scale: int) -> Tensor:
             f'mccl: a feature of size {x.shape[1]} cannot be cut into '
             f'{scale} groups; choose scales that divide it'
         )
-    return F.normalize(x.unflatten(1, (scale, -1)), dim=-1).transpose(0, 1)
+    groups = x.unflatten(1, (scale, -1)).transpose(0, 1)  # (s, B, D / s)
+    # A group of zeros has no direction: it stays zero and gets no gradient,
+    # where a plain normalisation would divide the gradient by its epsilon.
+    visible = groups.detach().norm(dim=-1, keepdim=True) > EPS
+    return F.normalize(groups, dim=-1, eps=EPS) * visible
 
 
 def _terms(

@@ -6,6 +6,7 @@ from typing import Optional
 import torch
 from mmaction.models.losses import BaseWeightedLoss
 from mmengine.dist import get_rank, get_world_size
+from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from micacl_mm.registry import MODELS
@@ -102,15 +103,18 @@ class MCCLLoss(BaseWeightedLoss):
                 raise ValueError(
                     f'MCCLLoss: {name} must be one of {known}, got {value!r}'
                 )
-        if not scales or temperature <= 0:
+        if not scales or min(scales) < 1 or temperature <= 0:
             raise ValueError(
-                'MCCLLoss: scales must not be empty and temperature must be '
-                f'positive, got {scales} and {temperature}'
+                'MCCLLoss: scales must be positive and not empty and '
+                f'temperature positive, got {scales} and {temperature}'
             )
-        if 'loss' not in loss_name:
+        if not 0 <= beta < 1:
+            raise ValueError(f'MCCLLoss: beta must be in [0, 1), got {beta}')
+        if 'loss' not in loss_name or loss_name == 'loss_cls':
             raise ValueError(
                 "MCCLLoss: loss_name must contain 'loss', or MMEngine would "
-                f'only log it and not train it; got {loss_name!r}'
+                "not train it, and not be the head's 'loss_cls', which would "
+                f'hide it; got {loss_name!r}'
             )
         self.scales = tuple(scales)
         self.form = form
@@ -123,7 +127,6 @@ class MCCLLoss(BaseWeightedLoss):
         self.loss_name = loss_name
         self._init_counts(num_classes, class_counts)
         self._init_heads(in_channels, projection_channels, prototypes)
-        self.register_buffer('iters', torch.zeros((), dtype=torch.long))
 
     def _init_counts(
         self, num_classes: Optional[int], counts: Optional[Sequence[int]]
@@ -141,6 +144,10 @@ class MCCLLoss(BaseWeightedLoss):
         self._counts_checked = False
         if counts is not None:
             self._store_counts(counts)
+            # Given counts win over those of a checkpoint, too.
+            self.register_load_state_dict_post_hook(
+                lambda *_: self._store_counts(counts)
+            )
 
     def _init_heads(
         self,
@@ -216,14 +223,19 @@ class MCCLLoss(BaseWeightedLoss):
         precision = torch.promote_types(features.dtype, torch.float32)
         with torch.autocast(features.device.type, enabled=False):
             loss = self._contrast(features.to(precision), labels)
-        if self.training and self.warmup_iters:
-            loss = loss * (self.iters / self.warmup_iters).clamp(max=1)
-            self.iters += 1
-        return loss
+        return loss * self._warmup_factor()
+
+    def _warmup_factor(self) -> float:
+        """Share of the weight at the runner's iteration."""
+        if not (self.training and self.warmup_iters):
+            return 1.0
+        hub = MessageHub.get_current_instance()
+        return min(1.0, hub.get_info('iter', 0) / self.warmup_iters)
 
     def _contrast(self, features: Tensor, labels: Tensor) -> Tensor:
         if self.projection is not None:
-            features = self.projection(features)
+            weight = self.projection[0].weight
+            features = self.projection(features.to(weight.dtype)).to(features)
         keys, key_labels, offset = features, labels, 0
         if self.training and get_world_size() > 1:
             keys, key_labels = map(gather_with_grad, (features, labels))

@@ -34,8 +34,9 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         ValueError: ``num_instances`` is not positive.
     """
 
-    #: Whether the bags that :meth:`process` returns carry instance weights.
-    sets_weights = False
+    #: Whether the bags that :meth:`process` returns carry instance weights;
+    #: None where they keep what they had.
+    sets_weights: Optional[bool] = False
     #: Whether :meth:`process` makes one instance of a bag.
     aggregates = False
 
@@ -58,8 +59,12 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     def process(self, bag: Bag) -> Bag:
         """Turn a bag (N, M, C) into a bag (N, M', C')."""
 
-    def take_weights(self) -> None:
-        """Be told, before training, that weights come with the bags."""
+    def take_weights(self) -> bool:
+        """Be told that weights come with the bags; say if they are used."""
+        return True
+
+    def drop_weights(self) -> None:
+        """Be told that nobody uses the weights that this neck sets."""
 
     def advance(
         self, bag: Bag, labels: Optional[Tensor]

@@ -53,7 +53,7 @@ class GEIIM(BaseBagNeck):
         a recognizer it returns their weighted mean, (N, C, 1, 1, 1).
 
     Raises:
-        ValueError: ``weight_source`` is unknown.
+        ValueError: ``weight_source`` is unknown or a width is not positive.
 
     Examples:
         >>> neck = MODELS.build(dict(type='GEIIM', in_channels=512))
@@ -83,6 +83,10 @@ class GEIIM(BaseBagNeck):
                 "GEIIM: weight_source must be 'linear' or 'adjacency', got "
                 f'{weight_source!r}'
             )
+        if kernel_sizes is not None and min(kernel_sizes) < 1:
+            raise ValueError(
+                f'GEIIM: kernel_sizes must be positive, got {kernel_sizes}'
+            )
         if kernel_sizes is None:
             kernel_sizes = (1, min(3, num_instances), num_instances)
         self.in_channels = in_channels
@@ -92,7 +96,7 @@ class GEIIM(BaseBagNeck):
         self.act = nn.GELU()
         self.project = nn.Linear(in_channels, in_channels)
         self.norm = nn.LayerNorm(in_channels)
-        self.score = None
+        self.weight_source = weight_source
         if weight_source == 'linear':
             self.score = nn.Linear(in_channels, 1)
             nn.init.zeros_(self.score.weight)
@@ -101,6 +105,12 @@ class GEIIM(BaseBagNeck):
             nn.init.zeros_(self.project.weight)
             nn.init.zeros_(self.project.bias)
 
+    def drop_weights(self) -> None:
+        """Leave out the score, which would get no gradient."""
+        if self.weight_source == 'linear':
+            del self.score
+        self.weight_source = 'none'
+
     def process(self, bag: Bag) -> Bag:
         """Let the instances of each bag interact and weigh them."""
         x = bag.features  # (N, M, C)
@@ -108,7 +118,9 @@ class GEIIM(BaseBagNeck):
         h = self.graph_conv(x, graph)  # (N, M, C)
         h = self.project(self.act(self.window_conv(h)))  # (N, M, C)
         out = self.norm(x + h)  # (N, M, C)
-        if self.score is None:
+        if self.weight_source == 'none':
+            weights = None
+        elif self.weight_source == 'adjacency':
             weights = graph.sum(dim=0).softmax(dim=-1).expand(len(x), -1)
         else:
             weights = self.score(out).squeeze(-1).softmax(dim=-1)  # (N, M)

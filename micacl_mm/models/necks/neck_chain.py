@@ -76,27 +76,35 @@ class NeckChain(BaseBagNeck):
         if cfg.setdefault('num_instances', instances) != instances:
             raise ValueError(
                 f'NeckChain: {cfg["type"]} gets bags of {instances} instances '
-                f'but has num_instances={cfg["num_instances"]}; leave it out'
+                f'but has num_instances={cfg["num_instances"]}; set '
+                'num_instances of the chain only'
             )
         neck = MODELS.build(cfg)
-        if self.sets_weights:
-            neck.take_weights()
+        if self.sets_weights and not neck.take_weights():
+            self.drop_weights()
         self.necks.append(neck)
 
     @property
-    def sets_weights(self) -> bool:
-        """Whether the last member hands on instance weights."""
-        return len(self.necks) > 0 and self.necks[-1].sets_weights
+    def sets_weights(self) -> Optional[bool]:
+        """Whether the bags that leave the last member carry weights."""
+        found = [neck.sets_weights for neck in self.necks]
+        return next(
+            (sets for sets in reversed(found) if sets is not None), None
+        )
 
     @property
     def aggregates(self) -> bool:
         """Whether a member makes one instance of a bag."""
         return any(neck.aggregates for neck in self.necks)
 
-    def take_weights(self) -> None:
+    def take_weights(self) -> bool:
         """Tell the first member that weights come with the bag."""
-        if len(self.necks):
-            self.necks[0].take_weights()
+        return self.necks[0].take_weights()
+
+    def drop_weights(self) -> None:
+        """Tell the members that nobody uses their weights."""
+        for neck in self.necks:
+            neck.drop_weights()
 
     def process(self, bag: Bag) -> Bag:
         """Run all necks on bags."""

@@ -15,9 +15,10 @@ from .base_bag_neck import BaseBagNeck
 class PassThroughNeck(BaseBagNeck):
     """Carries a loss for models that have no use for a neck.
 
-    With one instance the backbone's output, whatever its form, reaches the
-    head untouched, and the loss sees its pooled features. With more it is
-    the plainest multi-instance model: the mean of the instances.
+    For Recognizer3D. With one instance the backbone's output, whatever its
+    form, reaches the head untouched, and the loss sees its pooled features.
+    With more it is the plainest multi-instance model: the mean of the
+    instances.
 
     Args:
         num_instances (int): M. Defaults to 1.
@@ -25,6 +26,8 @@ class PassThroughNeck(BaseBagNeck):
             ``dict(type='MCCLLoss', ...)``.
         init_cfg (dict, optional): MMEngine's initialization config.
     """
+
+    sets_weights = None
 
     def __init__(self, num_instances: int = 1, **kwargs) -> None:
         super().__init__(num_instances, **kwargs)

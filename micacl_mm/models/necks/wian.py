@@ -127,10 +127,13 @@ class WIAN(BaseBagNeck):
                 f'of the BiLSTM, got {out_channels}'
             )
 
-    def take_weights(self) -> None:
+    def take_weights(self) -> bool:
         """Drop the attention of one's own for the weights of the bag."""
-        if self.weight_source == 'auto':
-            self.weigh = None
+        if self.weight_source != 'auto':
+            return False
+        del self.weigh
+        self.weigh = None  # no module any more, just an attribute
+        return True
 
     def process(self, bag: Bag) -> Bag:
         """Aggregate the instances of each bag into one."""
