@@ -1,22 +1,27 @@
 """What the datasets of dynamic facial expressions have in common."""
 
-import logging
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
-from typing import NoReturn, Optional, Union
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Optional, Union
 
 from mmaction.datasets.base import BaseActionDataset
 from mmaction.utils import ConfigType
 from mmengine.logging import print_log
 
+from .clip_finders import FoundClip
+from .dfer_checks import DFERChecks
+from .folders import find_file, find_folders
 from .frame_names import FrameNames
-from .layouts import FoundClip, Layout, choose_layout, find_folder
+from .layouts import COMPLETE, Layout, choose_layout
 from .probing import probe_clips
 from .splits import SplitRow, cut_validation, describe_counts
 
+DRAWN_MARKER = 'synthetic.json'  # in the root of a set that we drew
 
-class BaseDFERDataset(BaseActionDataset):
+
+class BaseDFERDataset(DFERChecks, BaseActionDataset):
     """Clips of faces, each of one expression.
 
     A subclass reads its split files (:meth:`read_split`) and names the clips
@@ -45,8 +50,7 @@ class BaseDFERDataset(BaseActionDataset):
             the split file that are absent or empty on disk. With more than
             half of them missing both raise. Defaults to ``'raise'``.
         clip_root (str, optional): Folder of the clips, absolute or below
-            ``data_root``, that is to be used instead of a search of
-            ``data_root``. Defaults to None.
+            ``data_root``, to use instead of a search. Defaults to None.
         test_mode (bool): As in MMEngine. Defaults to False.
         **kwargs: Further arguments of ``BaseActionDataset``.
 
@@ -73,7 +77,6 @@ class BaseDFERDataset(BaseActionDataset):
     SPLIT_FOLDER = ''
     # By source, what `choose_layout` prefers.
     CLIP_FOLDERS: dict[str, tuple[tuple[str, str], ...]] = {}
-    EXPECTED_TREE = ''
     # Name of the attribute that is the key to the official counts.
     VARIANT = ''
 
@@ -90,6 +93,7 @@ class BaseDFERDataset(BaseActionDataset):
         test_mode: bool = False,
         **kwargs,
     ) -> None:
+        self.data_root = os.path.expanduser(data_root)
         self.split = split
         self.source = source
         self.val_ratio = val_ratio
@@ -102,7 +106,7 @@ class BaseDFERDataset(BaseActionDataset):
             ann_file='',
             pipeline=pipeline,
             data_prefix={},
-            data_root=os.path.expanduser(data_root),
+            data_root=self.data_root,
             test_mode=test_mode,
             start_index=0,
             **kwargs,
@@ -138,15 +142,17 @@ class BaseDFERDataset(BaseActionDataset):
         """Join the split file with the clips on disk."""
         if not os.path.isdir(self.data_root):
             self._raise_not_found(
-                f'data_root {self.data_root} does not exist', 'set data_root'
+                f'data_root {self.data_root} does not exist or is no folder',
+                'set data_root (--data-root DIR)',
             )
-        rows = self.read_split('test' if self.split == 'test' else 'train')
-        rest = []
+        official = self.read_split('test' if self.split == 'test' else 'train')
+        rows, rest = official, []
         if self.split != 'test' and self.val_ratio:
             rows, rest = cut_validation(rows, self.val_ratio, self.val_seed)
         if self.split == 'val':
             rows, rest = rest, rows
-        layout = self._find_layout()
+        # By all of them, that train and val take the same copy.
+        layout = self._find_layout(official)
         self.layout = layout.text
         infos, gone = probe_clips(rows, layout, self.source)
         self._report_missing(gone, len(rows))
@@ -156,94 +162,70 @@ class BaseDFERDataset(BaseActionDataset):
 
     def find_split_file(self, *names: str) -> str:
         """Path of the first split file that exists of those named."""
-        folder = find_folder(self.data_root, self.SPLIT_FOLDER)
-        for name in names if folder else ():
-            path = os.path.join(folder, name)
-            if os.path.isfile(path):
-                return path
+        for folder in find_folders(self.data_root, self.SPLIT_FOLDER):
+            for path in (find_file(folder, name) for name in names):
+                if path:
+                    return path
         self._raise_not_found(
             f'no split file {self.SPLIT_FOLDER}/{names[-1]} below '
             f'{self.data_root}',
             'unpack the split files of the release there',
         )
 
-    def _find_layout(self) -> Layout:
-        if self.clip_root is not None:
-            roots = [os.path.join(self.data_root, self.clip_root)]
-        else:
-            # Other sets may lie below the root: look by the split files.
-            split_folder = find_folder(self.data_root, self.SPLIT_FOLDER)
-            roots = [os.path.dirname(split_folder), self.data_root]
-        for root in roots:
-            layout = choose_layout(
-                self.find_clips(root), root, self.CLIP_FOLDERS[self.source]
+    def _find_layout(self, rows: Sequence[SplitRow]) -> Layout:
+        wanted = dict.fromkeys(row.video_id.lower() for row in rows)
+        layouts = []
+        for root, above in self._clip_roots():
+            found = self.find_clips(root)
+            kinds = self.CLIP_FOLDERS[self.source]
+            layouts.append(
+                choose_layout(found, root, kinds, wanted, self.source, above)
             )
-            if layout is not None:
-                return layout
-        self._raise_not_found(
-            f'no {self.source} of clips below {roots[-1]}',
-            'unpack the clips there, name their folder by clip_root, or take '
-            'the other source of "frames" and "videos"',
-        )
+            if layouts[-1].covered >= COMPLETE * len(wanted):
+                break
+        best = max(layouts, key=lambda it: (it.covered, bool(it.clips)))
+        if not best.clips:
+            self._raise_not_found(
+                f'no {self.source} of clips {best.text}',
+                'unpack the clips there, name their folder by clip_root '
+                '(--clip-root DIR), or take the other source of "frames" and '
+                '"videos" (--source)',
+            )
+        return best
 
-    def _report_missing(self, gone: list[str], total: int) -> None:
-        if not gone:
+    def _clip_roots(self) -> Iterator[tuple[str, str]]:
+        """Where to look, and what the folders above have to say."""
+        if self.clip_root is None:
+            # Other sets may lie below the root: look by the split files.
+            folders = find_folders(self.data_root, self.SPLIT_FOLDER)
+            roots = chain(map(os.path.dirname, folders), [self.data_root])
+            seen: set[str] = set()
+            for root in map(os.path.normpath, roots):
+                if root not in seen:
+                    yield root, ''
+                seen.add(root)
             return
-        names = ', '.join(gone[:10]) + (', ...' if gone[10:] else '')
-        text = f'{len(gone)} of {total} clips are missing: {names}'
-        where = f'the clips were taken from {self.layout}'
-        if 2 * len(gone) > total:
+        root = os.path.expanduser(self.clip_root)
+        root = os.path.normpath(os.path.join(self.data_root, root))
+        if not os.path.isdir(root):
             self._raise_not_found(
-                f'{text}; more than half, so probably a wrong folder; {where}',
-                'set data_root or clip_root',
+                f'clip_root {root} does not exist or is no folder',
+                'set clip_root (--clip-root DIR) to the folder of the clips',
             )
-        if self.missing == 'raise':
-            self._raise_not_found(
-                f'{text}; {where}',
-                "unpack them again, or set missing='drop' to go on without",
-            )
-        print_log(
-            f"{type(self).__name__}: {text}. Dropped by missing='drop'.",
-            logger='current',
-            level=logging.WARNING,
-        )
+        yield root, '/'.join(root.split(os.sep)[-2:])
 
     def _log_counts(self, loaded: list, rest: list) -> None:
         variant = getattr(self, self.VARIANT)
         split = 'test' if self.split == 'test' else 'train'
         official = self.OFFICIAL_COUNTS.get(variant, {}).get(split)
+        drawn = os.path.isfile(os.path.join(self.data_root, DRAWN_MARKER))
+        if drawn:
+            official = None
         counts = describe_counts(self.CLASSES, loaded, rest, official)
+        if drawn:
+            counts += ' A drawn set, whose counts are its own.'
         print_log(
             f'{type(self).__name__}, {self.VARIANT} {variant}, {self.split}: '
             f'{counts} Found {self.source} in {self.layout}.',
             logger='current',
-        )
-
-    def _check_args(self) -> None:
-        self._check_choice('split', self.split, ('train', 'val', 'test'))
-        self._check_choice('source', self.source, ('frames', 'videos'))
-        self._check_choice('missing', self.missing, ('raise', 'drop'))
-        if not 0 <= self.val_ratio < 1:
-            raise ValueError(
-                f'{type(self).__name__}: val_ratio must be in [0, 1), got '
-                f'{self.val_ratio!r}; 0.1 holds out a tenth of each class.'
-            )
-        if self.split == 'val' and self.val_ratio == 0:
-            raise ValueError(
-                f"{type(self).__name__}: with split='val' val_ratio must be "
-                'above 0, got 0, as the set has no validation split; do set '
-                "the same val_ratio, say 0.1, here and for split='train'."
-            )
-
-    def _check_choice(self, name: str, value: object, choices: tuple) -> None:
-        if value not in choices:
-            raise ValueError(
-                f'{type(self).__name__}: {name} must be one of '
-                f'{", ".join(map(repr, choices))}, got {value!r}.'
-            )
-
-    def _raise_not_found(self, problem: str, cure: str) -> NoReturn:
-        raise FileNotFoundError(
-            f'{type(self).__name__}: {problem}; do {cure}. Expected tree:\n'
-            f'{self.EXPECTED_TREE}'
         )

@@ -7,8 +7,8 @@ from typing import Union
 from micacl_mm.registry import DATASETS
 
 from .base_dfer_dataset import BaseDFERDataset
-from .layouts import FoundClip, find_numbered_clips
-from .splits import SplitRow, check_unique, read_lines
+from .clip_finders import FoundClip, find_numbered_clips
+from .splits import SplitRow, read_lines
 
 ALL_COUNTS = (2445, 1894, 2669, 2173, 1469, 145, 902)
 TEST_COUNTS = {
@@ -18,6 +18,8 @@ TEST_COUNTS = {
     4: (489, 379, 534, 434, 294, 29, 180),
     5: (489, 378, 533, 434, 293, 29, 180),
 }
+# `original` holds the whole scenes, in copies also as frames.
+FACES = '^(?!(.*/)?original)'
 
 
 @DATASETS.register_module()
@@ -26,7 +28,8 @@ class DFEWDataset(BaseDFERDataset):
 
     Labels are the set's codes 1..7 less one. The clips are looked for in
     every nesting known of the release: face frames in full (preferred), in
-    folders under another name, or 16 to a clip, and the original videos.
+    a renamed folder, or 16 to a clip, and the original videos. Frames of the
+    whole scenes, below ``original``, are never taken for faces.
 
     Args:
         data_root (str): The folder of the set.
@@ -57,9 +60,14 @@ class DFEWDataset(BaseDFERDataset):
     SPLIT_FOLDER = 'EmoLabel_DataSplit'
     CLIP_FOLDERS = {
         'frames': (
-            ('all face frames', r'clip_224x224(?!.*16f)'),
-            ('face frames in a renamed folder', r'^(?!.*16f)'),
-            ('16 face frames a clip', ''),
+            ('all face frames', rf'{FACES}.*clip_224x224(?!.*16f)'),
+            (
+                'face frames in a renamed folder',
+                rf'{FACES}(?!.*16f).*(jpg|256|face|crop)',
+            ),
+            ('16 face frames a clip', rf'{FACES}.*16f'),
+            # The least likely to be faces: optical flow, heat maps, ..
+            ('frames in a folder of another name', FACES),
         ),
         'videos': (('original videos', 'original'), ('videos', '')),
     }
@@ -79,6 +87,7 @@ class DFEWDataset(BaseDFERDataset):
         fold: Union[int, str] = 1,
         **kwargs,
     ) -> None:
+        self.data_root = data_root  # for the message
         # An environment variable in a config arrives as text.
         self._check_choice('fold', str(fold), ('1', '2', '3', '4', '5'))
         self.fold = int(fold)
@@ -94,27 +103,24 @@ class DFEWDataset(BaseDFERDataset):
         # lose its first clip otherwise.
         if lines and not any(char.isdigit() for char in lines[0][1]):
             lines = lines[1:]
-        rows = [self._parse(path, *line) for line in lines]
-        return check_unique(rows, path)
+        return self.parse_rows(path, lines)
 
     def find_clips(self, root: str) -> Iterable[FoundClip]:
         """List the clips on disk, keyed by five digits."""
         return find_numbered_clips(root, self.source)
 
-    def _parse(self, path: str, number: int, line: str) -> SplitRow:
+    def parse_row(self, line: str) -> SplitRow:
+        """Read ``<clip number>,<label>``."""
         cells = [cell.strip() for cell in next(csv.reader([line]))]
         name = cells[0].removesuffix('.mp4')
         if len(cells) < 2 or not name.isdecimal():
             raise ValueError(
-                f'DFEWDataset: {path}, line {number}: a row must be '
-                f"'<clip number>,<label 1..7>', got {line!r}; do restore the "
-                'split file of the release.'
+                f"a row must be '<clip number>,<label 1..7>', got {line!r}"
             )
         if cells[1] not in ('1', '2', '3', '4', '5', '6', '7'):
+            # The release leaves out clips without a single label.
             raise ValueError(
-                f'DFEWDataset: {path}, line {number}: label must be 1..7 '
-                f'({", ".join(self.CLASSES)}), got {cells[1]!r}; do restore '
-                'the split file of the release, which leaves out clips '
-                'without a single label.'
+                f'label must be 1..7 ({", ".join(self.CLASSES)}), got '
+                f'{cells[1]!r}'
             )
         return SplitRow(f'{int(name):05d}', int(cells[1]) - 1)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from micacl_mm.registry import DATASETS
 
 from .base_dfer_dataset import BaseDFERDataset
-from .layouts import FoundClip, find_emotion_clips
-from .splits import SplitRow, check_unique, read_lines
+from .clip_finders import FoundClip, find_emotion_clips, pad_number
+from .dfer_checks import RESTORE
+from .splits import SplitRow, read_lines
 
 SCENARIOS = {
     'Daily Life': (
@@ -90,28 +91,33 @@ class FERV39kDataset(BaseDFERDataset):
     def __init__(
         self, data_root: str, pipeline: list, subset: str = 'all', **kwargs
     ) -> None:
+        self.data_root = data_root  # for the message
         self._check_choice('subset', subset, ('all', *SCENARIOS, *SCENES))
         self.subset = subset
         super().__init__(data_root, pipeline, **kwargs)
 
     def read_split(self, split: str) -> list[SplitRow]:
         """Read the subset's rows; the files have no header."""
-        # Only scenes have a file of their own, and copies often lack these.
+        # Only scenes have a file of their own, and copies often lack these
+        # or hold empty ones.
+        whole = f'All_scenes/{split}_All.csv'
         path = self.find_split_file(
-            f'22_scenes/{split}_{self.subset}.csv',
-            f'All_scenes/{split}_All.csv',
+            f'22_scenes/{split}_{self.subset}.csv', whole
         )
-        rows = [self._parse(path, *line) for line in read_lines(path)]
-        check_unique(rows, path)
-        if self.subset == 'all' or not path.endswith('_All.csv'):
+        lines = read_lines(path)
+        if not lines and not path.lower().endswith('_all.csv'):
+            path = self.find_split_file(whole)
+            lines = read_lines(path)
+        rows = self.parse_rows(path, lines)
+        if self.subset == 'all' or not path.lower().endswith('_all.csv'):
             return rows
         scenes = {s.lower() for s in SCENARIOS.get(self.subset, [self.subset])}
         rows = [r for r in rows if r.video_id.split('/')[0].lower() in scenes]
         if not rows:
-            raise ValueError(
-                f'FERV39kDataset: {path} has no clip of subset '
-                f'{self.subset!r}; do restore the split file of the release '
-                "or take subset='all'."
+            self._raise(
+                ValueError,
+                f'{path} has no clip of subset {self.subset!r}',
+                f"{RESTORE}, or take subset='all' (--subset all)",
             )
         return rows
 
@@ -119,30 +125,30 @@ class FERV39kDataset(BaseDFERDataset):
         """List the clips on disk, keyed by scene, emotion and name."""
         return find_emotion_clips(root, self.source, self.CLASSES)
 
-    def _parse(self, path: str, number: int, line: str) -> SplitRow:
-        where = f'FERV39kDataset: {path}, line {number}: '
+    def parse_row(self, line: str) -> SplitRow:
+        """Read ``<Scene>/<Emotion>/<clip> <Emotion>``."""
         cells = re.split(r'[\s,]+', line)
         parts = cells[0].replace('\\', '/').split('/')
         if len(cells) != 2 or len(parts) != 3 or not all(parts):
             raise ValueError(
-                f"{where}a row must be '<Scene>/<Emotion>/<clip> <Emotion>' "
-                f'and the file has no header, got {line!r}; do restore the '
-                'split file of the release.'
+                "a row must be '<Scene>/<Emotion>/<clip> <Emotion>' and the "
+                f'file has no header, got {line!r}'
             )
         if '.' in parts or '..' in parts:
             raise ValueError(
-                f'{where}the clip must lie below data_root, got {cells[0]!r}.'
+                f'the clip must lie below data_root, got {cells[0]!r}'
             )
         labels = {name.lower(): i for i, name in enumerate(self.CLASSES)}
         label = labels.get(cells[1].lower())
         if label is None:
             raise ValueError(
-                f'{where}label must be one of {", ".join(self.CLASSES)}, got '
-                f'{cells[1]!r}.'
+                f'label must be one of {", ".join(self.CLASSES)}, got '
+                f'{cells[1]!r}'
             )
         if parts[1].lower() != cells[1].lower():
             raise ValueError(
-                f"{where}label must be the emotion of the clip's path, got "
-                f'{cells[1]!r} for {cells[0]!r}.'
+                "label must be the emotion of the clip's path, got "
+                f'{cells[1]!r} for {cells[0]!r}'
             )
-        return SplitRow('/'.join(parts), label)
+        name = re.sub(r'\.(mp4|avi)$', '', parts[2], flags=re.IGNORECASE)
+        return SplitRow(f'{parts[0]}/{parts[1]}/{pad_number(name)}', label)

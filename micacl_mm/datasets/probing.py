@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .layouts import Layout, list_frames
+from .folders import list_frames
+from .layouts import Layout
 from .splits import SplitRow
 
 
@@ -28,18 +29,38 @@ def probe_clips(
         if path is None:
             return {'wrong': f'{row.video_id} (absent)'}
         info = {'label': row.label, 'video_id': row.video_id}
-        if source == 'videos':
-            if not os.path.getsize(path):
-                return {'wrong': f'{row.video_id} (empty file {path})'}
-            return {**info, 'filename': path}
-        frames = list_frames(path)
-        if not frames:
-            return {'wrong': f'{row.video_id} (no image in {path})'}
-        found = {'frames': frames, 'total_frames': len(frames)}
-        return {**info, 'frame_dir': path, **found}
+        try:
+            found = _probe_video if source == 'videos' else _probe_frames
+            return {**info, **found(path)}
+        except ValueError as error:
+            return {'wrong': f'{row.video_id} ({error})'}
+        except OSError as error:
+            # A link to nothing, a folder that may not be read or has gone.
+            reason = error.strerror or type(error).__name__
+            return {'wrong': f'{row.video_id} (cannot read {path}: {reason})'}
 
     # Threads, since the time goes into waiting for a network disk.
     with ThreadPoolExecutor(max_workers=16) as pool:
         probed = list(pool.map(probe, rows))
     infos = [info for info in probed if 'wrong' not in info]
     return infos, [info['wrong'] for info in probed if 'wrong' in info]
+
+
+def _probe_video(path: str) -> dict:
+    _check_size(path)
+    return {'filename': path}
+
+
+def _probe_frames(path: str) -> dict:
+    frames = list_frames(path)
+    if not frames:
+        raise ValueError(f'no image in {path}')
+    # The size of every frame would cost a request each. An unpacking that
+    # ran out of space leaves whole clips of empty files.
+    _check_size(os.path.join(path, frames[0]))
+    return {'frame_dir': path, 'frames': frames, 'total_frames': len(frames)}
+
+
+def _check_size(path: str) -> None:
+    if not os.path.getsize(path):
+        raise ValueError(f'empty file {path}')

@@ -107,30 +107,18 @@ def cut_validation(
     return train, [row for row in rows if row.video_id in held]
 
 
-def check_unique(rows: Sequence[SplitRow], path: str) -> list[SplitRow]:
-    """Pass the rows through, or raise if one clip is there twice.
+def find_repeated(
+    names: Sequence[tuple[int, str]],
+) -> dict[str, list[int]]:
+    """Clips that are listed more than once.
 
     Args:
-        rows (Sequence[SplitRow]): All rows of one split file.
-        path (str): The file, for the message.
+        names (Sequence[tuple[int, str]]): Line number and name of each clip.
 
     Returns:
-        list[SplitRow]: The rows.
-
-    Raises:
-        ValueError: If a clip is repeated or there is no row at all.
+        dict[str, list[int]]: Line numbers by the name in lower case.
     """
-    if not rows:
-        raise ValueError(
-            f'{path} must list at least one clip, got none; do restore the '
-            'split file of the release.'
-        )
-    names = Counter(row.video_id.lower() for row in rows)
-    twice = [name for name, count in names.items() if count > 1]
-    if twice:
-        raise ValueError(
-            f'{path} must list each clip once, got {len(twice)} of them more '
-            f'often: {", ".join(twice[:10])}; do restore the split file of '
-            'the release.'
-        )
-    return list(rows)
+    lines: dict[str, list[int]] = defaultdict(list)
+    for number, name in names:
+        lines[name.lower()].append(number)
+    return {name: found for name, found in lines.items() if len(found) > 1}

@@ -89,7 +89,7 @@ def test_nothing_is_written_beside_the_data(tmp_path):
     assert files_below(tmp_path) == before and len(before) > 90
 
 
-def test_each_clip_folder_is_listed_once(tmp_path, monkeypatch):
+def test_clip_folders_are_listed_once_but_for_a_probe(tmp_path, monkeypatch):
     write_dfew(tmp_path, ROWS)
     listed = Counter()
     scandir = os.scandir
@@ -102,7 +102,7 @@ def test_each_clip_folder_is_listed_once(tmp_path, monkeypatch):
     load(tmp_path)
     folder = str(tmp_path / 'Clip/clip_224x224')
     clips = {p: n for p, n in listed.items() if p.startswith(f'{folder}/')}
-    assert len(clips) == 30 and set(clips.values()) == {1}
+    assert len(clips) == 30 and sum(clips.values()) == 31
 
 
 def test_sample_fields(tmp_path):
@@ -146,8 +146,10 @@ def test_missing_root(tmp_path, kind):
         (dict(split='valid'), "split must be one of 'train', 'val', 'test'"),
         (dict(source='video'), "source must be one of 'frames', 'videos'"),
         (dict(missing='skip'), "missing must be one of 'raise', 'drop'"),
-        (dict(val_ratio=1.0), r'val_ratio must be in \[0, 1\), got 1.0'),
-        (dict(val_ratio=-0.1), r'val_ratio must be in \[0, 1\)'),
+        (dict(val_ratio=1.0), r'val_ratio must be a number in \[0, 1\)'),
+        (dict(val_ratio=-0.1), r'must be a number in \[0, 1\), got -0.1'),
+        (dict(val_ratio='0.1'), r"must be a number in \[0, 1\), got '0.1'"),
+        (dict(val_ratio=None), r'must be a number in \[0, 1\), got None'),
         (dict(split='val'), 'the same val_ratio, say 0.1'),
     ],
 )
@@ -166,12 +168,26 @@ def remove(root, numbers):
         folder.rmdir()
 
 
+@pytest.mark.parametrize('gone', [12, 20])
+def test_the_log_names_every_missing_clip_on_one_line(tmp_path, gone):
+    write_dfew(tmp_path, ROWS)
+    remove(tmp_path, range(3, 3 + gone))
+    with logged() as lines, pytest.raises(FileNotFoundError, match='the log'):
+        load(tmp_path)
+    line = next(line for line in lines if 'missing' in line)
+    assert f'{gone} of 30 clips are missing' in line and '\n' not in line
+    for number in range(3, 3 + gone):
+        assert f'{number:05d} (absent)' in line
+    assert 'Dropped' not in line
+
+
 def test_missing_clips_raise_and_are_named(tmp_path):
     write_dfew(tmp_path, ROWS)
     remove(tmp_path, range(3, 15))
     with pytest.raises(FileNotFoundError) as error:
         load(tmp_path)
     text = str(error.value)
+    assert '--missing drop' in text
     assert '12 of 30 clips are missing' in text
     for number in range(3, 13):
         assert f'{number:05d} (absent)' in text
@@ -198,7 +214,7 @@ def test_most_clips_missing_raises_even_if_told_to_drop(tmp_path):
     remove(tmp_path, range(1, 17))
     with pytest.raises(FileNotFoundError, match='more than half') as error:
         load(tmp_path, missing='drop')
-    assert 'clip_root' in str(error.value)
+    assert 'clip_root (--clip-root DIR)' in str(error.value)
     write_dfew(tmp_path, ROWS[:1])
     write_dfew_split(tmp_path, 'train', ROWS)
     assert len(load(tmp_path, missing='drop')) == 15
@@ -223,6 +239,79 @@ def test_empty_video(tmp_path):
     write_dfew_split(tmp_path, 'train', ROWS)
     with pytest.raises(FileNotFoundError, match='empty file .*4.mp4'):
         load(tmp_path, source='videos')
+
+
+def test_videos_that_cannot_be_read_are_missing_clips(tmp_path):
+    for number, _ in ROWS:
+        path = tmp_path / f'Clip/original/{number}.mp4'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number == 4:
+            path.symlink_to(tmp_path / 'gone.mp4')
+        elif number == 5:
+            path.symlink_to(path)
+        else:
+            path.write_bytes(b'x')
+    write_dfew_split(tmp_path, 'train', ROWS)
+    with pytest.raises(FileNotFoundError) as error:
+        load(tmp_path, source='videos')
+    assert '2 of 30 clips are missing: 00004 (cannot read' in str(error.value)
+    assert '5.mp4' in str(error.value)
+    assert len(load(tmp_path, source='videos', missing='drop')) == 28
+
+
+def test_a_folder_that_vanishes_is_a_missing_clip(tmp_path, monkeypatch):
+    write_dfew(tmp_path, ROWS)
+    scandir = os.scandir
+
+    def vanishing(path):
+        if str(path).endswith('00004'):
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, 'scandir', vanishing)
+    with pytest.raises(
+        FileNotFoundError, match=r'00004 \(cannot read .*00004'
+    ):
+        load(tmp_path)
+    assert len(load(tmp_path, missing='drop')) == 29
+
+
+def test_frames_that_are_empty_or_link_to_nothing(tmp_path):
+    write_dfew(tmp_path, ROWS)
+    clips = tmp_path / 'Clip/clip_224x224'
+    for frame in (clips / '00004').iterdir():
+        frame.write_bytes(b'')
+    for frame in (clips / '00005').iterdir():
+        frame.unlink()
+        frame.symlink_to(tmp_path / 'gone.jpg')
+    frame = clips / '00006/00006_00001.jpg'
+    frame.symlink_to(frame)
+    with pytest.raises(FileNotFoundError, match='2 of 30') as error:
+        load(tmp_path)
+    first = clips / '00004/00004_00003.jpg'
+    assert f'00004 (empty file {first})' in str(error.value)
+    assert f'00005 (no image in {clips / "00005"})' in str(error.value)
+    dataset = load(tmp_path, missing='drop')
+    assert dataset[3]['video_id'] == '00006'
+    assert dataset[3]['total_frames'] == 2
+
+
+def test_root_that_is_a_file(tmp_path):
+    (tmp_path / 'file').write_bytes(b'x')
+    with pytest.raises(FileNotFoundError, match='is no folder; do set'):
+        load(tmp_path / 'file')
+
+
+@pytest.mark.parametrize('write', [write_dfew, write_ferv])
+def test_drawn_set_is_not_compared_with_the_official_counts(tmp_path, write):
+    dfew = write is write_dfew
+    write(tmp_path, ROWS if dfew else ['War/Sad/0001'])
+    (tmp_path / 'synthetic.json').write_text('{}')
+    with logged() as lines:
+        (DFEWDataset if dfew else FERV39kDataset)(str(tmp_path), pipeline=[])
+    line = next(line for line in lines if 'Dataset' in line)
+    assert 'drawn set' in line
+    assert 'official' not in line and 'instead of' not in line
 
 
 def test_no_clip_at_all(tmp_path):
@@ -265,6 +354,17 @@ def test_repeat_and_balance(tmp_path):
     labels = [balanced.get_cat_ids(i)[0] for i in range(len(balanced))]
     assert Counter(labels) == {0: 16, 5: 4}
     assert balanced[len(balanced) - 1]['video_id'] == '00017'
+
+
+def test_balance_rounds_every_number_of_repeats_up(tmp_path):
+    rows = [(n, 1) for n in range(1, 11)]
+    rows += [(n, 2) for n in range(11, 15)] + [(15, 6)]
+    write_dfew(tmp_path, rows)
+    balanced = ClassBalancedDataset(load(tmp_path), oversample_thr=0.5)
+    labels = [balanced.get_cat_ids(i)[0] for i in range(len(balanced))]
+    # Of 15 clips 10, 4 and 1: sqrt(0.5 / share) is 0.87, 1.37 and 2.74.
+    # MMEngine shows a clip ceil(factor) times, not factor times on average.
+    assert Counter(labels) == {0: 10, 1: 4 * 2, 5: 1 * 3}
 
 
 @pytest.mark.parametrize('serialize', [True, False])

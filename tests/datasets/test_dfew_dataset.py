@@ -98,7 +98,8 @@ def test_wrong_rows(tmp_path, row, words):
     write_dfew_split(tmp_path, 'train', [(1, 1), (2, 1), row])
     with pytest.raises(ValueError) as error:
         load(tmp_path)
-    for word in [*words, 'line 4', str(path), 'DFEWDataset']:
+    told = ['line 4', str(path), 'DFEWDataset', '; do restore', 'Clip/']
+    for word in [*words, *told, 'Expected tree']:
         assert word in str(error.value)
 
 
@@ -116,7 +117,11 @@ def test_clip_listed_twice_also_if_spelt_differently(tmp_path):
     )
     with pytest.raises(ValueError, match='00001') as error:
         load(tmp_path)
-    assert '1 of them' in str(error.value) and str(path) in str(error.value)
+    assert '1 of them' in str(error.value)
+    # The second of the two is the row to look at.
+    assert f'DFEWDataset: {path}, line 3: ' in str(error.value)
+    assert '00001 (lines 2, 3); do restore' in str(error.value)
+    assert 'Expected tree' in str(error.value)
 
 
 @pytest.mark.parametrize('header', [True, False])
@@ -130,8 +135,15 @@ def test_split_file_without_rows(tmp_path, header):
 
 @pytest.mark.parametrize('fold', [0, 6, 'a', '', None, 1.5, True])
 def test_unknown_fold(tmp_path, fold):
-    with pytest.raises(ValueError, match='DFEWDataset: fold must be one of'):
+    with pytest.raises(ValueError) as error:
         load(tmp_path, fold=fold)
+    for word in [
+        'DFEWDataset: fold must be one of',
+        str(tmp_path),
+        '; do choose',
+        'Expected tree',
+    ]:
+        assert word in str(error.value)
 
 
 def test_missing_split_file_shows_the_expected_tree(tmp_path):

@@ -97,7 +97,8 @@ def test_wrong_rows(tmp_path, line, words):
     path.write_text(path.read_text() + line + '\n')
     with pytest.raises(ValueError) as error:
         load(tmp_path)
-    for word in [*words, 'line 3', str(path), 'FERV39kDataset']:
+    told = ['line 3', str(path), 'FERV39kDataset', '; do restore', '4_setups']
+    for word in [*words, *told, 'Expected tree']:
         assert word in str(error.value)
 
 
@@ -106,7 +107,8 @@ def test_clip_listed_twice(tmp_path):
     write_ferv_split(tmp_path, 'train', [*CLIPS[:2], CLIPS[1]])
     with pytest.raises(ValueError, match='once, got 1 of them') as error:
         load(tmp_path)
-    assert str(path) in str(error.value)
+    for word in [f'{path}, line 3', '(lines 2, 3)', 'do', 'Expected tree']:
+        assert word in str(error.value)
 
 
 def test_scenarios_hold_the_22_scenes():
@@ -144,6 +146,32 @@ def test_scene_from_all_scenes_or_its_own_file(tmp_path):
     assert ids(load(tmp_path, subset='War')) == clips[1:2]
 
 
+@pytest.mark.parametrize('content', ['', '\n\n', '\ufeff\r\n'])
+def test_empty_file_of_a_scene_is_passed_over(tmp_path, content):
+    clips = ['War/Sad/0001', 'Action/Sad/0001']
+    write_ferv(tmp_path, clips)
+    path = write_ferv_split(
+        tmp_path, 'train', [], name='22_scenes/train_War.csv'
+    )
+    path.write_text(content)
+    assert ids(load(tmp_path, subset='War')) == clips[:1]
+    (tmp_path / '4_setups/All_scenes/train_All.csv').write_text('')
+    with pytest.raises(ValueError, match='All.csv must list at least one'):
+        load(tmp_path, subset='War')
+
+
+@pytest.mark.parametrize('row', ['10', '0010', '0010.mp4', '10.MP4'])
+@pytest.mark.parametrize('folder', ['10', '0010', '00010'])
+def test_clip_numbers_with_and_without_padding(tmp_path, row, folder):
+    path = write_ferv(tmp_path, [f'Action/Sad/{folder}'])
+    path.write_text(f'Action/Sad/{row} Sad\n')
+    assert ids(load(tmp_path)) == ['Action/Sad/0010']
+    video = tmp_path / f'0_7_LabelClips/Action/Sad/{folder}.mp4'
+    video.parent.mkdir(parents=True)
+    video.write_bytes(b'x')
+    assert ids(load(tmp_path, source='videos')) == ['Action/Sad/0010']
+
+
 def test_action_is_not_a_prefix_match(tmp_path):
     clips = ['War/Sad/0001', 'Warfare/Sad/0001']
     write_ferv(tmp_path, clips)
@@ -155,6 +183,8 @@ def test_subset_without_clips(tmp_path):
     with pytest.raises(ValueError, match="subset 'Speech'") as error:
         load(tmp_path, subset='Speech')
     assert str(path) in str(error.value)
+    assert '--subset all' in str(error.value)
+    assert 'Expected tree' in str(error.value)
 
 
 @pytest.mark.parametrize('subset', ['All', 'war', 'Daily', '', None])
@@ -163,6 +193,8 @@ def test_unknown_subset(tmp_path, subset):
         load(tmp_path, subset=subset)
     assert "'Anomaly Issues'" in str(error.value)
     assert "'Talkshow'" in str(error.value)
+    assert str(tmp_path) in str(error.value)
+    assert 'Expected tree' in str(error.value)
 
 
 def test_missing_split_file_shows_the_expected_tree(tmp_path):

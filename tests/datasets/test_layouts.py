@@ -7,7 +7,7 @@ import pytest
 
 import micacl_mm  # noqa: F401
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
-from micacl_mm.datasets.layouts import list_frames, natural_key
+from micacl_mm.datasets.folders import list_frames, natural_key
 
 from .tree import (
     frame_number,
@@ -156,6 +156,8 @@ def test_links_in_a_circle_end(tmp_path):
         'Clip/original/part_{part}/{name}.mp4',
         'original/{name}.mp4',
         'DFEW/original/original/{name}.mp4',
+        'Clip/original/{part:02d}/{name}.mp4',
+        'Clip/original/{part}/{name}.mp4',
     ],
 )
 def test_dfew_videos(tmp_path, pattern):
@@ -191,6 +193,194 @@ def test_clip_root_wins_over_the_search(tmp_path):
         assert Path(folder) == path / '00001'
     with pytest.raises(FileNotFoundError, match='nowhere'):
         DFEWDataset(str(tmp_path), pipeline=[], clip_root='nowhere')
+
+
+def test_clip_root_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('USERPROFILE', str(tmp_path))
+    write_dfew(tmp_path / 'far', ROWS, clips='faces')
+    write_dfew_split(tmp_path / 'set', 'train', ROWS)
+    dataset = DFEWDataset('~/set', pipeline=[], clip_root='~/far/faces')
+    assert ids(dataset) == IDS
+    assert str(tmp_path / 'far/faces') in dataset.layout
+
+
+@pytest.mark.parametrize(
+    ('clips', 'words'),
+    [
+        ('Clip/clip_224x224_16f', '(16 face frames a clip'),
+        ('Clip/clip_224x224', '(all face frames'),
+        ('Clip/jpg_256', '(face frames in a renamed folder'),
+        ('Clip/flow', '(frames in a folder of another name'),
+        # Whoever names this one has looked, and wants it.
+        ('Clip/original', '(frames in a folder of another name'),
+    ],
+)
+def test_log_says_what_clip_root_points_at(tmp_path, clips, words):
+    write_dfew(tmp_path / 'DFEW', ROWS, clips=clips)
+    root = str(tmp_path / 'DFEW')
+    dataset = DFEWDataset(root, pipeline=[], clip_root=clips)
+    assert ids(dataset) == IDS and words in dataset.layout
+
+
+def test_file_or_link_in_the_place_of_a_folder(tmp_path):
+    write_dfew(tmp_path, ROWS)
+    (tmp_path / 'Clip/loop').symlink_to(tmp_path / 'Clip/loop')
+    (tmp_path / 'loop').symlink_to('loop')
+    (tmp_path / 'EmoLabel_DataSplit/loop').symlink_to('loop')
+    (tmp_path / 'Clip/clip_224x224/00002').symlink_to('00002')
+    write_frames(tmp_path / 'Clip/clip_224x224/00001', ['1.jpg'])
+    (tmp_path / 'Clip/clip_224x224/00001/2.jpg').mkdir()
+    assert ids(DFEWDataset(str(tmp_path), pipeline=[])) == IDS
+    write_ferv(tmp_path, SCENES)
+    for name in ('War/Happy', 'War/loop', 'War/Fear/0003'):
+        path = tmp_path / '2_ClipsforFaceCrop' / name
+        path.symlink_to(path.name)
+    assert ids(FERV39kDataset(str(tmp_path), pipeline=[])) == SCENES
+    (tmp_path / 'file').write_bytes(b'x')
+    for name in ('file', 'loop'):
+        with pytest.raises(FileNotFoundError, match='or is no folder') as err:
+            DFEWDataset(str(tmp_path), pipeline=[], clip_root=name)
+        assert '--clip-root' in str(err.value) and name in str(err.value)
+
+
+MANY = [(number, 1 + number % 7) for number in range(1, 41)]
+
+
+def write_others(root, rows, clips, suffix='.npy'):
+    for name, _ in rows:
+        folder = root / clips / f'{name:05d}'
+        folder.mkdir(parents=True)
+        (folder / f'1{suffix}').write_bytes(b'x')
+
+
+@pytest.mark.parametrize('stray', ['landmarks', 'jpg_landmarks'])
+def test_folders_without_images_are_no_copy(tmp_path, stray):
+    right = 'Clip/clip_224x224_16f'
+    write_dfew(tmp_path, MANY, clips=right)
+    write_others(tmp_path, MANY, f'Clip/{stray}')
+    (tmp_path / 'runs/0').mkdir(parents=True)
+    dataset = DFEWDataset(str(tmp_path), pipeline=FRAMES)
+    assert numbers(dataset) == [0, 1]
+    used, _, aside = dataset.layout.partition('left aside')
+    assert right in used and '40 of 40 clips' in used
+    assert f'Clip/{stray} (no image in them' in aside and 'runs' in aside
+
+
+def test_whole_scenes_are_never_taken_for_faces(tmp_path):
+    scenes = 'Clip/original'
+    write_dfew(tmp_path, MANY, clips=scenes)
+    with pytest.raises(FileNotFoundError, match='no frames of clips') as error:
+        DFEWDataset(str(tmp_path), pipeline=[])
+    assert f'left aside: {scenes} (not of faces, 40 of 40' in str(error.value)
+    write_dfew(tmp_path, MANY[:30], clips='Clip/clip_224x224_16f')
+    write_dfew_split(tmp_path, 'train', MANY)
+    dataset = DFEWDataset(str(tmp_path), pipeline=[], missing='drop')
+    used, _, aside = dataset.layout.partition('left aside')
+    assert '16 face frames' in used and scenes in aside
+    assert len(dataset) == 30
+
+
+def test_unknown_frames_do_not_win_over_faces(tmp_path):
+    write_dfew(tmp_path, MANY, clips='Clip/flow')
+    write_dfew(tmp_path, MANY[:30], clips='Clip/clip_224x224_16f')
+    write_dfew_split(tmp_path, 'train', MANY)
+    with pytest.raises(FileNotFoundError, match='10 of 40') as error:
+        DFEWDataset(str(tmp_path), pipeline=[])
+    assert 'left aside: Clip/flow' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('number', 'chosen'), [(1, 'jpg_256'), (37, 'jpg_256'), (38, '224x224')]
+)
+def test_the_name_counts_only_among_complete_copies(tmp_path, number, chosen):
+    write_dfew(tmp_path, MANY, clips='Clip/jpg_256')
+    write_dfew(tmp_path, MANY[:number], clips='Clip/clip_224x224')
+    # Clips beyond the split do not make a copy more complete.
+    more = [(name + 100, 1) for name, _ in MANY]
+    write_dfew(tmp_path, more, clips='Clip/clip_224x224')
+    write_dfew_split(tmp_path, 'train', MANY)
+    dataset = DFEWDataset(str(tmp_path), pipeline=[], missing='drop')
+    used, _, aside = dataset.layout.partition('left aside')
+    assert chosen in used and chosen not in aside
+    assert f'{number} of 40 clips' in dataset.layout
+    # One copy for train and val.
+    for split in ('train', 'val'):
+        part = DFEWDataset(
+            str(tmp_path),
+            pipeline=[],
+            split=split,
+            val_ratio=0.2,
+            missing='drop',
+        )
+        assert part.layout == dataset.layout
+
+
+def test_stray_numbers_beside_the_split_do_not_hide_the_clips(tmp_path):
+    write_dfew(tmp_path / 'b', ROWS)
+    write_dfew_split(tmp_path / 'a', 'train', ROWS)
+    write_frames(tmp_path / 'a/runs/0', ['1.jpg'])
+    assert ids(DFEWDataset(str(tmp_path), pipeline=[])) == IDS
+
+
+@pytest.mark.parametrize(
+    'moves',
+    [
+        [('EmoLabel_DataSplit', 'EmoLabel_DataSplit/EmoLabel_DataSplit')],
+        [('EmoLabel_DataSplit', 'DFEW/emolabel_datasplit')],
+        [
+            (
+                'EmoLabel_DataSplit/train(single-labeled)',
+                'EmoLabel_DataSplit/Train(single-labeled)',
+            )
+        ],
+        [
+            (
+                'EmoLabel_DataSplit/train(single-labeled)/set_1.csv',
+                'EmoLabel_DataSplit/TRAIN(Single-Labeled)/Set_1.CSV',
+            )
+        ],
+    ],
+)
+def test_dfew_split_folders(tmp_path, moves):
+    write_dfew(tmp_path, ROWS)
+    move(tmp_path, moves)
+    dataset = DFEWDataset(str(tmp_path), pipeline=[])
+    assert ids(dataset) == IDS and str(tmp_path) in dataset.layout
+
+
+@pytest.mark.parametrize(
+    'moves',
+    [
+        [('4_setups', '4_setups/4_setups')],
+        [('4_setups/All_scenes', '4_setups/all_scenes')],
+        [
+            (
+                '4_setups/All_scenes/train_All.csv',
+                '4_setups/All_scenes/Train_all.csv',
+            )
+        ],
+    ],
+)
+def test_ferv_split_folders(tmp_path, moves):
+    write_ferv(tmp_path, SCENES)
+    move(tmp_path, moves)
+    assert ids(FERV39kDataset(str(tmp_path), pipeline=[])) == SCENES
+    part = FERV39kDataset(str(tmp_path), pipeline=[], subset='War')
+    assert ids(part) == SCENES[2:]
+
+
+def move(root, moves):
+    for old, new in moves:
+        (root / old).rename(root / 'moved')
+        (root / new).parent.mkdir(parents=True, exist_ok=True)
+        (root / 'moved').rename(root / new)
+
+
+def test_the_split_folder_that_holds_the_file_is_taken(tmp_path):
+    write_dfew(tmp_path / 'DFEW', ROWS)
+    (tmp_path / 'EmoLabel_DataSplit').mkdir()
+    assert ids(DFEWDataset(str(tmp_path), pipeline=[])) == IDS
 
 
 @pytest.mark.parametrize(
