@@ -4,48 +4,48 @@ A set on which this does well gives its classes away without any motion.
 """
 
 import argparse
+import os
 import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-CLASSES = ('Happy', 'Sad', 'Neutral', 'Angry', 'Surprise', 'Disgust', 'Fear')
+from micacl_mm.datasets import BaseDFERDataset, DFEWDataset, FERV39kDataset
+
+CLASSES = BaseDFERDataset.CLASSES
 PENALTIES = (1e1, 1e2, 1e3, 1e4, 1e5)
 
 
-def read_split(root: Path, split: str, fold: int) -> list[tuple[Path, int]]:
-    """Frame folder and label (0 to 6) of each clip of a split."""
-    dfew = root / 'EmoLabel_DataSplit' / f'{split}(single-labeled)'
-    ferv = root / '4_setups' / 'All_scenes' / f'{split}_All.csv'
-    if dfew.is_dir():
-        rows = (dfew / f'set_{fold}.csv').read_text().split()[1:]
-        pairs = [map(int, row.split(',')) for row in rows]
-        frames = root / 'Clip' / 'clip_224x224'
-        return [(frames / f'{n:05d}', label - 1) for n, label in pairs]
-    if ferv.is_file():
-        rows = [row.split(' ') for row in ferv.read_text().splitlines()]
-        frames = root / '2_ClipsforFaceCrop'
-        return [(frames / name, CLASSES.index(label)) for name, label in rows]
-    raise FileNotFoundError(
-        f'linear_probe: neither {dfew} nor {ferv} is there; ROOT must be a '
-        "set in DFEW's or FERV39k's layout"
-    )
+def load_split(
+    root: str, split: str, layout: str = 'dfew', fold: int = 1
+) -> BaseDFERDataset:
+    """Clips of a split, as the training would find them."""
+    if layout == 'ferv39k':
+        return FERV39kDataset(root, pipeline=[], split=split)
+    return DFEWDataset(root, pipeline=[], split=split, fold=fold)
 
 
 def mean_frames(
-    clips: list[tuple[Path, int]], size: int
+    dataset: BaseDFERDataset, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean frame of each clip as a row of pixels, and the labels."""
-    rows = []
-    for folder, _ in clips:
-        images = [cv2.imread(str(p)) for p in sorted(folder.glob('*.jpg'))]
-        if not images:
-            raise FileNotFoundError(f'linear_probe: no frames in {folder}')
-        mean = np.mean(images, axis=0, dtype=np.float32)
-        small = cv2.resize(mean, (size, size), interpolation=cv2.INTER_AREA)
-        rows.append(small.ravel())
-    return np.stack(rows), np.array([label for _, label in clips])
+    rows, labels = [], []
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        total = np.zeros((size, size, 3), np.float32)
+        for name in info['frames']:
+            path = os.path.join(info['frame_dir'], name)
+            image = cv2.imread(path)
+            if image is None:
+                raise OSError(f'linear_probe: cannot read {path}')
+            total += cv2.resize(
+                image.astype(np.float32),
+                (size, size),
+                interpolation=cv2.INTER_AREA,
+            )
+        rows.append(total.ravel() / len(info['frames']))
+        labels.append(info['label'])
+    return np.stack(rows), np.array(labels)
 
 
 def ridge_scores(
@@ -64,22 +64,23 @@ def ridge_scores(
     return np.hstack([test, np.ones((len(test), 1))]) @ (x.T @ dual)
 
 
-def probe(root: Path, fold: int = 1, size: int = 32) -> dict[str, float]:
+def probe(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray
+) -> dict[str, float]:
     """Fit on train, score on test, keep the penalty that tests best.
 
     Choosing on the test split flatters the classifier, so that the figure
     is rather too high than too low.
 
     Args:
-        root (Path): A set in DFEW's or FERV39k's layout.
-        fold (int): Fold of DFEW. Defaults to 1.
-        size (int): Pixels a side of the mean frames. Defaults to 32.
+        train (np.ndarray): Rows to fit on, (N, D).
+        labels (np.ndarray): Their classes, 0 to 6, (N, ).
+        test (np.ndarray): Rows to score, (K, D).
+        truth (np.ndarray): Their classes, (K, ).
 
     Returns:
         dict[str, float]: ``uar``, ``war`` and ``penalty``.
     """
-    train, labels = mean_frames(read_split(root, 'train', fold), size)
-    test, truth = mean_frames(read_split(root, 'test', fold), size)
     best = {'uar': -1.0}
     for penalty in PENALTIES:
         hit = ridge_scores(train, labels, test, penalty).argmax(1) == truth
@@ -94,13 +95,20 @@ def probe(root: Path, fold: int = 1, size: int = 32) -> dict[str, float]:
 def main(argv: list[str] | None = None) -> int:
     """Print UAR and WAR of the probe."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('root', type=Path)
+    parser.add_argument('root')
+    parser.add_argument(
+        '--layout', choices=['dfew', 'ferv39k'], default='dfew'
+    )
     parser.add_argument('--fold', type=int, default=1)
     parser.add_argument('--size', type=int, default=32)
     args = parser.parse_args(argv)
     try:
-        best = probe(args.root, args.fold, args.size)
-    except FileNotFoundError as error:
+        arrays = []
+        for split in ('train', 'test'):
+            dataset = load_split(args.root, split, args.layout, args.fold)
+            arrays += mean_frames(dataset, args.size)
+        best = probe(*arrays)
+    except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     print(

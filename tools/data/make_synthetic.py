@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from micacl_mm.datasets.synthetic import make_synthetic
+from micacl_mm.datasets.synthetic import LEVELS, make_synthetic
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -35,11 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--videos', action='store_true', help='mp4 as well')
     parser.add_argument('--workers', type=int, default=1, help='processes')
-    parser.add_argument(
-        '--difficulty',
-        default='medium',
-        help='easy, medium, hard, or a number from 0 to 1',
-    )
+    parser.add_argument('--difficulty', choices=list(LEVELS), default='medium')
     return parser.parse_args(argv)
 
 
@@ -63,6 +59,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print('\nstopped; the same command goes on from here', file=sys.stderr)
+        return 130
     for split, counts in summary['splits'].items():
         listed = '  '.join(f'{name} {n}' for name, n in counts.items())
         print(f'{split:<7} {sum(counts.values()):>6}   {listed}')

@@ -3,6 +3,7 @@
 from .action_units import ACTION_UNITS, EMOTIONS, RECIPES
 from .clip import ClipSpec, clip_units, render_clip
 from .difficulty import LEVELS, Difficulty, get_difficulty
+from .settings import SyntheticSettings
 from .writer import make_synthetic
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     'RECIPES',
     'ClipSpec',
     'Difficulty',
+    'SyntheticSettings',
     'clip_units',
     'get_difficulty',
     'make_synthetic',

@@ -9,7 +9,7 @@ import numpy as np
 from .action_units import activation_curve, draw_units, unit_dict
 from .difficulty import Difficulty
 from .face import FacePainter
-from .scene import draw_identity, draw_scene
+from .scene import Scene, draw_identity, draw_scene
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,13 @@ class ClipSpec:
     """What makes a clip, whoever draws it and in whatever order.
 
     Args:
-        clip_id (int): Number of the clip, the key of its random streams.
+        clip_id (int): The key of the clip's random streams.
         emotions (tuple[str, ...]): One emotion; two where annotators differ.
         identity (int): Number of the person.
         group (int): Group of persons, 0 to 4, that is tested together.
         extra (bool): Whether the clip only tops a test split up.
-        name (str): Path of the clip below the folder of frames.
+        name (str): Path of the clip below the folder of frames; in DFEW's
+            layout its number in the set.
     """
 
     clip_id: int
@@ -83,6 +84,14 @@ def clip_layout(
     return num_frames, draw_numbers(num_frames, rng)
 
 
+def clip_scene(
+    spec: ClipSpec, seed: int, layout: str, knobs: Difficulty
+) -> Scene:
+    """How a clip is filmed; see :func:`clip_units` for the arguments."""
+    num_frames, _ = clip_layout(spec, seed, layout)
+    return draw_scene(num_frames, _stream(seed, 2, spec.clip_id), knobs)
+
+
 def clip_units(
     spec: ClipSpec, seed: int, layout: str, knobs: Difficulty
 ) -> np.ndarray:
@@ -122,9 +131,8 @@ def render_clip(
     Returns:
         list[np.ndarray]: Images (size, size, 3), uint8, BGR.
     """
-    num_frames, _ = clip_layout(spec, seed, layout)
     who = draw_identity(_stream(seed, 1, spec.identity))
-    scene = draw_scene(num_frames, _stream(seed, 2, spec.clip_id), knobs)
+    scene = clip_scene(spec, seed, layout, knobs)
     units = clip_units(spec, seed, layout, knobs)
     painter = FacePainter(who, scene, size, _stream(seed, 4, spec.clip_id))
     return [

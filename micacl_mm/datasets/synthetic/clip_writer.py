@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import cv2
 import numpy as np
 
 from .clip import ClipSpec, clip_layout, render_clip
-from .difficulty import Difficulty
 from .layouts import frame_dir, frame_name, video_path
+from .set_folder import publish
+from .settings import SyntheticSettings
 
-SCRATCH = '.unfinished'
 _FPS = 25
 
 
@@ -22,20 +21,14 @@ class ClipJob:
     """What a worker needs besides the clip.
 
     Args:
-        root (str): Root of the set.
-        layout (str): ``'dfew'`` or ``'ferv39k'``.
-        seed (int): Seed of the set.
-        size (int): Width and height of a frame.
-        videos (bool): Whether to write mp4 clips beside the frames.
-        knobs (Difficulty): The difficulty.
+        root (Path): Root of the set.
+        scratch (Path): Folder of this run alone, on the same disk.
+        settings (SyntheticSettings): Settings of the set.
     """
 
-    root: str
-    layout: str
-    seed: int
-    size: int
-    videos: bool
-    knobs: Difficulty
+    root: Path
+    scratch: Path
+    settings: SyntheticSettings
 
 
 def write_clip(clip: ClipSpec, job: ClipJob) -> bool:
@@ -43,34 +36,43 @@ def write_clip(clip: ClipSpec, job: ClipJob) -> bool:
 
     Args:
         clip (ClipSpec): The clip.
-        job (ClipJob): Settings of the set.
+        job (ClipJob): Folders and settings.
 
     Returns:
         bool: Whether anything was drawn.
     """
-    root = Path(job.root)
-    folder = root / frame_dir(job.layout, clip)
-    video = root / video_path(job.layout, clip)
-    if folder.exists() and (not job.videos or video.exists()):
+    ours = job.settings
+    folder = job.root / frame_dir(ours.layout, clip)
+    video = job.root / video_path(ours.layout, clip)
+    if folder.exists() and (not ours.videos or video.exists()):
         return False
-    frames = render_clip(clip, job.seed, job.layout, job.size, job.knobs)
-    scratch = root / SCRATCH / str(clip.clip_id)
+    frames = render_clip(
+        clip, ours.seed, ours.layout, ours.size, ours.difficulty
+    )
+    part = job.scratch / f'clip_{clip.clip_id}'
     if not folder.exists():
-        scratch.mkdir()
-        _, numbers = clip_layout(clip, job.seed, job.layout)
-        for number in numbers:
-            path = scratch / frame_name(job.layout, clip, number)
-            quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
-            if not cv2.imwrite(str(path), frames[number - 1], quality):
-                raise OSError(f'make_synthetic: cannot write {path}')
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(scratch, folder)
-    if job.videos and not video.exists():
-        part = scratch.with_suffix('.mp4')
+        _write_frames(part, frames, clip, ours)
+        publish(part, folder)
+    if ours.videos and not video.exists():
+        part = part.with_suffix('.mp4')
         _write_video(part, frames)
-        video.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(part, video)
+        publish(part, video)
     return True
+
+
+def _write_frames(
+    part: Path,
+    frames: list[np.ndarray],
+    clip: ClipSpec,
+    settings: SyntheticSettings,
+) -> None:
+    part.mkdir()
+    _, numbers = clip_layout(clip, settings.seed, settings.layout)
+    for number in numbers:
+        path = part / frame_name(settings.layout, clip, number)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+        if not cv2.imwrite(str(path), frames[number - 1], quality):
+            raise OSError(f'make_synthetic: cannot write {path}')
 
 
 def _write_video(path: Path, frames: list[np.ndarray]) -> None:

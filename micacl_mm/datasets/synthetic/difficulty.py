@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -89,35 +89,21 @@ LEVELS = {
 }
 
 
-def get_difficulty(level: str | float | Difficulty) -> Difficulty:
-    """Look a level up, or mix two neighbours for a number from 0 to 1.
+def get_difficulty(level: str | Difficulty) -> Difficulty:
+    """Look a level up.
 
     Args:
-        level (str | float | Difficulty): ``'easy'`` (0), ``'medium'`` (0.5),
-            ``'hard'`` (1), a number between, or knobs of one's own.
+        level (str | Difficulty): ``'easy'``, ``'medium'``, ``'hard'``, or
+            knobs of one's own.
 
     Returns:
         Difficulty: The knobs.
     """
     if isinstance(level, Difficulty):
         return level
-    if level in LEVELS:
-        return LEVELS[level]
-    try:
-        value = float(level)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
+    if level not in LEVELS:
         raise ValueError(
-            'make_synthetic: difficulty must be easy, medium, hard or a '
-            f'number from 0 to 1, got {level!r}'
+            f'make_synthetic: difficulty must be one of {", ".join(LEVELS)} '
+            f'or a Difficulty, got {level!r}'
         )
-    low, high = ('easy', 'medium') if value < 0.5 else ('medium', 'hard')
-    part = 2 * value - (low == 'medium')
-    return Difficulty(
-        **{
-            f.name: (1 - part) * getattr(LEVELS[low], f.name)
-            + part * getattr(LEVELS[high], f.name)
-            for f in fields(Difficulty)
-        }
-    )
+    return LEVELS[level]

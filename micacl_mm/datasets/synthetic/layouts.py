@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from .action_units import EMOTIONS
 from .clip import ClipSpec
 from .plan import SCENES, Plan
+from .set_folder import publish
 from .workbook import write_workbook
 
 LAYOUTS = ('dfew', 'ferv39k')
@@ -32,16 +32,14 @@ def frame_name(layout: str, clip: ClipSpec, number: int) -> str:
 def video_path(layout: str, clip: ClipSpec) -> str:
     """Path of a clip's video, relative to the root."""
     if layout == 'dfew':
-        return f'Clip/original/{clip.clip_id}.mp4'
+        return f'Clip/original/{int(clip.name)}.mp4'
     return f'0_7_LabelClips/{clip.name}.mp4'
 
 
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write a text file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
+def _write_lines(path: Path, scratch: Path, lines: Iterable[str]) -> None:
+    part = scratch / path.name
     part.write_text(''.join(f'{line}\n' for line in lines), newline='\n')
-    os.replace(part, path)
+    publish(part, path)
 
 
 def _draw_votes(clip: ClipSpec, seed: int) -> list[int]:
@@ -60,47 +58,51 @@ def _draw_votes(clip: ClipSpec, seed: int) -> list[int]:
     return votes.tolist()
 
 
-def _write_dfew(root: Path, plan: Plan, seed: int) -> None:
+def _write_dfew(root: Path, scratch: Path, plan: Plan, seed: int) -> None:
     for split, clips in plan.splits.items():
         part, fold = split[:-1], split[-1]
         lines = ['video_name,label']
         for clip in clips:
             label = EMOTIONS.index(clip.emotions[0]) + 1
-            lines.append(f'{clip.clip_id},{label}')
+            lines.append(f'{int(clip.name)},{label}')
         folder = root / 'EmoLabel_DataSplit' / f'{part}(single-labeled)'
-        _write_lines(folder / f'set_{fold}.csv', lines)
+        _write_lines(folder / f'set_{fold}.csv', scratch, lines)
     head = [f'{i}{name.lower()}' for i, name in enumerate(EMOTIONS, start=1)]
     rows: list[Sequence[int | str]] = [[*head, 'order', 'annotation']]
     for clip in plan.clips:
         single = len(clip.emotions) == 1
         label = EMOTIONS.index(clip.emotions[0]) + 1 if single else 0
-        rows.append([*_draw_votes(clip, seed), clip.clip_id, label])
-    path = root / 'Annotation' / 'annotation.xlsx'
-    path.parent.mkdir(exist_ok=True)
-    write_workbook(path, rows)
+        rows.append([*_draw_votes(clip, seed), int(clip.name), label])
+    write_workbook(scratch / 'annotation.xlsx', rows)
+    publish(scratch / 'annotation.xlsx', root / 'Annotation/annotation.xlsx')
 
 
-def _write_ferv39k(root: Path, plan: Plan) -> None:
+def _write_ferv39k(root: Path, scratch: Path, plan: Plan) -> None:
+    setups = root / '4_setups'
     for split, clips in plan.splits.items():
         lines = [f'{clip.name} {clip.emotions[0]}' for clip in clips]
-        setups = root / '4_setups'
-        _write_lines(setups / 'All_scenes' / f'{split}_All.csv', lines)
+        path = setups / 'All_scenes' / f'{split}_All.csv'
+        _write_lines(path, scratch, lines)
         for scene in SCENES:
             part = [line for line in lines if line.startswith(f'{scene}/')]
             path = setups / '22_scenes' / f'{split}_{scene}.csv'
-            _write_lines(path, part)
+            if part:  # a small set has not every scene in both splits
+                _write_lines(path, scratch, part)
 
 
-def write_annotation(root: Path, layout: str, plan: Plan, seed: int) -> None:
+def write_annotation(
+    root: Path, scratch: Path, layout: str, plan: Plan, seed: int
+) -> None:
     """Write split files and annotation of a set.
 
     Args:
         root (Path): Root of the set.
+        scratch (Path): Folder of this run alone, on the same disk.
         layout (str): ``'dfew'`` or ``'ferv39k'``.
         plan (Plan): Clips and splits.
         seed (int): Seed of the votes.
     """
     if layout == 'dfew':
-        _write_dfew(root, plan, seed)
+        _write_dfew(root, scratch, plan, seed)
     else:
-        _write_ferv39k(root, plan)
+        _write_ferv39k(root, scratch, plan)

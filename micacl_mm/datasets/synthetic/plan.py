@@ -37,7 +37,7 @@ class Plan:
     """The clips of a set.
 
     Args:
-        clips (tuple[ClipSpec, ...]): Every clip, in the order of the ids.
+        clips (tuple[ClipSpec, ...]): Every clip.
         splits (dict[str, tuple[ClipSpec, ...]]): Clips by split:
             ``'train1'``, ``'test1'``, ... of DFEW's folds, ``'train'`` and
             ``'test'`` of FERV39k.
@@ -111,6 +111,25 @@ def _top_up(
     ]
 
 
+def _renumber(clips: list[ClipSpec], seed: int) -> list[ClipSpec]:
+    """Shuffle the numbers of each group that was topped up.
+
+    Extras have the last numbers and are mostly of the rare classes, so that
+    their numbers would tell the class. The pixels hang on ``clip_id``.
+    """
+    numbered = []
+    for group in range(NUM_GROUPS):
+        members = [clip for clip in clips if clip.group == group]
+        order = np.arange(len(members))
+        if any(clip.extra for clip in members):
+            order = np.random.default_rng([seed, 8, group]).permutation(order)
+        numbered += [
+            replace(clip, name=members[index].name)
+            for clip, index in zip(members, order, strict=True)
+        ]
+    return sorted(numbered, key=lambda clip: int(clip.name))
+
+
 def _dfew_splits(
     clips: list[ClipSpec], folds: tuple[int, ...]
 ) -> dict[str, tuple[ClipSpec, ...]]:
@@ -162,6 +181,7 @@ def plan_dfew(
     # Planned for all folds, so that ids do not hang on the folds asked for.
     extras = _top_up(clips, test_per_class, people, rng)
     clips += [extra for extra in extras if extra.group + 1 in folds]
+    clips = _renumber(clips, seed)
     return Plan(tuple(clips), _dfew_splits(clips, folds))
 
 
@@ -208,8 +228,10 @@ def plan_ferv39k(num_clips: int, seed: int, test_per_class: int) -> Plan:
         taken[folder] = taken.get(folder, 0) + 1
         name = f'{folder}/{taken[folder]:04d}'
         clips.append(ClipSpec(clip_id, (emotion,), who, group, extra, name))
+    # Shuffled, for the extras were added class by class.
+    mixed = [clips[index] for index in rng.permutation(len(clips))]
     splits = {
-        name: tuple(c for c in clips if c.group == group)
+        name: tuple(c for c in mixed if c.group == group)
         for group, name in enumerate(('test', 'train'))
     }
     return Plan(tuple(clips), splits)

@@ -4,18 +4,20 @@ import cv2
 import numpy as np
 import pytest
 
-from micacl_mm.datasets.synthetic import ClipSpec
 from micacl_mm.datasets.synthetic.clip import clip_layout
+from micacl_mm.datasets.synthetic.plan import plan_dfew
 
 SEED = 3  # as in conftest.py
 
 
 def test_videos_have_all_frames(dfew, ferv39k):
     decord = pytest.importorskip('decord')
-    root, summary = dfew
-    for number in range(1, summary['clips'] + 1):
-        length, _ = clip_layout(ClipSpec(number, ('Sad',), 0, 0), SEED, 'dfew')
-        reader = decord.VideoReader(str(root / f'Clip/original/{number}.mp4'))
+    root, _ = dfew
+    plan = plan_dfew(40, SEED, (1, 2, 3, 4, 5), 2)
+    for clip in plan.clips:
+        length, _ = clip_layout(clip, SEED, 'dfew')
+        path = root / f'Clip/original/{int(clip.name)}.mp4'
+        reader = decord.VideoReader(str(path))
         assert len(reader) == length
         assert reader[length - 1].shape == (32, 32, 3)
     video = next((ferv39k[0] / '0_7_LabelClips').rglob('*.mp4'))
