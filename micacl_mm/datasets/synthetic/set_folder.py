@@ -15,7 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-MARKER = 'synthetic.json'
+from ..base_dfer_dataset import DRAWN_MARKER as MARKER
+
 NOTICE = (
     'Drawn faces, made by tools/data/make_synthetic.py. No clip of a real '
     'set is in here, and no figure measured on it is a result on real data.'

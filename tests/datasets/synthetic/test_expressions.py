@@ -211,14 +211,14 @@ def _head_region(spec, size, knobs):
 
 def test_emotion_leaks_into_nothing_around_the_head():
     size, outside = 48, 0
-    for number in range(1, 5):
+    for number in range(1, 4):
         clips = [ClipSpec(number, (name,), number, 0) for name in EMOTIONS]
         first, *others = [
             np.stack(render_clip(clip, 0, 'dfew', size, MEDIUM))
             for clip in clips
         ]
         around = ~_head_region(clips[0], size, MEDIUM)
-        outside += around.mean() / 4
+        outside += around.mean() / 3
         for other in others:
             # Backdrop, light, blur and noise are the same to the bit.
             np.testing.assert_array_equal(first[around], other[around])

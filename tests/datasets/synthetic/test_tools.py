@@ -55,7 +55,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         while not any(root.rglob('*.jpg')) and time.monotonic() < until:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=20)
     finally:
         process.kill()
     assert process.returncode == 130
