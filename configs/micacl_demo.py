@@ -25,21 +25,20 @@ custom_hooks = [
     dict(type='ChannelsLastHook'),
 ]
 
-train_cfg = dict(max_epochs=5)
+train_cfg = dict(max_epochs=6)
 param_scheduler = [
     dict(
         type='LinearLR',
         start_factor=0.01,
-        by_epoch=True,
+        by_epoch=False,
         begin=0,
-        end=1,
-        convert_to_iter_based=True,
+        end=60,
     ),
     dict(
         type='CosineAnnealingLR',
         by_epoch=True,
-        begin=1,
-        end=5,
+        begin=0,
+        end=6,
         eta_min=5e-6,
         convert_to_iter_based=True,
     ),

@@ -51,7 +51,7 @@ def main() -> None:
         'drawing faces in the layout of DFEW',
         'tools/data/make_synthetic.py',
         os.path.relpath(data_root, ROOT),
-        *('--layout', 'dfew', '--clips', 1375, '--size', 64, '--folds', 1),
+        *('--layout', 'dfew', '--clips', 2000, '--size', 64, '--folds', 1),
         *('--test-per-class', 40, '--workers', os.cpu_count()),
     )
     paths = ('--data-root', data_root, '--work-dir', work_dir)

@@ -14,7 +14,11 @@ train_pipeline = [
     *open_clip,
     dict(type='SampleInstances', num_frames=16, instance_len=4),
     decode,
-    dict(type='RandomResizedCrop', area_range=(0.7, 1.0)),
+    dict(
+        type='RandomResizedCrop',
+        area_range=(0.85, 1.0),
+        aspect_ratio_range=(0.9, 1.1),
+    ),
     dict(type='Resize', scale=size, keep_ratio=False),
     dict(type='Flip', flip_ratio=0.5),
     dict(type='FormatShape', input_format='NCTHW'),
@@ -47,11 +51,11 @@ train_dataloader = dict(
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     # Shows a clip the more often the rarer its class is, as 1 / sqrt(clips).
-    # The threshold is high because repeats are rounded up: one epoch of it is
-    # about five of the plain set.
+    # Repeats are rounded up, so the threshold is high enough for them to tell
+    # the classes apart: one epoch of it is about three of the plain set.
     dataset=dict(
         type='ClassBalancedDataset',
-        oversample_thr=4,
+        oversample_thr=1,
         dataset=dict(**split, split='train', pipeline=train_pipeline),
     ),
 )
