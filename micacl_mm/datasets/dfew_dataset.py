@@ -63,7 +63,8 @@ class DFEWDataset(BaseDFERDataset):
             ('all face frames', rf'{FACES}.*clip_224x224(?!.*16f)'),
             (
                 'face frames in a renamed folder',
-                rf'{FACES}(?!.*16f).*(jpg|256|face|crop)',
+                rf'{FACES}(?!.*(16f|flow|heat|landmark|mask))'
+                r'.*(jpg|256|face|crop)',
             ),
             ('16 face frames a clip', rf'{FACES}.*16f'),
             # The least likely to be faces: optical flow, heat maps, ..

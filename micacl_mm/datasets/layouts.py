@@ -163,7 +163,7 @@ def _without_parts(path: str) -> str:
     for part in path.split('/'):
         part = re.sub(r'[_-]?part[_-]?\d+$', '', part, flags=re.IGNORECASE)
         # The numbered archives of one folder that a cloud drive hands out.
-        part = re.sub(r'(-\d{8}T\d{6}Z)?-\d{3}$', '', part)
+        part = re.sub(r'(-\d{8}T\d{6}Z-\d{3}|-00\d)$', '', part)
         if part and not part.isdecimal() and parts[-1:] != [part]:
             parts.append(part)
     return '/'.join(parts) or '.'

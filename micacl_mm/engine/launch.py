@@ -71,7 +71,7 @@ def stock_tool(name: str) -> Path:
     )
 
 
-def prepare_cpu_ranks(arguments: list[str]) -> list[str]:
+def prepare_cpu_ranks(arguments: Sequence[str]) -> list[str]:
     """Let ``--launcher pytorch`` run on machines without a GPU.
 
     MMEngine selects a CUDA device when it joins the process group and again
@@ -80,46 +80,50 @@ def prepare_cpu_ranks(arguments: list[str]) -> list[str]:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--launcher', default='none')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action='extend', default=[]
-    )
-    known, rest = parser.parse_known_args(arguments)
-    if known.launcher != 'pytorch' or torch.cuda.is_available():
-        return arguments
+    launcher = parser.parse_known_args(arguments)[0].launcher
+    if launcher != 'pytorch' or torch.cuda.is_available():
+        return list(arguments)
     torch.distributed.init_process_group('gloo')
-    options = [
+    return [
+        *arguments,
+        '--cfg-options',  # a second one adds to the first
         'model_wrapper_cfg.type=MMDistributedDataParallel',
         'model_wrapper_cfg.device_ids=None',
         'model_wrapper_cfg.broadcast_buffers=False',
     ]
-    return [
-        *rest,
-        '--launcher',
-        'pytorch',
-        '--cfg-options',
-        *options,
-        *known.cfg_options,
-    ]
 
 
 def take_options(arguments: Sequence[str]) -> list[str]:
-    """Export our options and return the arguments that remain."""
-    parser = argparse.ArgumentParser(
-        add_help=False, allow_abbrev=False, usage=argparse.SUPPRESS
-    )
-    group = parser.add_argument_group('options of micacl_mm')
+    """Export our options and return the arguments that remain.
+
+    What follows an option of ours and its value is positional and goes to
+    the front: it must not fall to an option before, now its neighbour.
+    """
+    flags = {f'--{name.replace("_", "-")}': name for name in OPTIONS}
+    front, rest, positional = [], [], True
+    tokens = iter(arguments)
+    for token in tokens:
+        flag, equals, value = token.partition('=')
+        if flag in flags:
+            value = value if equals else next(tokens, '')
+            if not value:
+                sys.exit(f'{flag} needs a value: {OPTIONS[flags[flag]][1]}')
+            os.environ[OPTIONS[flags[flag]][0]] = value
+            positional = True
+        elif positional and not token.startswith('-'):
+            front.append(token)
+        else:
+            rest.append(token)
+            positional = False
+    return front + rest
+
+
+def print_options() -> None:
+    """Print the help of our options, above that of the stock tool."""
+    print('options of micacl_mm, each also to be set in the environment:')
     for name, (variable, text) in OPTIONS.items():
-        group.add_argument(
-            f'--{name.replace("_", "-")}', help=f'{text} (or set {variable})'
-        )
-    if not {'-h', '--help'}.isdisjoint(arguments):
-        parser.print_help()
-        print('\noptions of the stock tool:')
-    known, rest = parser.parse_known_args(arguments)
-    for name, value in vars(known).items():
-        if value is not None:
-            os.environ[OPTIONS[name][0]] = value
-    return rest
+        print(f'  --{name.replace("_", "-"):<10} {text} ({variable})')
+    print('\noptions of the stock tool:')
 
 
 def default_options(name: str, arguments: Sequence[str]) -> list[str]:
@@ -141,7 +145,7 @@ def run_tool(name: str, arguments: Optional[Sequence[str]] = None) -> None:
     """Run a stock tool as if it had been called itself.
 
     ``train`` gets ``--seed 0`` unless a seed is given, and each fold and
-    subset has a work directory of its own unless one is given.
+    subset has a work directory of its own unless ``--work-dir`` is given.
 
     Args:
         name (str): Path below MMAction2's tools folder, without ``.py``.
@@ -152,11 +156,14 @@ def run_tool(name: str, arguments: Optional[Sequence[str]] = None) -> None:
 
     path = stock_tool(name)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    ours = name in ('train', 'test')
+    if ours and not {'-h', '--help'}.isdisjoint(arguments):
+        print_options()
     # Some tools for annotations have options of these names themselves.
-    if any(argument.endswith('.py') for argument in arguments):
+    if ours or any(argument.endswith('.py') for argument in arguments):
         arguments = take_options(arguments)
     limit_threads()
-    if name in ('train', 'test'):
+    if ours:
         arguments = prepare_cpu_ranks(default_options(name, arguments))
     sys.argv = [str(path), *arguments]
     runpy.run_path(str(path), run_name='__main__')

@@ -1,5 +1,6 @@
 """Every layout of both sets that is known from the wild is found."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import micacl_mm  # noqa: F401
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.datasets.folders import list_frames, natural_key
+from micacl_mm.datasets.layouts import _without_parts
 
 from .tree import (
     frame_number,
@@ -472,3 +474,27 @@ def test_only_visible_images_count(tmp_path):
     for other in ['Thumbs.db', '.4.jpg', '._2.JPG', 'notes.txt', '5.jpg.part']:
         (tmp_path / other).write_bytes(b'x')
     assert list_frames(tmp_path) == ['1.png', '2.JPG', '3.BMP', '10.jpeg']
+
+
+@pytest.mark.parametrize(
+    ('path', 'whole'),
+    [
+        ('Clip/clip_224x224/clip_224x224_part_3', 'Clip/clip_224x224'),
+        ('a-20240102T030405Z-012/a', 'a'),
+        ('a-002', 'a'),
+        # Two sizes of the same frames are no parts of one copy.
+        ('Clip/faces-112', 'Clip/faces-112'),
+    ],
+)
+def test_parts_of_one_copy(path, whole):
+    assert _without_parts(path) == whole
+
+
+@pytest.mark.parametrize('name', ['jpg_flow', 'heatmaps_face', 'face_masks'])
+def test_other_pictures_of_faces_are_not_preferred(name):
+    names = [
+        text
+        for text, pattern in DFEWDataset.CLIP_FOLDERS['frames']
+        if re.search(pattern, f'Clip/{name}', re.IGNORECASE)
+    ]
+    assert names == ['frames in a folder of another name']

@@ -73,8 +73,28 @@ def test_options_for_cpu_ranks(monkeypatch):
     many = [*single, '--launcher', 'pytorch', '--cfg-options', 'b=2', 'c=3']
     found = launch.prepare_cpu_ranks(many)
     assert joined == ['gloo']
-    assert found[-3:] == ['a=1', 'b=2', 'c=3']
-    assert 'model_wrapper_cfg.device_ids=None' in found
+    assert found[: len(many)] == many
+    assert 'model_wrapper_cfg.device_ids=None' in found[len(many) :]
+
+
+def test_positionals_do_not_fall_to_the_option_before(clean):
+    for given, expected in (
+        ('--resume --data-root D x.py', 'x.py --resume'),
+        ('--cfg-options a=1 --fold=2 x.py', 'x.py --cfg-options a=1'),
+        (
+            'x.py --cfg-options a=1 --fold 2 y.pth',
+            'x.py y.pth --cfg-options a=1',
+        ),
+        ('x.py --resume z.pth --fold 2 --amp', 'x.py --resume z.pth --amp'),
+    ):
+        assert launch.take_options(given.split()) == expected.split()
+    with pytest.raises(SystemExit, match='--fold needs a value'):
+        launch.take_options(['x.py', '--fold'])
+
+
+def test_help_shows_our_options(stock_call, capsys):
+    launch.run_tool('train', ['-h'])
+    assert '--data-root  folder' in capsys.readouterr().out
 
 
 def test_options_for_gpu_ranks_are_left_alone(monkeypatch):

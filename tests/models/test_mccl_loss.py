@@ -1,4 +1,6 @@
 import math
+import pickle
+from copy import deepcopy
 
 import pytest
 import torch
@@ -294,6 +296,10 @@ def test_explicit_counts_win_and_counts_travel():
         torch.nn.Sequential(loss).state_dict()
     )
     assert fixed.class_counts.tolist() == [3, 1]
+    # Also those of a copy, as an average of weights makes one.
+    twin = deepcopy(pickle.loads(pickle.dumps(fixed)))
+    twin.load_state_dict(loss.state_dict())
+    assert twin.class_counts.tolist() == [3, 1]
 
 
 def test_half_precision_is_computed_in_float32():

@@ -160,8 +160,7 @@ def test_wian_weights():
         given.process(Bag(x, equal)).features,
     )
     own = build(WIAN, weight_source='attention')
-    own.take_weights()
-    assert own.weigh is not None
+    assert own.weigh is not None and not own.uses_weights
 
 
 @pytest.mark.parametrize('cfg', [GEIIM, WIAN], ids=['GEIIM', 'WIAN'])
@@ -185,14 +184,43 @@ def test_chain_hands_geiims_weights_to_wian():
     assert not torch.allclose(other.features[:, 0], naive, atol=1e-4)
 
 
-@pytest.mark.parametrize('source', ['uniform', 'attention'])
-def test_weights_that_nobody_uses_are_left_out(source):
+WIDE = {**GEIIM, 'in_channels': 16}
+PASS = dict(type='PassThroughNeck')
+
+
+@pytest.mark.parametrize(
+    'necks',
+    [
+        [GEIIM, {**WIAN, 'weight_source': 'uniform'}],
+        [GEIIM, {**WIAN, 'weight_source': 'attention'}],
+        [GEIIM, GEIIM, WIAN],
+        [GEIIM, PASS, WIAN],
+        [GEIIM, dict(type='NeckChain', necks=[PASS, WIAN])],
+        [GEIIM, WIAN, WIDE],
+        [{**GEIIM, 'aux_loss': MCCL}, {**WIAN, 'weight_source': 'uniform'}],
+    ],
+)
+def test_every_part_of_a_chain_is_of_use(necks):
     # Parameters without a gradient would stop distributed training.
-    necks = [GEIIM, {**WIAN, 'weight_source': source}]
     chain = randomise(build(dict(type='NeckChain', necks=necks)))
-    chain(torch.randn(8, 8))[0].square().sum().backward()
+    feature, losses = chain(torch.randn(8, 8), data_samples=samples([0, 1]))
+    (feature.square().sum() + sum(losses.values())).backward()
     idle = [n for n, p in chain.named_parameters() if p.grad is None]
     assert idle == []
+
+
+def test_a_later_neck_that_declines_takes_nothing_from_an_earlier_one():
+    last = dict(
+        type='WIAN',
+        in_channels=16,
+        out_channels=16,
+        num_heads=4,
+        weight_source='attention',
+    )
+    chain = build(dict(type='NeckChain', necks=[GEIIM, WIAN, WIDE, last]))
+    first, second, third, _ = chain.necks
+    assert first.score is not None and second.weigh is None
+    assert third.weight_source == 'none'
 
 
 def test_weights_pass_through_a_neck_that_keeps_them():

@@ -21,6 +21,11 @@ from .functional import FORMS, mccl
 from .gather import gather_with_grad
 
 
+def _restore_given_counts(module: 'MCCLLoss', _: object) -> None:
+    """Load hook; no closure, so that the module can be copied and pickled."""
+    module._store_counts(module.given_counts)
+
+
 @MODELS.register_module()
 class MCCLLoss(BaseWeightedLoss):
     r"""Multiscale Category-aware Contrastive Learning.
@@ -140,14 +145,13 @@ class MCCLLoss(BaseWeightedLoss):
         self.register_buffer(
             'class_counts', torch.zeros(self.num_classes, dtype=torch.long)
         )
+        self.given_counts = counts
         self.has_explicit_counts = counts is not None
         self._counts_checked = False
         if counts is not None:
             self._store_counts(counts)
             # Given counts win over those of a checkpoint, too.
-            self.register_load_state_dict_post_hook(
-                lambda *_: self._store_counts(counts)
-            )
+            self.register_load_state_dict_post_hook(_restore_given_counts)
 
     def _init_heads(
         self,

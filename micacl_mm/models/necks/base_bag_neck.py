@@ -37,6 +37,8 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     #: Whether the bags that :meth:`process` returns carry instance weights;
     #: None where they keep what they had.
     sets_weights: Optional[bool] = False
+    #: Whether :meth:`process` would use weights that come with the bags.
+    uses_weights = False
     #: Whether :meth:`process` makes one instance of a bag.
     aggregates = False
 
@@ -59,9 +61,8 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     def process(self, bag: Bag) -> Bag:
         """Turn a bag (N, M, C) into a bag (N, M', C')."""
 
-    def take_weights(self) -> bool:
-        """Be told that weights come with the bags; say if they are used."""
-        return True
+    def take_weights(self) -> None:
+        """Be told that weights come with the bags."""
 
     def drop_weights(self) -> None:
         """Be told that nobody uses the weights that this neck sets."""

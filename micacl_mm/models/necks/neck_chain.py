@@ -1,6 +1,6 @@
 """Necks one after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Optional, Union
 
 from mmaction.utils import ConfigType, OptConfigType, OptSampleList
@@ -59,9 +59,10 @@ class NeckChain(BaseBagNeck):
         self.stock_necks, self.necks = ModuleList(), ModuleList()
         for cfg in necks:
             self._append(dict(cfg))
+        self._settle_weights()
 
     def _append(self, cfg: dict) -> None:
-        """Build one member and tell it what stands in front of it."""
+        """Build one member."""
         cls = cfg['type']
         cls = MODELS.get(cls) if isinstance(cls, str) else cls
         if cls is None or not issubclass(cls, BaseBagNeck):
@@ -79,32 +80,39 @@ class NeckChain(BaseBagNeck):
                 f'but has num_instances={cfg["num_instances"]}; set '
                 'num_instances of the chain only'
             )
-        neck = MODELS.build(cfg)
-        if self.sets_weights and not neck.take_weights():
-            self.drop_weights()
-        self.necks.append(neck)
+        self.necks.append(MODELS.build(cfg))
 
-    @property
-    def sets_weights(self) -> Optional[bool]:
-        """Whether the bags that leave the last member carry weights."""
-        found = [neck.sets_weights for neck in self.necks]
-        return next(
-            (sets for sets in reversed(found) if sets is not None), None
-        )
+    def _members(self) -> Iterator[BaseBagNeck]:
+        """The necks on bags, those of chains in the chain included."""
+        for neck in self.necks:
+            if isinstance(neck, NeckChain):
+                yield from neck._members()
+            else:
+                yield neck
+
+    def _settle_weights(self) -> None:
+        """Tell who gets weights from in front and whose are of no use.
+
+        A part that is of no use would get no gradient, which stops
+        distributed training.
+        """
+        setter, in_use = None, True
+        for neck in self._members():
+            if setter is not None and neck.uses_weights:
+                neck.take_weights()
+                in_use = True
+            if neck.sets_weights is not None:
+                if not in_use:
+                    setter.drop_weights()
+                setter = neck if neck.sets_weights else None
+                in_use = setter is None
+            # Its loss is taken on the weighted mean.
+            in_use = in_use or neck.aux_loss is not None
 
     @property
     def aggregates(self) -> bool:
         """Whether a member makes one instance of a bag."""
         return any(neck.aggregates for neck in self.necks)
-
-    def take_weights(self) -> bool:
-        """Tell the first member that weights come with the bag."""
-        return self.necks[0].take_weights()
-
-    def drop_weights(self) -> None:
-        """Tell the members that nobody uses their weights."""
-        for neck in self.necks:
-            neck.drop_weights()
 
     def process(self, bag: Bag) -> Bag:
         """Run all necks on bags."""

@@ -127,13 +127,15 @@ class WIAN(BaseBagNeck):
                 f'of the BiLSTM, got {out_channels}'
             )
 
-    def take_weights(self) -> bool:
+    @property
+    def uses_weights(self) -> bool:
+        """Whether weights that come with the bags are wanted."""
+        return self.weight_source == 'auto'
+
+    def take_weights(self) -> None:
         """Drop the attention of one's own for the weights of the bag."""
-        if self.weight_source != 'auto':
-            return False
         del self.weigh
         self.weigh = None  # no module any more, just an attribute
-        return True
 
     def process(self, bag: Bag) -> Bag:
         """Aggregate the instances of each bag into one."""
