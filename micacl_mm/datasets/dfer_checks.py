@@ -1,6 +1,7 @@
 """Checks of what a person hands to a dataset, and the errors they end in."""
 
 import logging
+from abc import abstractmethod
 from collections.abc import Sequence
 from numbers import Real
 from typing import NoReturn
@@ -22,13 +23,13 @@ class DFERChecks:
     EXPECTED_TREE = ''
     data_root = ''
 
+    @abstractmethod
     def parse_row(self, line: str) -> SplitRow:
         """Read one row of a split file.
 
         Raises:
             ValueError: With what is wrong about it, and no more.
         """
-        raise NotImplementedError
 
     def parse_rows(
         self, path: str, lines: Sequence[tuple[int, str]]
