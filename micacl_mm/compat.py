@@ -12,6 +12,9 @@ from pathlib import Path
 
 import torch
 
+#: Operator schemas live as long as the library objects that declared them.
+_kept: list[torch.library.Library] = []
+
 
 def stub_missing_drn() -> None:
     """Stand in for ``mmaction.models.localizers.drn`` where it is missing.
@@ -76,8 +79,7 @@ def declare_torchvision_ops() -> None:
         signature = '(Tensor dets, Tensor scores, float iou_threshold)'
         for op in ('nms', 'qnms'):
             library.define(f'{op}{signature} -> Tensor')
-        # The schemas live as long as the library object does.
-        torch.library._micacl_mm_torchvision = library
+        _kept.append(library)
 
 
 class _MayBeFilled:

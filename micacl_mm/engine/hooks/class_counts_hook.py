@@ -60,11 +60,13 @@ class ClassCountsHook(Hook):
             module
             for module in model.modules()
             if hasattr(module, 'set_class_counts')
-            and not getattr(module, 'has_explicit_counts', False)
+            and getattr(module, 'given_counts', None) is None
         ]
-        for taker in takers:
+        for num_classes in {taker.num_classes for taker in takers}:
             counts = count_classes(
-                runner.train_dataloader.dataset, taker.num_classes
+                runner.train_dataloader.dataset, num_classes
             )
-            taker.set_class_counts(counts)
             runner.logger.info(f'class counts of the training set: {counts}')
+            for taker in takers:
+                if taker.num_classes == num_classes:
+                    taker.set_class_counts(counts)

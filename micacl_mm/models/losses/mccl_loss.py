@@ -146,7 +146,6 @@ class MCCLLoss(BaseWeightedLoss):
             'class_counts', torch.zeros(self.num_classes, dtype=torch.long)
         )
         self.given_counts = counts
-        self.has_explicit_counts = counts is not None
         self._counts_checked = False
         if counts is not None:
             self._store_counts(counts)
@@ -186,7 +185,7 @@ class MCCLLoss(BaseWeightedLoss):
         Raises:
             ValueError: Wrong length, a negative count, or all zero.
         """
-        if not self.has_explicit_counts:
+        if self.given_counts is None:
             self._store_counts(counts)
 
     def _store_counts(self, counts: Sequence[int]) -> None:
