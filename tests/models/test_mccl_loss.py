@@ -324,7 +324,7 @@ def test_errors_say_what_to_change():
     )
     expected = 0.1 * mccl(z, y)
     torch.testing.assert_close(needless(z, y), expected)
-    with pytest.raises(ValueError, match='BatchBlending'):
+    with pytest.raises(ValueError, match='mixup'):
         MCCLLoss(class_counts=[1, 1])(z, torch.rand(4, 2))
     for bad, match in (
         (dict(), 'give num_classes'),

@@ -45,13 +45,21 @@ def mccl(
     groups, the cosine and the log forms are [ours]; the last two are the "in"
     and "out" forms of `SupCon <https://arxiv.org/abs/2004.11362>`_.
 
+    Labels of blended videos (mixup, cutmix) are distributions over classes.
+    A pair is then of one class with probability :math:`p_{ij} = y_i \cdot
+    y_j`: the sums over positives run over all keys with that weight, and in
+    the log forms the term of an anchor is multiplied by the probability that
+    it has a positive at all, :math:`1 - \prod_j (1 - p_{ij})` [ours].
+    One-hot labels give exactly what classes give.
+
     Args:
         features (Tensor): Anchors, shape (B, D), of any length.
-        labels (Tensor): Class of each anchor, shape (B,).
+        labels (Tensor): Class of each anchor, shape (B,), or its distribution
+            over classes, (B, C).
         keys (Tensor, optional): What the anchors are contrasted with, shape
             (K, D); the anchors themselves stand at rows ``offset`` to
             ``offset + B``. Defaults to None, the anchors.
-        key_labels (Tensor, optional): Class of each key, shape (K,).
+        key_labels (Tensor, optional): The same of each key, (K,) or (K, C).
         offset (int): Row of the first anchor in ``keys``. Defaults to 0.
         scales (Sequence[int]): Numbers of groups. Defaults to (1, 2, 4).
         temperature (float or Tensor): One for all, or one an anchor (B,).
@@ -75,8 +83,15 @@ def mccl(
     candidates = torch.arange(len(keys), device=keys.device) != own  # (B, K)
     if include_self:
         candidates = torch.ones_like(candidates)
-    positives = candidates & (labels[:, None] == key_labels)  # (B, K)
-    counts = positives.any(dim=1).to(features.dtype)  # (B,)
+    if labels.dim() == 1:
+        shares = labels[:, None] == key_labels
+    else:
+        shares = labels @ key_labels.mT
+    shares = (shares * candidates).to(features.dtype)  # p, (B, K)
+    if labels.dim() == 1 or form == 'ratio':
+        counts = shares.any(dim=1).to(features.dtype)  # (B,)
+    else:
+        counts = 1 - (1 - shares).clamp(min=0).prod(dim=1)
     counts = counts if weights is None else counts * weights
     temperature = torch.as_tensor(
         temperature, dtype=features.dtype, device=features.device
@@ -85,7 +100,7 @@ def mccl(
     for scale in scales:
         anchors = _groups(features, scale) / temperature[:, None]
         logits = anchors @ _groups(keys, scale).mT  # (s, B, K)
-        terms = _terms(logits, positives, candidates, form)  # (s, B)
+        terms = _terms(logits, shares, candidates, form)  # (s, B)
         total = total + (terms * counts).mean()
     return total / len(scales)
 
@@ -105,19 +120,20 @@ def _groups(x: Tensor, scale: int) -> Tensor:
 
 
 def _terms(
-    logits: Tensor, positives: Tensor, candidates: Tensor, form: str
+    logits: Tensor, shares: Tensor, candidates: Tensor, form: str
 ) -> Tensor:
     """Loss of each anchor, (s, B), from logits (s, B, K).
+
+    ``shares`` (B, K) says how much of a positive each key is, 0 to 1.
 
     Rows without a positive are kept finite by taking all keys on both sides;
     the caller multiplies them by zero.
     """
-    hopeless = ~positives.any(dim=1, keepdim=True)  # (B, 1)
-    positives = positives | hopeless
-    lowest = -torch.inf
-    every = logits.masked_fill(~(candidates | hopeless), lowest).logsumexp(-1)
+    hopeless = ~shares.any(dim=1, keepdim=True)  # (B, 1)
+    shares = shares + hopeless
+    barred = ~(candidates | hopeless)
+    every = logits.masked_fill(barred, -torch.inf).logsumexp(-1)
     if form == 'out':
-        mean = logits.masked_fill(~positives, 0).sum(-1) / positives.sum(-1)
-        return every - mean
-    some = logits.masked_fill(~positives, lowest).logsumexp(-1)
+        return every - (logits * shares).sum(-1) / shares.sum(-1)
+    some = (logits + shares.log()).logsumexp(-1)
     return every - some if form == 'log' else -(some - every).exp()

@@ -8,9 +8,11 @@ from mmaction.models.losses import BaseWeightedLoss
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from micacl_mm.registry import MODELS
 
+from .class_counts import ClassCounts
 from .class_statistics import (
     TEMPERATURES,
     WEIGHTS,
@@ -21,13 +23,13 @@ from .functional import FORMS, mccl
 from .gather import gather_with_grad
 
 
-def _restore_given_counts(module: 'MCCLLoss', _: object) -> None:
-    """Load hook; no closure, so that the module can be copied and pickled."""
-    module._store_counts(module.given_counts)
+def _of_anchors(values: Tensor, labels: Tensor) -> Tensor:
+    """Look up a value of each class (K,) by class, or by distribution."""
+    return values[labels] if labels.dim() == 1 else labels.to(values) @ values
 
 
 @MODELS.register_module()
-class MCCLLoss(BaseWeightedLoss):
+class MCCLLoss(BaseWeightedLoss, ClassCounts):
     r"""Multiscale Category-aware Contrastive Learning.
 
     From `MICACL <https://arxiv.org/abs/2509.04344>`_. Pulls bag
@@ -68,11 +70,15 @@ class MCCLLoss(BaseWeightedLoss):
         loss_name (str): Key in the log. Defaults to ``'loss_mccl'``.
 
     Shapes:
-        ``loss(features, labels)`` with (B, D) and (B,) gives a scalar.
+        ``loss(features, labels)`` with (B, D) and (B,) gives a scalar. After
+        mixup or cutmix the labels are (B, K); weight and temperature of an
+        anchor are then the means over its classes, see
+        :func:`micacl_mm.models.losses.functional.mccl`.
 
     Raises:
         ValueError: An unknown option, class counts that are missing when they
-            are needed or that do not fit ``num_classes``, or soft labels.
+            are needed or that do not fit ``num_classes``, or labels (B, K)
+            that are no distributions.
 
     Examples:
         >>> loss = MCCLLoss(class_counts=[90, 10])
@@ -130,27 +136,9 @@ class MCCLLoss(BaseWeightedLoss):
         self.include_self = include_self
         self.warmup_iters = warmup_iters
         self.loss_name = loss_name
-        self._init_counts(num_classes, class_counts)
+        self._checked = False
+        self.init_class_counts(num_classes, class_counts)
         self._init_heads(in_channels, projection_channels, prototypes)
-
-    def _init_counts(
-        self, num_classes: Optional[int], counts: Optional[Sequence[int]]
-    ) -> None:
-        if num_classes is None and counts is None:
-            raise ValueError(
-                'MCCLLoss: give num_classes (the counts are then read from '
-                'the training set) or class_counts'
-            )
-        self.num_classes = num_classes or len(counts)
-        self.register_buffer(
-            'class_counts', torch.zeros(self.num_classes, dtype=torch.long)
-        )
-        self.given_counts = counts
-        self._counts_checked = False
-        if counts is not None:
-            self._store_counts(counts)
-            # Given counts win over those of a checkpoint, too.
-            self.register_load_state_dict_post_hook(_restore_given_counts)
 
     def _init_heads(
         self,
@@ -176,53 +164,32 @@ class MCCLLoss(BaseWeightedLoss):
             size = projection_channels or in_channels
             self.prototypes = nn.Parameter(torch.randn(self.num_classes, size))
 
-    def set_class_counts(self, counts: Sequence[int]) -> None:
-        """Take the counts of the training set unless one's own were given.
-
-        Args:
-            counts (Sequence[int]): Videos of each class, length K.
-
-        Raises:
-            ValueError: Wrong length, a negative count, or all zero.
-        """
-        if self.given_counts is None:
-            self._store_counts(counts)
-
-    def _store_counts(self, counts: Sequence[int]) -> None:
-        counts = torch.as_tensor(list(counts), dtype=torch.long)
-        if len(counts) != self.num_classes:
-            raise ValueError(
-                f'MCCLLoss: {len(counts)} class counts were given for '
-                f'num_classes={self.num_classes}; make them agree'
-            )
-        if counts.min() < 0 or counts.max() == 0:
-            raise ValueError(
-                'MCCLLoss: class counts must not be negative and not all be '
-                f'zero, got {counts.tolist()}'
-            )
-        self.class_counts.copy_(counts)
-
-    def _check_counts(self) -> None:
-        """Once, as reading the buffer would stall a GPU."""
+    def _check_once(self, labels: Tensor) -> None:
+        """At the first call only, as looking at values stalls a GPU."""
         needless = (
             self.class_weight == 'none' and self.temperature_mode == 'constant'
         )
-        if not needless and not self.class_counts.any():
+        if not needless:
+            self.check_class_counts()
+        if labels.dim() == 2:
+            self._check_distributions(labels)
+        self._checked = True
+
+    def _check_distributions(self, labels: Tensor) -> None:
+        whole = labels.sum(dim=1)
+        fits = labels.shape[1] == self.num_classes
+        if not fits or not torch.allclose(whole, torch.ones_like(whole)):
             raise ValueError(
-                'MCCLLoss: the class counts are unknown; add '
-                "custom_hooks=[dict(type='ClassCountsHook')] to the config "
-                'or give class_counts'
+                'MCCLLoss: needs one class a video, or after mixup or cutmix '
+                f'a distribution over num_classes={self.num_classes} that sums '
+                f'to 1, got labels of shape {tuple(labels.shape)}; make '
+                'num_classes agree, or remove this loss where a video has '
+                'several classes'
             )
-        self._counts_checked = True
 
     def _forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        if labels.dim() != 1:
-            raise ValueError(
-                'MCCLLoss: needs one class a video, got labels of shape '
-                f'{tuple(labels.shape)}; remove BatchBlending or this loss'
-            )
-        if not self._counts_checked:
-            self._check_counts()
+        if not self._checked:
+            self._check_once(labels)
         precision = torch.promote_types(features.dtype, torch.float32)
         with torch.autocast(features.device.type, enabled=False):
             loss = self._contrast(features.to(precision), labels)
@@ -245,6 +212,8 @@ class MCCLLoss(BaseWeightedLoss):
             offset = get_rank() * len(features)
         if self.prototypes is not None:
             classes = torch.arange(self.num_classes, device=labels.device)
+            if labels.dim() == 2:
+                classes = F.one_hot(classes).to(labels)
             keys = torch.cat([keys, self.prototypes.to(keys.dtype)])
             key_labels = torch.cat([key_labels, classes])
         counts = self.class_counts
@@ -259,8 +228,8 @@ class MCCLLoss(BaseWeightedLoss):
             key_labels,
             offset=offset,
             scales=self.scales,
-            temperature=temperatures[labels],
-            weights=weights[labels],
+            temperature=_of_anchors(temperatures, labels),
+            weights=_of_anchors(weights, labels),
             form=self.form,
             include_self=self.include_self,
         )
