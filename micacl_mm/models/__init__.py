@@ -2,6 +2,9 @@
 
 from .losses import MCCLLoss
 from .necks import GEIIM, WIAN, BaseBagNeck, NeckChain, PassThroughNeck
+from .recognizers import carry_bag_necks
+
+carry_bag_necks()
 
 __all__ = [
     'BaseBagNeck',

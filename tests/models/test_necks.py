@@ -256,12 +256,22 @@ def test_chain_of_a_chain_and_of_one():
 
 
 def test_chain_refuses_two_losses_of_one_name():
-    chain = build(
-        dict(type='NeckChain', necks=[{**GEIIM, 'aux_loss': MCCL}, WIAN]),
-        aux_loss=MCCL,
-    )
+    twice = dict(type='NeckChain', necks=[{**GEIIM, 'aux_loss': MCCL}, WIAN])
     with pytest.raises(ValueError, match="called 'loss_mccl'.*loss_name"):
-        chain(torch.randn(8, 8), data_samples=samples([0, 1]))
+        build(twice, aux_loss=MCCL)
+    with pytest.raises(ValueError, match="called 'loss_mccl'.*loss_name"):
+        NeckChain(necks=[{**twice, 'aux_loss': MCCL}])
+    other = {**MCCL, 'loss_name': 'loss_other'}
+    build(twice, aux_loss=other)
+
+
+def test_a_loss_must_not_hide_that_of_the_head():
+    @MODELS.register_module(force=True)
+    class Hider(nn.Module):
+        loss_name = 'loss_cls'
+
+    with pytest.raises(ValueError, match="would hide the head's"):
+        build(GEIIM, aux_loss=dict(type='Hider'))
 
 
 def test_chain_refuses_what_cannot_work():

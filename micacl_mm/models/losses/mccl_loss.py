@@ -181,8 +181,8 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         if not fits or not torch.allclose(whole, torch.ones_like(whole)):
             raise ValueError(
                 'MCCLLoss: needs one class a video, or after mixup or cutmix '
-                f'a distribution over num_classes={self.num_classes} that sums '
-                f'to 1, got labels of shape {tuple(labels.shape)}; make '
+                f'a distribution over num_classes={self.num_classes}, which '
+                f'sums to 1, got labels of shape {tuple(labels.shape)}; make '
                 'num_classes agree, or remove this loss where a video has '
                 'several classes'
             )

@@ -41,6 +41,10 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     uses_weights = False
     #: Whether :meth:`process` makes one instance of a bag.
     aggregates = False
+    #: Whether the head gets the backbone's own output.
+    keeps_features = False
+    #: Size of the instance features that :meth:`process` takes; None for any.
+    in_channels: Optional[int] = None
 
     def __init__(
         self,
@@ -56,6 +60,18 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
             )
         self.num_instances = num_instances
         self.aux_loss = None if aux_loss is None else MODELS.build(aux_loss)
+        if self.loss_name == 'loss_cls':
+            raise ValueError(
+                f"{type(self).__name__}: an aux_loss called 'loss_cls' would "
+                "hide the head's; give it another loss_name"
+            )
+
+    @property
+    def loss_name(self) -> Optional[str]:
+        """Key of the auxiliary loss in the log; None without one."""
+        if self.aux_loss is None:
+            return None
+        return getattr(self.aux_loss, 'loss_name', 'loss_aux')
 
     @abstractmethod
     def process(self, bag: Bag) -> Bag:
@@ -71,6 +87,13 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         self, bag: Bag, labels: Optional[Tensor]
     ) -> tuple[Bag, dict[str, Tensor]]:
         """Process a bag and, where labels are given, take the loss on it."""
+        channels = bag.features.shape[-1]
+        if self.in_channels not in (None, channels):
+            raise ValueError(
+                f'{type(self).__name__}: in_channels={self.in_channels}, but '
+                f'the instance features are of size {channels}; set '
+                f'in_channels={channels}'
+            )
         bag = self.process(bag)
         return bag, self.losses(bag, labels)
 
@@ -78,8 +101,7 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         """Return the auxiliary loss by its name; empty without labels."""
         if self.aux_loss is None or labels is None:
             return {}
-        name = getattr(self.aux_loss, 'loss_name', 'loss_aux')
-        return {name: self.aux_loss(bag.pooled(), labels)}
+        return {self.loss_name: self.aux_loss(bag.pooled(), labels)}
 
     def forward(
         self,
@@ -99,8 +121,8 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
             losses by name.
 
         Raises:
-            ValueError: The clips are no whole number of bags, or the bags
-                are not as many as the samples.
+            ValueError: The clips are no whole number of bags, the bags are
+                not as many as the samples, or ``in_channels`` is wrong.
         """
         bag = collect(x, self.num_instances)
         bag, losses = self.advance(bag, self.labels(bag, data_samples))

@@ -12,6 +12,11 @@ from micacl_mm.registry import MODELS
 from ..bag import Bag, Features
 from .base_bag_neck import BaseBagNeck
 
+_SAME_NAME = (
+    'NeckChain: two losses are called {!r} and one would hide the other; give '
+    'one of them another loss_name'
+)
+
 
 @MODELS.register_module()
 class NeckChain(BaseBagNeck):
@@ -32,8 +37,7 @@ class NeckChain(BaseBagNeck):
 
     Raises:
         ValueError: No neck, members that disagree on M, a stock neck behind
-            one on bags, or (when trained) two losses
-            of one name.
+            one on bags, or two losses of one name.
 
     Examples:
         >>> neck = dict(
@@ -60,6 +64,10 @@ class NeckChain(BaseBagNeck):
         for cfg in necks:
             self._append(dict(cfg))
         self._settle_weights()
+        names = [neck.loss_name for neck in self._with_loss()]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(_SAME_NAME.format(name))
 
     def _append(self, cfg: dict) -> None:
         """Build one member."""
@@ -81,6 +89,12 @@ class NeckChain(BaseBagNeck):
                 'num_instances of the chain only'
             )
         self.necks.append(MODELS.build(cfg))
+
+    def _with_loss(self) -> Iterator[BaseBagNeck]:
+        """This chain and all necks in it that carry a loss."""
+        for module in self.modules():
+            if isinstance(module, BaseBagNeck) and module.aux_loss is not None:
+                yield module
 
     def _members(self) -> Iterator[BaseBagNeck]:
         """The necks on bags, those of chains in the chain included."""
@@ -152,8 +166,5 @@ class NeckChain(BaseBagNeck):
         """Add ``found``; MMEngine would let one of two equal names win."""
         for name, value in found.items():
             if name in losses:
-                raise ValueError(
-                    f'NeckChain: two losses are called {name!r} and one would '
-                    'hide the other; give one of them another loss_name'
-                )
+                raise ValueError(_SAME_NAME.format(name))
             losses[name] = value

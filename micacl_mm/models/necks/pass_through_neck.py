@@ -7,7 +7,7 @@ from torch import Tensor
 
 from micacl_mm.registry import MODELS
 
-from ..bag import Bag, Features, collect
+from ..bag import Bag, Features, collect, flatten
 from .base_bag_neck import BaseBagNeck
 
 
@@ -15,13 +15,14 @@ from .base_bag_neck import BaseBagNeck
 class PassThroughNeck(BaseBagNeck):
     """Carries a loss for models that have no use for a neck.
 
-    For Recognizer3D. With one instance the backbone's output, whatever its
-    form, reaches the head untouched, and the loss sees its pooled features.
+    With one instance the backbone's output, whatever its form, reaches the
+    head untouched, and the loss sees the mean of a video's pooled features.
     With more it is the plainest multi-instance model: the mean of the
     instances.
 
     Args:
-        num_instances (int): M. Defaults to 1.
+        num_instances (int): M. Defaults to 1, also where Recognizer2D feeds
+            several frames of a video.
         aux_loss (dict, optional): A loss on the bag feature, e.g.
             ``dict(type='MCCLLoss', ...)``.
         init_cfg (dict, optional): MMEngine's initialization config.
@@ -31,6 +32,11 @@ class PassThroughNeck(BaseBagNeck):
 
     def __init__(self, num_instances: int = 1, **kwargs) -> None:
         super().__init__(num_instances, **kwargs)
+
+    @property
+    def keeps_features(self) -> bool:
+        """Whether the head gets the backbone's own output."""
+        return self.num_instances == 1
 
     def process(self, bag: Bag) -> Bag:
         """Return the bag as it is."""
@@ -42,9 +48,11 @@ class PassThroughNeck(BaseBagNeck):
         data_samples: OptSampleList = None,
     ) -> tuple[Union[Features, Tensor], dict[str, Tensor]]:
         """See the base class; ``x`` itself is returned where M = 1."""
-        if self.num_instances > 1:
+        if not self.keeps_features:
             return super().forward(x, data_samples)
         if self.aux_loss is None or data_samples is None:
             return x, {}
-        bag = collect(x, 1)
+        features = flatten(x)
+        frames = max(1, len(features) // len(data_samples))
+        bag = collect(features, frames)
         return x, self.losses(bag, self.labels(bag, data_samples))

@@ -1,0 +1,433 @@
+"""Necks on bags in stock recognizers, in front of stock heads."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmaction.models.recognizers import Recognizer2D, Recognizer3D
+from mmengine.registry import init_default_scope
+
+from micacl_mm.models.recognizers import carry_bag_necks
+from micacl_mm.registry import MODELS
+
+from .helpers import samples
+
+C, K, M = 32, 5, 4
+SLOW_ONLY = dict(
+    type='ResNet3dSlowOnly', depth=18, base_channels=4, pretrained=None
+)
+TSN = dict(type='ResNet', depth=18, norm_eval=False)
+TSM = dict(
+    type='ResNetTSM',
+    num_segments=M,
+    depth=18,
+    norm_eval=False,
+    pretrained2d=False,
+)
+GEIIM = dict(type='GEIIM', in_channels=C, num_instances=M)
+WIAN = dict(type='WIAN', in_channels=C, out_channels=C, num_instances=M)
+CARRIER = dict(
+    type='PassThroughNeck',
+    aux_loss=dict(type='MCCLLoss', class_counts=[9, 8, 7, 6, 5]),
+)
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    init_default_scope('mmaction')
+
+
+def recognizer(kind, backbone, neck, head, **kwargs):
+    cfg = dict(type=kind, backbone=backbone, **kwargs)
+    if neck is not None:
+        cfg['neck'] = neck
+    cfg['cls_head'] = dict(
+        num_classes=K, topk=(1,), average_clips='prob', **head
+    )
+    torch.manual_seed(0)
+    model = MODELS.build(copy.deepcopy(cfg))
+    model.init_weights()
+    return model
+
+
+def video(views, videos=2, frames=2):
+    return torch.rand(videos, views, 3, frames, 32, 32)
+
+
+def pictures(views, videos=2):
+    return torch.rand(videos, views, 3, 32, 32)
+
+
+def step(model, inputs, labels=(0, 1)):
+    model.train()
+    losses = model(inputs, samples(labels), mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert total.isfinite()
+    return losses
+
+
+def scores(model, inputs):
+    model.eval()
+    with torch.no_grad():
+        found = model(inputs, samples([0] * len(inputs)), mode='predict')
+    return torch.stack([sample.pred_score for sample in found])
+
+
+HEADS_3D = [
+    dict(type='I3DHead', in_channels=C),
+    dict(type='X3DHead', in_channels=C),
+    dict(type='TSNHead', in_channels=C),
+    dict(type='TPNHead', in_channels=C),
+    dict(type='SlowFastHead', in_channels=C, dropout_ratio=0),
+    dict(type='TimeSformerHead', in_channels=C),
+    dict(type='UniFormerHead', in_channels=C),
+    dict(type='MViTHead', in_channels=C),
+    dict(type='MViTHead', in_channels=C, with_cls_token=False),
+]
+
+
+@pytest.mark.parametrize(
+    'head', HEADS_3D, ids=lambda h: '-'.join(map(str, list(h.values())[::2]))
+)
+def test_every_head_sees_the_feature_of_the_neck(head):
+    model = recognizer('Recognizer3D', SLOW_ONLY, GEIIM, head)
+    losses = step(model, video(M))
+    assert losses['loss_cls'] > 0
+    assert all(
+        p.grad is not None and p.grad.isfinite().all()
+        for p in [*model.neck.parameters(), *model.cls_head.parameters()]
+    )
+    crops = video(3 * M)
+    found = scores(model, crops)
+    # By hand: the head's last layers on the feature of each crop's bag.
+    with torch.no_grad():
+        maps = model.backbone(crops.flatten(0, 1))
+        feature = model.neck(maps)[0].flatten(1)  # (videos * crops, C)
+        head = model.cls_head
+        if head.__class__.__name__ == 'X3DHead':
+            logits = head.fc2(head.relu(head.fc1(feature)))
+        else:
+            logits = head.fc_cls(feature)
+    by_hand = logits.softmax(1).unflatten(0, (2, 3)).mean(1)
+    torch.testing.assert_close(found, by_hand)
+
+
+@pytest.mark.parametrize('kind', ['TSMHead', 'TRNHead', 'RGBPoseHead'])
+def test_heads_that_cannot_follow_name_the_one_that_can(kind):
+    model = recognizer(
+        'Recognizer3D', SLOW_ONLY, WIAN, dict(type='I3DHead', in_channels=C)
+    )
+    options = dict(type=kind, num_classes=K, in_channels=C)
+    if kind == 'RGBPoseHead':
+        options['in_channels'] = (C, C)
+    model.cls_head = MODELS.build(options)
+    with pytest.raises(TypeError, match=f'{kind} cannot follow WIAN.*Head'):
+        model(video(M), samples([0, 1]), mode='loss')
+
+
+def test_wrong_head_channels_name_the_right_ones():
+    model = recognizer(
+        'Recognizer3D', SLOW_ONLY, WIAN, dict(type='I3DHead', in_channels=7)
+    )
+    with pytest.raises(ValueError, match=f'set in_channels={C} there'):
+        model(video(M), samples([0, 1]), mode='loss')
+
+
+@pytest.mark.parametrize('neck', [GEIIM, WIAN], ids=lambda n: n['type'])
+def test_wrong_neck_channels_name_the_right_ones(neck):
+    model = recognizer(
+        'Recognizer3D',
+        SLOW_ONLY,
+        {**neck, 'in_channels': 512},
+        dict(type='I3DHead', in_channels=C),
+    )
+    with pytest.raises(
+        ValueError, match=f'in_channels=512.*set in_channels={C}'
+    ):
+        model(video(M), samples([0, 1]), mode='loss')
+
+
+@pytest.mark.parametrize('mode', ['loss', 'predict'])
+def test_clips_that_are_no_bag_are_refused(mode):
+    model = recognizer(
+        'Recognizer3D', SLOW_ONLY, WIAN, dict(type='I3DHead', in_channels=C)
+    )
+    # 2 videos x 6 clips would make 3 whole bags, one of them of both videos.
+    with pytest.raises(
+        ValueError, match='6 clips.*num_instances=4.*num_clips'
+    ):
+        model(video(6), samples([0, 1]), mode=mode)
+
+
+def test_several_bags_a_video_in_training_are_refused():
+    model = recognizer(
+        'Recognizer3D', SLOW_ONLY, WIAN, dict(type='I3DHead', in_channels=C)
+    )
+    with pytest.raises(ValueError, match='2 videos came as 4 bags'):
+        model(video(2 * M), samples([0, 1]), mode='loss')
+
+
+def test_clips_that_nobody_joins_are_refused():
+    model = recognizer(
+        'Recognizer3D', SLOW_ONLY, CARRIER, dict(type='I3DHead', in_channels=C)
+    )
+    with pytest.raises(ValueError, match='set num_instances=3'):
+        model(video(3), samples([0, 1]), mode='loss')
+
+
+def test_max_testing_views():
+    head = dict(type='MViTHead', in_channels=C)
+    crops = video(3 * M, videos=1)
+    options = dict(test_cfg=dict(max_testing_views=M))
+    model = recognizer('Recognizer3D', SLOW_ONLY, GEIIM, head, **options)
+    whole = recognizer('Recognizer3D', SLOW_ONLY, GEIIM, head)
+    torch.testing.assert_close(scores(model, crops), scores(whole, crops))
+    model.test_cfg['max_testing_views'] = 6
+    with pytest.raises(ValueError, match='max_testing_views=6.*multiple of 4'):
+        scores(model, crops)
+
+
+# Recognizer2D
+
+
+@pytest.mark.parametrize('segments', [3, 4])
+@pytest.mark.parametrize('kind', ['GEIIM', 'WIAN'])
+def test_frames_are_the_instances_in_2d(kind, segments):
+    neck = dict(type=kind, in_channels=512, num_instances=segments)
+    if kind == 'WIAN':
+        neck['out_channels'] = 512
+    model = recognizer(
+        'Recognizer2D',
+        dict(type='ResNet', depth=18, norm_eval=False),
+        neck,
+        dict(type='TSNHead', in_channels=512),
+    )
+    step(model, pictures(segments))
+    assert all(p.grad.isfinite().all() for p in model.neck.parameters())
+    crops = pictures(3 * segments)
+    with torch.no_grad():
+        model.eval()
+        maps = model.backbone(crops.flatten(0, 1)).mean((2, 3))
+        bags = maps.unflatten(0, (6, segments)).flatten(0, 1)
+        logits = model.cls_head.fc_cls(model.neck(bags)[0].flatten(1))
+    by_hand = logits.softmax(1).unflatten(0, (2, 3)).mean(1)
+    torch.testing.assert_close(scores(model, crops), by_hand)
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'head'),
+    [
+        (TSM, dict(type='TSMHead', num_segments=M, in_channels=512)),
+        (TSM, dict(type='TSNHead', in_channels=512)),
+        (
+            TSN,
+            dict(type='TRNHead', num_segments=M, in_channels=512),
+        ),
+    ],
+    ids=['tsm', 'tsn', 'trn'],
+)
+def test_a_carrier_changes_nothing_in_2d(backbone, head):
+    with_it = recognizer('Recognizer2D', backbone, CARRIER, head)
+    without = recognizer('Recognizer2D', backbone, None, head)
+    without.load_state_dict(with_it.state_dict(), strict=False)
+    inputs = pictures(M)
+    torch.manual_seed(1), np.random.seed(1)  # dropout, relations of TRN
+    losses = step(with_it, inputs, labels=(1, 1))
+    torch.manual_seed(1), np.random.seed(1)
+    plain = step(without, inputs, labels=(1, 1))
+    assert torch.equal(losses['loss_cls'], plain['loss_cls'])
+    assert losses['loss_mccl'].isfinite() and 'loss_mccl' not in plain
+    without.load_state_dict(with_it.state_dict(), strict=False)
+    assert head['type'] == 'TRNHead' or torch.equal(
+        scores(with_it, inputs), scores(without, inputs)
+    )
+
+
+def test_the_carriers_loss_sees_the_mean_of_a_videos_frames():
+    model = recognizer(
+        'Recognizer2D', TSM, CARRIER, dict(type='TSNHead', in_channels=512)
+    )
+    inputs = pictures(M)
+    losses = step(model, inputs, labels=(1, 1))
+    maps = model.train().backbone(inputs.flatten(0, 1))
+    features = maps.mean((2, 3)).unflatten(0, (2, M)).mean(1)
+    expected = model.neck.aux_loss(features, torch.tensor([1, 1]))
+    torch.testing.assert_close(losses['loss_mccl'], expected)
+
+
+def test_tpn_in_front_in_2d():
+    tpn = dict(
+        type='TPN',
+        in_channels=(256, 512),
+        out_channels=32,
+        spatial_modulation_cfg=dict(in_channels=(256, 512), out_channels=512),
+        temporal_modulation_cfg=dict(downsample_scales=(M, M)),
+        upsample_cfg=dict(scale_factor=(1, 1, 1)),
+        downsample_cfg=dict(downsample_scale=(1, 1, 1)),
+        level_fusion_cfg=dict(
+            in_channels=(32, 32),
+            mid_channels=(32, 32),
+            out_channels=32,
+            downsample_scales=((1, 1, 1), (1, 1, 1)),
+        ),
+    )
+    chain = dict(
+        type='NeckChain',
+        num_instances=1,
+        necks=[tpn, dict(type='PassThroughNeck')],
+        aux_loss=CARRIER['aux_loss'],
+    )
+    head = dict(type='TPNHead', in_channels=2048)
+    backbone = dict(TSM, out_indices=(2, 3))
+    plain = recognizer('Recognizer2D', backbone, tpn, head).eval()
+    model = recognizer('Recognizer2D', backbone, chain, head)
+    assert step(model, pictures(M, 3), (1, 1, 0))['loss_mccl'] > 0
+    state = {
+        key.replace('neck.stock_necks.0.', 'neck.'): value
+        for key, value in model.state_dict().items()
+    }
+    assert not plain.load_state_dict(state, strict=False).missing_keys
+    inputs = pictures(M)
+    for test_cfg in (None, dict(fcn_test=True, num_segs=M)):
+        # A convolution takes the place of the linear layer at the first call.
+        plain.test_cfg = model.test_cfg = test_cfg
+        torch.testing.assert_close(
+            scores(model, inputs), scores(plain, inputs)
+        )
+
+
+def test_fcn_test_has_nothing_to_slide_over():
+    model = recognizer(
+        'Recognizer2D',
+        TSM,
+        dict(GEIIM, in_channels=512),
+        dict(type='TSNHead', in_channels=512),
+        test_cfg=dict(fcn_test=True, num_segs=M),
+    )
+    with pytest.raises(ValueError, match='remove it from test_cfg'):
+        scores(model, pictures(M))
+
+
+# other recognizers
+
+
+def skeletons(clips, videos=2):
+    return torch.rand(videos, clips, 2, 8, 17, 3)  # people, frames, joints
+
+
+def graph_model(neck):
+    return recognizer(
+        'RecognizerGCN',
+        dict(
+            type='STGCN', graph_cfg=dict(layout='coco', mode='stgcn_spatial')
+        ),
+        neck,
+        dict(type='GCNHead', in_channels=256),
+    )
+
+
+def test_clips_of_skeletons_are_instances_too():
+    neck = dict(type='GEIIM', in_channels=256, num_instances=M)
+    model = graph_model(neck)
+    step(model, skeletons(M))
+    assert all(p.grad.isfinite().all() for p in model.neck.parameters())
+    clips = skeletons(2 * M)
+    with torch.no_grad():
+        model.eval()
+        feature = model.backbone(clips.flatten(0, 1)).mean((1, 3, 4))
+        bags = model.neck(feature)[0].flatten(1)
+        by_hand = model.cls_head.fc(bags).softmax(1).unflatten(0, (2, 2))
+    torch.testing.assert_close(scores(model, clips), by_hand.mean(1))
+
+
+def test_a_carrier_changes_nothing_on_skeletons():
+    with_it, without = graph_model(CARRIER), graph_model(None)
+    without.load_state_dict(with_it.state_dict(), strict=False)
+    inputs = skeletons(1)
+    losses, plain = (
+        step(with_it, inputs, (1, 1)),
+        step(without, inputs, (1, 1)),
+    )
+    assert torch.equal(losses['loss_cls'], plain['loss_cls'])
+    assert losses['loss_mccl'].isfinite()
+
+
+@pytest.mark.parametrize('kind', ['RecognizerAudio', 'MMRecognizer3D'])
+def test_recognizers_that_would_drop_the_neck_say_so(kind):
+    model = recognizer(kind, TSN, CARRIER, dict(type='TSNHead', in_channels=C))
+    with pytest.raises(TypeError, match=f'{kind} cannot carry PassThrough'):
+        model(pictures(M), samples([0, 1]), mode='loss')
+
+
+def test_stock_models_run_the_stock_code(monkeypatch):
+    for cls, kind, backbone, inputs in (
+        (Recognizer3D, 'Recognizer3D', SLOW_ONLY, video(1)),
+        (Recognizer2D, 'Recognizer2D', TSM, pictures(M)),
+    ):
+        channels = C if backbone is SLOW_ONLY else 512
+        head = 'I3DHead' if backbone is SLOW_ONLY else 'TSNHead'
+        model = recognizer(
+            kind, backbone, None, dict(type=head, in_channels=channels)
+        )
+        found = scores(model, inputs)
+        stock = cls.extract_feat.__wrapped__
+        assert not hasattr(stock, '__wrapped__')
+        monkeypatch.setattr(cls, 'extract_feat', stock)
+        assert torch.equal(scores(model, inputs), found)
+        monkeypatch.undo()
+
+
+def test_once_is_enough():
+    before = Recognizer2D.extract_feat
+    carry_bag_necks()
+    assert Recognizer2D.extract_feat is before
+
+
+@pytest.mark.parametrize('stage', ['backbone', 'neck', 'head'])
+def test_stages_in_tensor_mode(stage):
+    for model, inputs, size in (
+        (
+            recognizer(
+                'Recognizer3D',
+                SLOW_ONLY,
+                WIAN,
+                dict(type='I3DHead', in_channels=C),
+            ),
+            video(M),
+            C,
+        ),
+        (
+            recognizer(
+                'Recognizer2D',
+                TSM,
+                dict(WIAN, in_channels=512),
+                dict(type='TSNHead', in_channels=C),
+            ),
+            pictures(M),
+            512,
+        ),
+    ):
+        model.eval()
+        x = model(inputs, stage=stage)
+        rows, columns = {
+            'backbone': (2 * M, size),
+            'neck': (2, C),
+            'head': (2, K),
+        }[stage]
+        assert x.shape[:2] == (rows, columns) and x.isfinite().all()
+
+
+def test_copies_and_pickles():
+    model = recognizer(
+        'Recognizer2D',
+        TSM,
+        dict(WIAN, in_channels=512),
+        dict(type='TSNHead', in_channels=C),
+    )
+    inputs = pictures(M)
+    expected = scores(model, inputs)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(scores(other, inputs), expected)
