@@ -148,13 +148,14 @@ def run_tool(name: str, arguments: Optional[Sequence[str]] = None) -> None:
     subset has a work directory of its own unless ``--work-dir`` is given.
 
     Args:
-        name (str): Path below MMAction2's tools folder, without ``.py``.
+        name (str): Path below MMAction2's tools folder; ``.py`` may go.
         arguments (Sequence[str], optional): Its command line. Defaults to
             None, that of this process.
     """
     import micacl_mm  # noqa: F401  registers everything, applies the cures
 
     path = stock_tool(name)
+    name = name.removesuffix('.py')
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     ours = name in ('train', 'test')
     if ours and not {'-h', '--help'}.isdisjoint(arguments):

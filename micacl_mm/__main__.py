@@ -1,0 +1,39 @@
+"""Run any stock MMAction2 tool with the cures, from any folder.
+
+Usage: python -m micacl_mm TOOL [arguments of the tool]
+
+       python -m micacl_mm train config.py --data-root /data/DFEW --fold 1
+       python -m micacl_mm test config.py checkpoint.pth
+       python -m micacl_mm analysis_tools/print_config config.py
+
+The configs of this project lie in the package. A config.py that is one of
+them, to be changed below its last line:
+
+       from mmengine.config import read_base
+
+       with read_base():
+           from micacl_mm.configs.micacl_dfew import *
+"""
+
+import sys
+
+from micacl_mm.engine.launch import run_tool, stock_tool
+
+
+def main() -> None:
+    """Run the tool that the command line names."""
+    name, *arguments = sys.argv[1:] or ['']
+    if name in ('-h', '--help'):
+        print(__doc__)
+        return
+    if not name:
+        sys.exit(__doc__)
+    try:
+        stock_tool(name)
+    except FileNotFoundError as error:
+        sys.exit(str(error))
+    run_tool(name, arguments)
+
+
+if __name__ == '__main__':
+    main()
