@@ -1,0 +1,1 @@
+"""Fragments: runtime, models, data sets and schedules."""

@@ -1,0 +1,101 @@
+"""FERV39k: where it lies, which scenes, what to choose by.
+
+Each setting at the top is an option of tools/train.py, tools/test.py and
+``python -m micacl_mm``, or set in the environment.
+"""
+
+from mmaction.datasets.transforms import (
+    ColorJitter,
+    DecordDecode,
+    DecordInit,
+    Flip,
+    FormatShape,
+    PackActionInputs,
+    RandomResizedCrop,
+    RawFrameDecode,
+    Resize,
+)
+from mmengine.dataset import DefaultSampler
+
+from micacl_mm import FERV39kDataset, SampleInstances
+
+# MMEngine makes ``import os`` a lazy object, whose environment is of no use.
+environ = __import__('os').environ
+
+data_root = environ.get('MICACL_DATA_ROOT') or 'data/FERV39k'
+# All, a scene, or one of the four scenarios.
+subset = environ.get('MICACL_SUBSET') or 'all'
+source = environ.get('MICACL_SOURCE') or 'frames'  # face frames, or videos
+# Share of the training clips kept apart for choosing the checkpoint. 0 is the
+# habit of the field: train on all of them and choose on the test split.
+val_ratio = float(environ.get('MICACL_VAL_RATIO') or 0.1)
+# Absent clips: raise, or drop them.
+missing = environ.get('MICACL_MISSING') or 'raise'
+# A folder of clips, instead of a search.
+clip_root = environ.get('MICACL_CLIP_ROOT') or 'auto'
+del environ  # no setting, and not to be copied with the config
+
+open_clip = [dict(type=DecordInit)] if source == 'videos' else []
+decode = dict(type=DecordDecode if source == 'videos' else RawFrameDecode)
+size = (112, 112)
+
+train_pipeline = [
+    *open_clip,
+    dict(type=SampleInstances, num_frames=16, instance_len=4),
+    decode,
+    dict(type=RandomResizedCrop, area_range=(0.08, 1.0)),
+    dict(type=Resize, scale=size, keep_ratio=False),
+    dict(type=Flip, flip_ratio=0.5),
+    dict(
+        type=ColorJitter, brightness=0.4, contrast=0.4, saturation=0.4, hue=0
+    ),
+    dict(type=FormatShape, input_format='NCTHW'),
+    dict(type=PackActionInputs),
+]
+test_pipeline = [
+    *open_clip,
+    dict(type=SampleInstances, num_frames=16, instance_len=4, test_mode=True),
+    decode,
+    dict(type=Resize, scale=size, keep_ratio=False),
+    dict(type=FormatShape, input_format='NCTHW'),
+    dict(type=PackActionInputs),
+]
+
+split = dict(
+    type=FERV39kDataset,
+    data_root=data_root,
+    subset=subset,
+    source=source,
+    val_ratio=val_ratio,
+    missing=missing,
+    clip_root=None if clip_root == 'auto' else clip_root,
+)
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type=DefaultSampler, shuffle=True),
+    dataset=dict(**split, split='train', pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=False),
+    dataset=dict(
+        **split,
+        split='val' if val_ratio else 'test',
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+test_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type=DefaultSampler, shuffle=False),
+    dataset=dict(
+        **split, split='test', pipeline=test_pipeline, test_mode=True
+    ),
+)
