@@ -98,9 +98,9 @@ class GEIIM(BaseBagNeck):
         self.norm = nn.LayerNorm(in_channels)
         self.weight_source = weight_source
         if weight_source == 'linear':
-            self.score = nn.Linear(in_channels, 1)
+            # No bias: the softmax over the instances would cancel it.
+            self.score = nn.Linear(in_channels, 1, bias=False)
             nn.init.zeros_(self.score.weight)
-            nn.init.zeros_(self.score.bias)
         if zero_init:
             nn.init.zeros_(self.project.weight)
             nn.init.zeros_(self.project.bias)
