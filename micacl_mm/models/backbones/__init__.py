@@ -1,0 +1,5 @@
+"""Backbones."""
+
+from .frame_backbone import FrameBackbone
+
+__all__ = ['FrameBackbone']
