@@ -20,6 +20,9 @@ STACK = [
     'einops',
     'decord==0.6.0',
 ]
+# For image backbones in FrameBackbone and for MobileOneTSM; nobody else needs
+# them. torchvision comes in the version that fits torch.
+IMAGES = ['mmpretrain==1.2.0', 'timm>=1.0', 'torchvision']
 TESTS = [
     'pytest>=8',
     'ruff==0.17.6',
@@ -48,5 +51,5 @@ setup(
     packages=find_packages(include=['micacl_mm', 'micacl_mm.*']),
     python_requires='>=3.10,<3.13',
     install_requires=[],
-    extras_require={'stack': STACK, 'tests': TESTS},
+    extras_require={'stack': STACK, 'images': IMAGES, 'tests': TESTS},
 )

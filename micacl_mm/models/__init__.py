@@ -1,5 +1,6 @@
-"""Models: the bag contract, necks, losses and the parts of them."""
+"""Models: the bag contract, backbones, necks, losses and their parts."""
 
+from .backbones import FrameBackbone
 from .losses import MCCLLoss
 from .necks import GEIIM, WIAN, BaseBagNeck, NeckChain, PassThroughNeck
 from .recognizers import carry_bag_necks
@@ -8,6 +9,7 @@ carry_bag_necks()
 
 __all__ = [
     'BaseBagNeck',
+    'FrameBackbone',
     'GEIIM',
     'MCCLLoss',
     'NeckChain',

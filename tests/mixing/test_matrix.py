@@ -1,0 +1,232 @@
+"""Every backbone family with every part of ours, by configuration alone.
+
+The table in docs/mixing.md is written from the results of this file:
+``WRITE_MATRIX=1 python -m pytest tests/mixing/test_matrix.py``
+"""
+
+import copy
+import os
+import sys
+import types
+from pathlib import Path
+
+import mmaction.engine  # noqa: F401  initializers that graph models name
+import mmaction.models.backbones as stock_backbones
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint, save_checkpoint
+
+from micacl_mm.registry import MODELS
+
+from ..models.helpers import samples
+from .families import FAMILIES, FRAMES, GRAPHS, NO_BACKBONE, VIDEO, Family
+from .tin_shift import tin_shift
+
+DOCS = Path(__file__).parents[2] / 'docs' / 'mixing.md'
+MARKS = ('<!-- matrix: begin -->\n', '<!-- matrix: end -->')
+COLUMNS = ('GEIIM', 'WIAN', 'MCCL', 'GEIIM + WIAN + MCCL')
+K, CROPS, LABELS = 3, 2, (0, 0, 1)
+OUT = 64  # channels that leave WIAN
+CONFIG = """
+custom_imports = dict(imports=['micacl_mm'], allow_failed_imports=False)
+model = dict(
+    type={recognizer!r},
+    backbone={backbone!r},
+    neck={neck!r},
+    cls_head={head!r},
+)
+"""
+
+results: dict[str, dict[str, str]] = {}
+forms: dict[str, str] = {}
+
+
+def neck_of(family: Family, column: str) -> dict:
+    shared = dict(in_channels=family.channels)
+    mccl = dict(type='MCCLLoss', class_counts=[50, 20, 5])
+    geiim = dict(type='GEIIM', **shared)
+    wian = dict(type='WIAN', out_channels=OUT, **shared)
+    if column == 'MCCL':
+        return dict(type='PassThroughNeck', aux_loss=mccl)
+    neck = {
+        'GEIIM': geiim,
+        'WIAN': wian,
+        'GEIIM + WIAN + MCCL': dict(
+            type='NeckChain', necks=[geiim, wian], aux_loss=mccl
+        ),
+    }[column]
+    return dict(num_instances=family.num_instances, **neck)
+
+
+def head_of(family: Family, column: str) -> dict:
+    """The family's own head; TSM's own cannot follow an aggregation."""
+    kind, arguments = family.head, family.head_args
+    if column != 'MCCL' and kind == 'TSMHead':
+        kind, arguments = 'TSNHead', {}
+    channels = OUT if 'WIAN' in column else family.channels
+    head = dict(type=kind, num_classes=K, in_channels=channels, **arguments)
+    return dict(head, topk=(1,), average_clips='prob')
+
+
+def build(family: Family, column: str):
+    text = CONFIG.format(
+        recognizer=family.recognizer,
+        backbone=family.backbone,
+        neck=neck_of(family, column),
+        head=head_of(family, column),
+    )
+    cfg = Config.fromstring(text, '.py')
+    init_default_scope('mmaction')
+    return MODELS.build(copy.deepcopy(cfg.model))
+
+
+def videos(family: Family, column: str, crops: int = 1) -> torch.Tensor:
+    """(N, crops * clips, ...), crop-major as MMAction2 lays them out."""
+    clips = family.num_instances
+    if column == 'MCCL' and family.recognizer != 'Recognizer2D':
+        clips = 1
+    return torch.rand(len(LABELS), crops * clips, *family.shape)
+
+
+def form_of(features) -> str:
+    """What a backbone gives, in words of shapes."""
+    if not isinstance(features, torch.Tensor):
+        inner = ', '.join(form_of(part) for part in features)
+        return f'[{inner}]' if isinstance(features, list) else f'({inner})'
+    axes = {2: 'BC', 4: 'BCHW', 5: 'BCTHW'}[features.dim()]
+    if features.shape[-1] == 17:
+        axes = 'BPCTV'  # people, joints
+    elif features.shape[2:] == (1, 1, 1):
+        axes = 'BC111'
+    return f'({", ".join(axes)})'
+
+
+def train_two_steps(model, inputs) -> None:
+    """The second step shows gradients behind what started at zero."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    model.train()
+    for _ in range(2):
+        optimizer.zero_grad()
+        losses = model(inputs, samples(LABELS), mode='loss')
+        total, _ = model.parse_losses(losses)
+        total.backward()
+        assert all(value.isfinite().all() for value in losses.values())
+        for name, parameter in model.neck.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+        optimizer.step()
+    for name, parameter in model.neck.named_parameters():
+        assert parameter.grad.any(), name
+    with_mccl = model.neck.aux_loss is not None
+    assert ('loss_mccl' in losses) == with_mccl
+    assert losses['loss_cls'] > 0
+    if with_mccl:
+        assert losses['loss_mccl'] > 0
+
+
+def predict(model, inputs) -> torch.Tensor:
+    model.eval()
+    with torch.no_grad():
+        found = model(inputs, samples(LABELS), mode='predict')
+    return torch.stack([sample.pred_score for sample in found])
+
+
+@pytest.fixture(autouse=True)
+def _tin_operator(monkeypatch):
+    try:
+        import mmcv.ops  # noqa: F401  the full mmcv
+    except ImportError:
+        operators = types.ModuleType('mmcv.ops')
+        operators.tin_shift = tin_shift
+        monkeypatch.setitem(sys.modules, 'mmcv.ops', operators)
+
+
+@pytest.mark.parametrize('column', COLUMNS)
+@pytest.mark.parametrize('family', FAMILIES, ids=str)
+def test_cell(family, column, tmp_path):
+    for package in family.needs:
+        pytest.importorskip(package)
+    row = results.setdefault(family.name, {})
+    row[column] = 'failed'
+    model = build(family, column)
+    model.init_weights()
+    train_two_steps(model, videos(family, column))
+
+    crops = videos(family, column, CROPS)
+    scores = predict(model, crops)
+    assert scores.shape == (len(LABELS), K) and scores.isfinite().all()
+    if column == 'MCCL':  # which leaves prediction alone
+        neck = model._modules.pop('neck')
+        assert torch.equal(predict(model, crops), scores)
+        model.neck = neck
+    else:
+        parts = crops.chunk(CROPS, dim=1)
+        apart = [predict(model, part.contiguous()) for part in parts]
+        torch.testing.assert_close(scores, torch.stack(apart).mean(0))
+
+    path = tmp_path / 'model.pth'
+    save_checkpoint(dict(state_dict=model.state_dict()), str(path))
+    other = build(family, column)
+    load_checkpoint(other, str(path), 'cpu', strict=True)
+    assert torch.equal(predict(other, crops), scores)
+
+    with torch.no_grad():
+        forms[family.name] = form_of(model.backbone(crops.flatten(0, 1)))
+    row[column] = 'yes'
+
+
+def test_every_stock_backbone_has_a_row():
+    rows = [*VIDEO, *FRAMES, *GRAPHS]
+    covered = {family.backbone['type'] for family in rows}
+    registered = set(stock_backbones.__all__) - set(NO_BACKBONE)
+    registered -= {name for name, _ in refused()}
+    # Absent from the list where mmpretrain is not installed.
+    assert covered - {'MobileOneTSM'} == registered - {'MobileOneTSM'}
+
+
+def refused() -> list[tuple[str, str]]:
+    """Backbones whose recognizer cannot carry a neck, with its words."""
+    found = []
+    for backbone, kind in (
+        ('ResNetAudio', 'RecognizerAudio'),
+        ('RGBPoseConv3D', 'MMRecognizer3D'),
+    ):
+        neck = dict(type='PassThroughNeck')
+        stand_in = dict(type='ResNet', depth=18)  # never gets to run
+        model = MODELS.build(dict(type=kind, backbone=stand_in, neck=neck))
+        with pytest.raises(TypeError) as error:
+            model(torch.rand(1, 1, 3, 8, 8), samples([0]), mode='loss')
+        found.append((backbone, str(error.value)))
+    return found
+
+
+def table() -> str:
+    head = ['backbone', 'gives', 'head', *COLUMNS]
+    lines = [head, ['---', *['---'] * 2, *[':-:'] * len(COLUMNS)]]
+    for family in FAMILIES:
+        heads = [head_of(family, c)['type'] for c in ('MCCL', 'GEIIM')]
+        heads = ', '.join(dict.fromkeys(heads))
+        name = family.name + (f' ({family.note})' if family.note else '')
+        cells = [results[family.name][column] for column in COLUMNS]
+        lines.append([name, f'`{forms[family.name]}`', heads, *cells])
+    text = ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+    reasons = [*refused(), *NO_BACKBONE.items()]
+    return text + '\n' + ''.join(f'- `{n}`: no. {why}\n' for n, why in reasons)
+
+
+def test_the_table_in_the_docs_is_of_this_run():
+    ran = {(f, c) for f, row in results.items() for c in row}
+    if len(ran) < len(FAMILIES) * len(COLUMNS):
+        pytest.skip('not all cells ran: part of them selected, or no images')
+    text = DOCS.read_text(encoding='utf-8')
+    before, rest = text.split(MARKS[0])
+    old, after = rest.split(MARKS[1])
+    new = table()
+    if os.environ.get('WRITE_MATRIX'):
+        DOCS.write_text(
+            before + MARKS[0] + new + MARKS[1] + after, encoding='utf-8'
+        )
+        old = new
+    assert old == new, 'run again with WRITE_MATRIX=1 to write it'
