@@ -1,6 +1,7 @@
 """Every config parses, builds and does one step."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -175,8 +176,12 @@ def test_each_neck_alone_in_a_stock_recognizer(neck):
         assert sample.pred_score.sum().item() == pytest.approx(1, abs=1e-5)
 
 
-def test_depth_is_at_most_two():
+def test_inheritance_is_shallow():
+    for base in (CONFIGS / '_base_').rglob('*.py'):
+        # One step at most, to a neighbour that has no base itself.
+        for name in re.findall(r'_base_ = (.*)', base.read_text()):
+            neighbour = re.fullmatch(r"'\./(\w+\.py)'", name)[1]
+            text = (base.parent / neighbour).read_text()
+            assert '_base_ =' not in text, base
     for leaf in LEAVES:
-        for base in (CONFIGS / '_base_').rglob('*.py'):
-            assert '_base_ =' not in base.read_text(), base
         assert len((CONFIGS / leaf).read_text().splitlines()) <= 60, leaf

@@ -360,7 +360,14 @@ _VIT = dict(
 )
 IMAGES = [
     _image(
-        'ResNet of mmpretrain', dict(type='mmpretrain.ResNet', depth=18), 512
+        'ResNet of mmpretrain',
+        dict(
+            type='mmpretrain.ResNet',
+            depth=18,
+            stem_channels=8,
+            base_channels=8,
+        ),
+        64,
     ),
     _image(
         'ConvNeXt of mmpretrain',
@@ -409,8 +416,32 @@ IMAGES = [
     ),
     _image('ResNet of torchvision', dict(type='torchvision.resnet18'), 512),
 ]
+# The stock way to use them, without the wrapper.
+BARE_IMAGES = [
+    Family(
+        f'{name} in Recognizer2D',
+        backbone,
+        channels,
+        head='TSNHead',
+        needs=(backbone['type'].split('.')[0],),
+        **_2D,
+    )
+    for name, backbone, channels in (
+        (
+            'MobileNetV2 of mmpretrain',
+            dict(type='mmpretrain.MobileNetV2', widen_factor=0.25),
+            1280,
+        ),
+        ('ResNet of timm', dict(type='timm.resnet10t'), 512),
+        (
+            'ShuffleNetV2 of torchvision',
+            dict(type='torchvision.shufflenet_v2_x0_5'),
+            1024,
+        ),
+    )
+]
 
-FAMILIES = [*VIDEO, *FRAMES, *GRAPHS, *IMAGES]
+FAMILIES = [*VIDEO, *FRAMES, *GRAPHS, *IMAGES, *BARE_IMAGES]
 
 #: Registered in mmaction.models.backbones, but no backbone of a bag: why.
 NO_BACKBONE = {

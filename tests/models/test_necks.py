@@ -68,7 +68,7 @@ def test_geiim_equals_its_formula():
         x + h, (8,), neck.norm.weight, neck.norm.bias
     )
     torch.testing.assert_close(out, naive)
-    scores = naive @ neck.score.weight[0] + neck.score.bias
+    scores = naive @ neck.score.weight[0]
     torch.testing.assert_close(weights, scores.softmax(1))
     pooled = (weights[..., None] * naive).sum(1)
     torch.testing.assert_close(neck(x.flatten(0, 1))[0].flatten(1), pooled)

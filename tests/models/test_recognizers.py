@@ -115,6 +115,21 @@ def test_every_head_sees_the_feature_of_the_neck(head):
     torch.testing.assert_close(found, by_hand)
 
 
+def test_features_are_extracted_behind_a_neck():
+    model = recognizer(
+        'Recognizer3D', SLOW_ONLY, GEIIM, dict(type='I3DHead', in_channels=C)
+    )
+    model.cls_head = MODELS.build(
+        dict(type='FeatureHead', average_clips='score')
+    )
+    crops = video(3 * M)
+    model.eval()
+    with torch.no_grad():
+        found = model(crops, samples([0, 1]), mode='predict')
+        bags = model.neck(model.backbone(crops.flatten(0, 1)))[0].flatten(1)
+    torch.testing.assert_close(found, bags.unflatten(0, (2, 3)).mean(1))
+
+
 @pytest.mark.parametrize('kind', ['TSMHead', 'TRNHead', 'RGBPoseHead'])
 def test_heads_that_cannot_follow_name_the_one_that_can(kind):
     model = recognizer(
