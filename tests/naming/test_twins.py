@@ -1,5 +1,6 @@
 """The pure-Python configs equal the text configs, option by option."""
 
+import re
 import runpy
 from argparse import Namespace
 from functools import lru_cache
@@ -20,8 +21,14 @@ from ..models.helpers import samples
 from .conftest import ROOT
 
 TEXT, NEW = ROOT / 'configs', ROOT / 'micacl_mm/configs'
-PATHS = sorted(str(p.relative_to(TEXT)) for p in TEXT.rglob('*.py'))
-LEAVES = [path for path in PATHS if '/' not in path]
+LEAVES = sorted(path.name for path in TEXT.glob('*.py'))
+BASES = {
+    base
+    for leaf in LEAVES
+    for base in re.findall(r"'(_base_/.*\.py)'", (TEXT / leaf).read_text())
+}
+# The examples in configs/mixing are text configs only.
+PATHS = [*LEAVES, *sorted(BASES)]
 OPTIONS = dict(
     DATA_ROOT='/faces',
     FOLD='3',

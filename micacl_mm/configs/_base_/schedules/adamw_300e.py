@@ -22,7 +22,7 @@ param_scheduler = [
         by_epoch=True,
         begin=20,
         end=300,
-        eta_min=5e-6,
+        eta_min_ratio=0.01,
         convert_to_iter_based=True,
     ),
 ]
