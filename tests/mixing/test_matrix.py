@@ -90,15 +90,16 @@ def videos(family: Family, column: str, crops: int = 1) -> torch.Tensor:
     return torch.rand(len(LABELS), crops * clips, *family.shape)
 
 
-def form_of(features) -> str:
-    """What a backbone gives, in words of shapes."""
+def form_of(features, family: Family) -> str:
+    """What the neck is given, in words of shapes."""
     if not isinstance(features, torch.Tensor):
-        inner = ', '.join(form_of(part) for part in features)
+        inner = ', '.join(form_of(part, family) for part in features)
         return f'[{inner}]' if isinstance(features, list) else f'({inner})'
     axes = {2: 'BC', 4: 'BCHW', 5: 'BCTHW'}[features.dim()]
-    if features.shape[-1] == 17:
+    if family.recognizer == 'RecognizerGCN':
         axes = 'BPCTV'  # people, joints
-    elif features.shape[2:] == (1, 1, 1):
+    elif family.backbone['type'] == 'FrameBackbone':
+        assert features.shape[2:] == (1, 1, 1)
         axes = 'BC111'
     return f'({", ".join(axes)})'
 
@@ -173,7 +174,8 @@ def test_cell(family, column, tmp_path):
     assert torch.equal(predict(other, crops), scores)
 
     with torch.no_grad():
-        forms[family.name] = form_of(model.backbone(crops.flatten(0, 1)))
+        features, _ = model.extract_feat(crops, stage='backbone')
+    forms[family.name] = form_of(features, family)
     row[column] = 'yes'
 
 
