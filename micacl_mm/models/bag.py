@@ -2,7 +2,8 @@
 
 A bag is features of shape (N, M, C), N videos of M instances, and optionally
 one weight per instance, (N, M), each row summing to one. This module is the
-only place that looks at the shapes of backbones and heads.
+only place that looks at the shapes of backbones; what heads take stands in
+:mod:`micacl_mm.models.recognizers`.
 """
 
 from collections.abc import Sequence
@@ -38,9 +39,9 @@ def flatten(x: Features) -> Tensor:
     Args:
         x (Tensor or Sequence): (B, C, ...) feature maps, averaged over all
             trailing axes; (B, C) vectors, taken as they are; a tuple of
-            tensors (SlowFast's pathways), each pooled, channels joined; or a
-            list of stages [patch tokens, class token] (MViT), of which the
-            last class token counts.
+            tensors (SlowFast's pathways), each pooled, channels joined from
+            the last to the first; or a list of stages [patch tokens, class
+            token] (MViT), of which the last class token counts.
 
     Returns:
         Tensor: shape (B, C).
@@ -58,7 +59,8 @@ def flatten(x: Features) -> Tensor:
     if isinstance(x, Sequence) and len(x) > 0:
         if isinstance(x[-1], Sequence):
             return flatten(x[-1][-1])
-        return cat([flatten(part) for part in x], dim=1)
+        # Fast before slow, as SlowFastHead joins them: its weights then fit.
+        return cat([flatten(part) for part in reversed(x)], dim=1)
     raise TypeError(
         'a neck takes a tensor or a non-empty sequence of tensors, got '
         f'{type(x).__name__}; check what the backbone returns'

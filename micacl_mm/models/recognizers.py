@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any, Union
 
 from mmaction.models.heads import (
+    FeatureHead,
     GCNHead,
     MViTHead,
     RGBPoseHead,
@@ -20,7 +21,6 @@ from mmaction.models.heads import (
     TRNHead,
     TSMHead,
     TSNAudioHead,
-    TSNHead,
     UniFormerHead,
 )
 from mmaction.models.recognizers import (
@@ -44,7 +44,7 @@ _MISFITS = (
     (TSMHead, 'TSNHead', 'it averages the frames that the neck has joined'),
     (TRNHead, 'TSNHead', 'it relates the frames that the neck has joined'),
     (RGBPoseHead, 'I3DHead', 'it takes the features of two modalities'),
-    (TSNAudioHead, 'I3DHead', 'it cannot be given losses of a neck'),
+    (TSNAudioHead, 'TSNHead', 'it cannot be given losses of a neck'),
 )
 
 
@@ -57,17 +57,21 @@ def carry_bag_necks() -> None:
         (RecognizerAudio, _refuse),
         (MMRecognizer3D, _refuse),
     ):
-        if not hasattr(cls.extract_feat, '__wrapped__'):
+        if not hasattr(cls.extract_feat, 'carries_bag_necks'):
             cls.extract_feat = _wrap(cls.extract_feat, carry)
 
 
 def _wrap(stock: Callable, carry: Callable) -> Callable:
     @wraps(stock)
     def extract_feat(self, inputs, *args, **kwargs) -> Extracted:
-        if not isinstance(getattr(self, 'neck', None), BaseBagNeck):
+        neck = getattr(self, 'neck', None)
+        if isinstance(neck, nn.Sequential):
+            _refuse_lists(neck)
+        if not isinstance(neck, BaseBagNeck):
             return stock(self, inputs, *args, **kwargs)
         return carry(self, stock, inputs, *args, **kwargs)
 
+    extract_feat.carries_bag_necks = True
     return extract_feat
 
 
@@ -82,17 +86,9 @@ def _carry_in_3d(
     """Recognizer3D: the stock code, and the form that the head takes."""
     if stage == 'backbone' and not test_mode:
         return stock(recognizer, inputs, stage)
-    _check_views(recognizer, inputs)
-    views = inputs.shape[1]
-    if recognizer.neck.keeps_features and data_samples and views > 1:
-        raise ValueError(
-            f'{type(recognizer.neck).__name__}: the training pipeline gives '
-            f'{views} clips of each video, but the head takes one; set '
-            f'num_instances={views}, which averages them, or num_clips=1'
-        )
+    _check_views(recognizer, inputs.shape[1])
+    _check_joined(recognizer, inputs.shape[1], data_samples)
     x, kwargs = stock(recognizer, inputs, 'neck', data_samples, test_mode)
-    if isinstance(getattr(recognizer, 'cls_head', None), TSNHead):
-        kwargs['num_segs'] = 1
     return _hand_over(recognizer, x, kwargs, stage)
 
 
@@ -109,57 +105,71 @@ def _carry_composed(
     The neck gets what it gets from Recognizer3D: the features of all clips,
     those of a video next to each other. In Recognizer2D a frame is a clip.
     """
-    neck = recognizer.neck
-    two_d = isinstance(recognizer, Recognizer2D)
+    neck, two_d = recognizer.neck, isinstance(recognizer, Recognizer2D)
     samples = dict(data_samples=data_samples, test_mode=test_mode)
-    if stage != 'backbone':
-        _check_views(recognizer, inputs)
-    if two_d and stage != 'backbone' and len(getattr(neck, 'stock_necks', ())):
-        # They want the feature maps as the stock code arranges them.
+    _check_test_cfg(recognizer, neck)
+    if two_d and neck.takes_maps and stage != 'backbone':
+        # Stock necks want the feature maps as the stock code arranges them.
+        if neck.num_instances > 1:
+            raise ValueError(
+                f'{type(neck).__name__}: in Recognizer2D a stock neck joins '
+                'the frames of a video; set num_instances=1'
+            )
         x, kwargs = stock(recognizer, inputs, stage='neck', **samples)
         return _hand_over(recognizer, x, kwargs, stage)
     x, kwargs = stock(recognizer, inputs, stage='backbone', **samples)
     if stage == 'backbone':
         return x, kwargs
-    if kwargs.get('fcn_test'):
-        raise ValueError(
-            f'{type(neck).__name__}: makes one feature of a video, so nothing '
-            'is left for fcn_test to slide over; remove it from test_cfg'
-        )
-    # People and channels change places: channels second, as elsewhere.
+    # As many as views, unless the backbone itself joins some (TSM).
+    rows = len(x) if isinstance(x, Tensor) else len(x[0])
+    _check_views(recognizer, rows // len(inputs))
+    if not two_d:
+        _check_joined(recognizer, inputs.shape[1], data_samples)
+    # In graphs, people and channels change places: channels second.
     feats = x if two_d else x.transpose(1, 2)
     out, kwargs['loss_aux'] = neck(feats, data_samples=data_samples)
-    if neck.keeps_features:
-        return _hand_over(recognizer, x, kwargs, stage)
-    if two_d:
-        out, kwargs['num_segs'] = out.squeeze(2), 1  # (N, C, 1, 1)
+    out = x if neck.keeps_features else out
     return _hand_over(recognizer, out, kwargs, stage)
 
 
 def _refuse(recognizer: BaseRecognizer, *args, **kwargs) -> Extracted:
     """For recognizers that would drop the neck without a word."""
+    name = type(recognizer).__name__
+    better = {
+        'RecognizerAudio': 'Recognizer2D with TSNHead takes its backbones',
+        'MMRecognizer3D': 'Recognizer3D takes one of its modalities',
+    }[name]
     raise TypeError(
-        f'{type(recognizer).__name__} cannot carry '
-        f'{type(recognizer.neck).__name__}: its head takes no losses or '
-        'several features; use Recognizer3D, Recognizer2D or RecognizerGCN'
+        f'{name} calls no neck, {type(recognizer.neck).__name__} would be '
+        f'dropped; {better}'
     )
 
 
-def _check_views(recognizer: BaseRecognizer, inputs: Tensor) -> None:
+def _refuse_lists(necks: nn.Sequential) -> None:
+    """For ``neck=[...]``, of which MMEngine makes a Sequential."""
+    if any(isinstance(neck, BaseBagNeck) for neck in necks):
+        raise TypeError(
+            'a list of necks cannot carry losses; write neck='
+            "dict(type='NeckChain', num_instances=..., necks=[...])"
+        )
+
+
+def _check_views(recognizer: BaseRecognizer, views: int) -> None:
     """Refuse clips that would be grouped across videos.
 
     Raises:
         ValueError: The clips of a video, or ``max_testing_views``, are no
             whole number of bags.
     """
-    size, views = recognizer.neck.num_instances, inputs.shape[1]
+    size = recognizer.neck.num_instances
     name = type(recognizer.neck).__name__
     if views % size:
         raise ValueError(
-            f'{name}: the pipeline gives {views} clips of each video, which '
-            f'is no multiple of num_instances={size}; set num_clips of its '
-            'SampleFrames (or SampleInstances), or num_instances of the neck, '
-            'so that training and test agree'
+            f'{name}: there are {views} clips of each video, which is no '
+            f'multiple of num_instances={size}; set num_clips where the '
+            'pipeline samples (num_frames and instance_len of '
+            'SampleInstances), or num_instances of the neck, so that '
+            'training and test agree'
         )
     most = (recognizer.test_cfg or {}).get('max_testing_views')
     if most and most % size:
@@ -169,12 +179,38 @@ def _check_views(recognizer: BaseRecognizer, inputs: Tensor) -> None:
         )
 
 
+def _check_joined(
+    recognizer: BaseRecognizer, views: int, data_samples: OptSampleList
+) -> None:
+    """Refuse to train heads of one clip on several clips of a video."""
+    if recognizer.neck.keeps_features and data_samples and views > 1:
+        raise ValueError(
+            f'{type(recognizer.neck).__name__}: the training pipeline gives '
+            f'{views} clips of each video, but the head takes one; set '
+            f'num_instances={views}, which averages them, or num_clips=1'
+        )
+
+
+def _check_test_cfg(recognizer: BaseRecognizer, neck: BaseBagNeck) -> None:
+    """Refuse what MMAction2 1.2.0 cannot do in Recognizer2D."""
+    cfg = recognizer.test_cfg or {}
+    refused = ['max_testing_views', *([] if neck.takes_maps else ['fcn_test'])]
+    for name in refused:
+        if cfg.get(name):
+            raise ValueError(
+                f'{type(neck).__name__}: {type(recognizer).__name__} cannot '
+                f'use {name} with it; remove it from test_cfg'
+            )
+
+
 def _hand_over(
     recognizer: BaseRecognizer, x: Any, kwargs: dict, stage: str
 ) -> Extracted:
     """Bring a neck's feature into the form that the head takes."""
     head = recognizer.cls_head if recognizer.with_cls_head else None
     if head is not None and not recognizer.neck.keeps_features:
+        # 1, for heads that average over frames; tracers refuse a constant.
+        kwargs['num_segs'] = x.shape[1] // x.shape[1]
         x = _in_form_of(x, head, type(recognizer.neck).__name__)
     if stage == 'head' and head is not None:
         x = head(x, **kwargs)
@@ -201,13 +237,14 @@ def _in_form_of(x: Tensor, head: nn.Module, neck: str) -> Union[Tensor, list]:
             f'in_channels={head.in_channels}; set in_channels={channels} there'
         )
     vector = x.flatten(1)  # (N, C)
-    if isinstance(head, (TimeSformerHead, UniFormerHead)):
+    if isinstance(head, (TimeSformerHead, UniFormerHead, FeatureHead)):
         return vector
+    maps = vector[..., None, None, None]  # (N, C, 1, 1, 1)
     if isinstance(head, SlowFastHead):  # joins (slow, fast) as fast, slow
         half = channels // 2
-        return [x[:, half:], x[:, :half]]
+        return [maps[:, half:], maps[:, :half]]
     if isinstance(head, MViTHead):
-        return [[x, vector]] if head.with_cls_token else [x]
+        return [[maps, vector]] if head.with_cls_token else [maps]
     if isinstance(head, GCNHead):
         return vector[:, None, :, None, None]  # (N, people, C, T, V)
-    return x
+    return maps

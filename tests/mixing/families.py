@@ -219,6 +219,7 @@ VIDEO = [
         dict(type='OmniResNet', layers=[1, 1, 1, 1]),
         2048,
         shape=(3, 2, 32, 32),
+        note='in Recognizer3D',
     ),
     Family(
         'PoseC3D (SlowOnly on heatmaps)',
@@ -320,6 +321,18 @@ FRAMES = [
         **_SHIFT,
     ),
 ]
+
+_AUDIO = dict(type='ResNetAudio', depth=50, norm_eval=False, base_channels=4)
+FRAMES.append(
+    Family(
+        'ResNetAudio, spectrograms as frames',
+        _AUDIO,
+        128,
+        recognizer='Recognizer2D',
+        shape=(1, 32, 32),
+        head='TSNHead',
+    )
+)
 
 _GRAPH = dict(
     recognizer='RecognizerGCN',
@@ -443,8 +456,53 @@ BARE_IMAGES = [
 
 FAMILIES = [*VIDEO, *FRAMES, *GRAPHS, *IMAGES, *BARE_IMAGES]
 
-#: Registered in mmaction.models.backbones, but no backbone of a bag: why.
-NO_BACKBONE = {
-    'ResNet3dLayer': 'one stage for detection heads; takes feature maps, not '
-    'clips',
-}
+
+@dataclass(frozen=True)
+class Refusal:
+    """A stock model that cannot take a bag; the error says why."""
+
+    name: str
+    recognizer: str
+    backbone: dict
+    match: str
+    others: dict = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+REFUSALS = [
+    Refusal(
+        'ResNetAudio in RecognizerAudio',
+        'RecognizerAudio',
+        _AUDIO,
+        'calls no neck',
+    ),
+    Refusal(
+        'RGBPoseConv3D in MMRecognizer3D',
+        'MMRecognizer3D',
+        dict(type='RGBPoseConv3D', pretrained=None),
+        'calls no neck',
+    ),
+    Refusal(
+        'OmniResNet in RecognizerOmni',
+        'RecognizerOmni',
+        dict(type='OmniResNet', layers=[1, 1, 1, 1]),
+        "unexpected keyword argument 'neck'",
+        others=dict(
+            cls_head=dict(
+                type='OmniHead',
+                image_classes=3,
+                video_classes=3,
+                in_channels=2048,
+            ),
+            data_preprocessor=dict(type='ActionDataPreprocessor'),
+        ),
+    ),
+    Refusal(
+        'ResNet3dLayer, a stage of detection heads',
+        'Recognizer3D',
+        dict(type='ResNet3dLayer', depth=18, pretrained=None, stage=3),
+        'channels',
+    ),
+]

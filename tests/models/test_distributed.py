@@ -20,6 +20,8 @@ OPTIONS = dict(
     loss_weight=1.0,
 )
 LABELS = torch.tensor([0, 0, 1, 2, 0, 1, 2, 2])
+BLENDED = torch.eye(3)[LABELS] * 0.7 + torch.eye(3)[LABELS.flip(0)] * 0.3
+CASES = [(form, kind) for form in FORMS for kind in ('classes', 'blended')]
 
 
 class Model(torch.nn.Module):
@@ -33,6 +35,10 @@ class Model(torch.nn.Module):
 
     def forward(self, x, labels):
         return self.loss(self.encoder(x), labels)
+
+
+def labels_of(kind):
+    return LABELS if kind == 'classes' else BLENDED
 
 
 def batch():
@@ -50,11 +56,11 @@ def work(rank, world, port, results):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', rank=rank, world_size=world)
     rows = slice(rank * 8 // world, (rank + 1) * 8 // world)
-    for form in FORMS:
+    for form, kind in CASES:
         model = DistributedDataParallel(Model(form), broadcast_buffers=False)
-        loss = model(batch()[rows], LABELS[rows])
+        loss = model(batch()[rows], labels_of(kind)[rows])
         loss.backward()
-        results[rank, form] = (loss.item(), gradients(model.module))
+        results[rank, form, kind] = (loss.item(), gradients(model.module))
     dist.destroy_process_group()
 
 
@@ -74,19 +80,20 @@ def ranks(request):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('form', FORMS)
-def test_ranks_equal_one_large_batch(ranks, form):
+@pytest.mark.parametrize(('form', 'kind'), CASES)
+def test_ranks_equal_one_large_batch(ranks, form, kind):
     world, results = ranks
     single = Model(form)
-    loss = single(batch(), LABELS)
+    labels = labels_of(kind)
+    loss = single(batch(), labels)
     loss.backward()
-    mean = sum(results[rank, form][0] for rank in range(world)) / world
+    mean = sum(results[rank, form, kind][0] for rank in range(world)) / world
     assert mean == pytest.approx(loss.item(), rel=1e-5)
     for name, expected in gradients(single).items():
         for rank in range(world):
-            found = results[rank, form][1][name]
+            found = results[rank, form, kind][1][name]
             torch.testing.assert_close(found, expected)
     # It would not hold for ranks that look only at their own rows.
-    parts = zip(batch().chunk(world), LABELS.chunk(world), strict=True)
+    parts = zip(batch().chunk(world), labels.chunk(world), strict=True)
     alone = sum(single(x, y) for x, y in parts) / world
     assert abs((alone - loss).item()) > 1e-3

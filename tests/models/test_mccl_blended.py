@@ -35,7 +35,14 @@ def test_one_hot_labels_equal_classes(z, form, include_self):
     torch.testing.assert_close(soft, hard)
 
 
-@pytest.mark.parametrize('form', FORMS)
+def draws(y):
+    """All ways in which the videos can be of one class each, with chances."""
+    for classes in itertools.product(range(y.shape[1]), repeat=len(y)):
+        chance = torch.stack([y[i, c] for i, c in enumerate(classes)]).prod()
+        yield classes, chance
+
+
+@pytest.mark.parametrize('form', ['log', 'out'])
 def test_equals_explicit_sums(z, y, form):
     weights, tau = torch.rand(B, dtype=torch.double), 0.3
     total = 0.0
@@ -44,40 +51,54 @@ def test_equals_explicit_sums(z, y, form):
         e = {j: (F.cosine_similarity(z[i], z[j], 0) / tau) for j in others}
         p = {j: (y[i] * y[j]).sum() for j in others}
         every = sum(e[j].exp() for j in others)
-        some = sum(p[j] * e[j].exp() for j in others)
-        lonely = 1.0
-        for j in others:
-            lonely = lonely * (1 - p[j])
-        if form == 'ratio':
-            term = -some / every
-        elif form == 'log':
-            term = -(1 - lonely) * (some / every).log()
+        paired = sum(
+            chance
+            for classes, chance in draws(y)
+            if any(classes[j] == classes[i] for j in others)
+        )
+        if form == 'log':
+            term = -(sum(p[j] * e[j].exp() for j in others) / every).log()
         else:
             mean = sum(p[j] * (e[j] - every.log()) for j in others)
-            term = -(1 - lonely) * mean / sum(p.values())
-        total = total + weights[i] * term / B
+            term = -mean / sum(p.values())
+        total = total + weights[i] * paired * term / B
     found = mccl(
         z, y, scales=(1,), temperature=tau, weights=weights, form=form
     )
     torch.testing.assert_close(found, total)
 
 
-def test_ratio_is_the_expectation_over_drawn_classes(z, y):
-    expected = 0.0
-    for draw in itertools.product(range(K), repeat=B):
-        chance = torch.stack([y[i, c] for i, c in enumerate(draw)]).prod()
-        expected = expected + chance * mccl(
-            z, torch.tensor(draw), form='ratio'
-        )
-    torch.testing.assert_close(mccl(z, y, form='ratio'), expected)
+@pytest.mark.parametrize('include_self', [False, True])
+def test_ratio_is_the_expectation_over_drawn_classes(z, y, include_self):
+    options = dict(form='ratio', include_self=include_self)
+    expected = sum(
+        chance * mccl(z, torch.tensor(classes), **options)
+        for classes, chance in draws(y)
+    )
+    torch.testing.assert_close(mccl(z, y, **options), expected)
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_a_video_alone_is_of_its_own_class(form):
+    z, y = torch.randn(1, D), torch.tensor([[0.5, 0.5]])
+    hard = mccl(z, torch.tensor([0]), form=form, include_self=True)
+    soft = mccl(z, y, form=form, include_self=True)
+    torch.testing.assert_close(soft, hard)
+
+
+def test_sure_and_impossible_classes_stay_finite():
+    y = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+    z = torch.randn(4, D, requires_grad=True)
+    mccl(z, y).backward()
+    assert z.grad.isfinite().all()
 
 
 @pytest.mark.parametrize('form', ['log', 'out'])
 def test_an_unlikely_pair_counts_little(z, form):
-    sure = torch.tensor([[1.0, 0.0], [1.0, 0.0]], dtype=torch.double)
-    unlikely = torch.tensor([[1.0, 0.0], [0.01, 0.99]], dtype=torch.double)
+    sure = torch.tensor([[1, 0, 0], [1, 0, 0]], dtype=torch.double)
+    unlikely = torch.tensor([[1, 0, 0], [0.01, 0.99, 0]], dtype=torch.double)
     z = torch.cat([z[:2], z[:1]]).requires_grad_()
-    rest = torch.tensor([[0.0, 0.0]], dtype=torch.double)  # of neither class
+    rest = torch.tensor([[0, 0, 1]], dtype=torch.double)
 
     def gradient(labels):
         return torch.autograd.grad(
@@ -120,10 +141,13 @@ def test_module_takes_both_forms_alike(options):
     assert loss(z, torch.rand(B, 3).softmax(1)).isfinite()
 
 
-@pytest.mark.parametrize('labels', [torch.ones(B, K), torch.eye(B)[:, :4]])
-def test_what_is_no_distribution_is_refused(labels):
+def test_what_does_not_fit_is_refused():
+    loss, z = MCCLLoss(class_counts=[1, 1, 1]), torch.randn(B, D)
     with pytest.raises(ValueError, match='mixup.*several classes'):
-        MCCLLoss(class_counts=[1, 1, 1])(torch.randn(B, D), labels)
+        loss(z, torch.ones(B, K))
+    loss(z, F.one_hot(torch.arange(B) % K))  # whole numbers: not blended
+    with pytest.raises(ValueError, match='over 4 classes.*agree'):
+        loss(z, torch.rand(B, 4).softmax(1))
 
 
 @pytest.mark.parametrize('kind', ['MixupBlending', 'CutmixBlending'])

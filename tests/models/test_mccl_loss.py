@@ -326,6 +326,11 @@ def test_errors_say_what_to_change():
     torch.testing.assert_close(needless(z, y), expected)
     with pytest.raises(ValueError, match='mixup'):
         MCCLLoss(class_counts=[1, 1])(z, torch.rand(4, 2))
+    with pytest.raises(ValueError, match='a label 1; classes count from 0'):
+        MCCLLoss(class_counts=[1])(z, y)
+    for heads in (dict(prototypes=True), dict(projection_channels=4)):
+        with pytest.raises(ValueError, match='of size 8; set in_channels=8'):
+            MCCLLoss(class_counts=[1, 1], in_channels=6, **heads)(z, y)
     for bad, match in (
         (dict(), 'give num_classes'),
         (dict(class_counts=[1, 2], num_classes=3), 'make them agree'),
@@ -338,9 +343,7 @@ def test_errors_say_what_to_change():
         (dict(num_classes=2, scales=()), 'positive and not empty'),
         (dict(num_classes=2, scales=(-1,)), 'positive and not empty'),
         (dict(num_classes=2, beta=1.0), 'beta must be in'),
-        (dict(num_classes=2, loss_name='loss_cls'), 'would hide it'),
         (dict(num_classes=2, prototypes=True), 'need in_channels'),
-        (dict(num_classes=2, loss_name='mccl'), "must contain 'loss'"),
     ):
         with pytest.raises(ValueError, match=match):
             MCCLLoss(**bad)

@@ -265,13 +265,15 @@ def test_chain_refuses_two_losses_of_one_name():
     build(twice, aux_loss=other)
 
 
-def test_a_loss_must_not_hide_that_of_the_head():
+def test_a_loss_must_be_trained_and_not_hide_that_of_the_head():
     @MODELS.register_module(force=True)
     class Hider(nn.Module):
-        loss_name = 'loss_cls'
+        pass
 
-    with pytest.raises(ValueError, match="would hide the head's"):
-        build(GEIIM, aux_loss=dict(type='Hider'))
+    for name in ('loss_cls', 'center'):
+        Hider.loss_name = name
+        with pytest.raises(ValueError, match=f"contain 'loss'.*{name}"):
+            build(GEIIM, aux_loss=dict(type='Hider'))
 
 
 def test_chain_refuses_what_cannot_work():
@@ -283,11 +285,23 @@ def test_chain_refuses_what_cannot_work():
         NeckChain(necks=[GEIIM, dict(type='TPN')])
 
 
+def test_a_chain_in_a_chain_has_no_stock_necks():
+    inner = dict(type='NeckChain', necks=[dict(type='Stock'), GEIIM])
+    MODELS.register_module(name='Stock', module=nn.Identity, force=True)
+    with pytest.raises(ValueError, match='front of the outer chain'):
+        NeckChain(necks=[inner])
+
+
 def test_chain_runs_stock_necks_first():
     @MODELS.register_module(force=True)
     class Doubler(nn.Module):
         def forward(self, x, data_samples=None):
-            return 2 * x, {} if data_samples is None else {'loss_aux': x.sum()}
+            if data_samples is None:
+                return 2 * x, {}
+            # One for each clip, as a stock loss on its maps needs them.
+            labels = [int(sample.gt_label) for sample in data_samples]
+            assert labels == [0] * 4 + [1] * 4
+            return 2 * x, {'loss_aux': x.sum()}
 
     chain = build(dict(type='NeckChain', necks=[dict(type='Doubler'), GEIIM]))
     alone = chain.necks[0]
@@ -303,7 +317,7 @@ def test_pass_through_leaves_any_output_alone():
     x = (torch.randn(4, 3, 1, 2, 2), torch.randn(4, 5, 1, 2, 2))
     out, losses = neck(x, data_samples=samples([0, 0, 1, 1]))
     assert out is x
-    pooled = torch.cat([part.mean((2, 3, 4)) for part in x], 1)
+    pooled = torch.cat([part.mean((2, 3, 4)) for part in x[::-1]], 1)
     expected = neck.aux_loss(pooled, torch.tensor([0, 0, 1, 1]))
     torch.testing.assert_close(losses['loss_mccl'], expected)
     assert neck(x) == (x, {})

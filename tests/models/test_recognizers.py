@@ -26,6 +26,7 @@ TSM = dict(
     norm_eval=False,
     pretrained2d=False,
 )
+STGCN = dict(type='STGCN', graph_cfg=dict(layout='coco', mode='stgcn_spatial'))
 GEIIM = dict(type='GEIIM', in_channels=C, num_instances=M)
 WIAN = dict(type='WIAN', in_channels=C, out_channels=C, num_instances=M)
 CARRIER = dict(
@@ -60,6 +61,10 @@ def pictures(views, videos=2):
     return torch.rand(videos, views, 3, 32, 32)
 
 
+def skeletons(clips, videos=2):
+    return torch.rand(videos, clips, 2, 8, 17, 3)  # people, frames, joints
+
+
 def step(model, inputs, labels=(0, 1)):
     model.train()
     losses = model(inputs, samples(labels), mode='loss')
@@ -76,57 +81,89 @@ def scores(model, inputs):
     return torch.stack([sample.pred_score for sample in found])
 
 
-HEADS_3D = [
-    dict(type='I3DHead', in_channels=C),
-    dict(type='X3DHead', in_channels=C),
-    dict(type='TSNHead', in_channels=C),
-    dict(type='TPNHead', in_channels=C),
-    dict(type='SlowFastHead', in_channels=C, dropout_ratio=0),
-    dict(type='TimeSformerHead', in_channels=C),
-    dict(type='UniFormerHead', in_channels=C),
-    dict(type='MViTHead', in_channels=C),
-    dict(type='MViTHead', in_channels=C, with_cls_token=False),
+HEADS = [
+    dict(type='I3DHead'),
+    dict(type='X3DHead'),
+    dict(type='TSNHead'),
+    dict(type='TPNHead'),
+    dict(type='SlowFastHead', dropout_ratio=0),
+    dict(type='TimeSformerHead'),
+    dict(type='UniFormerHead'),
+    dict(type='MViTHead'),
+    dict(type='MViTHead', with_cls_token=False),
+    dict(type='GCNHead'),
 ]
+HOSTS = {
+    'Recognizer3D': (SLOW_ONLY, C, lambda views: video(views)),
+    'Recognizer2D': (TSN, 512, lambda views: pictures(views)),
+    'RecognizerGCN': (STGCN, 256, lambda views: skeletons(views)),
+}
 
 
+@pytest.mark.parametrize('kind', HOSTS)
 @pytest.mark.parametrize(
-    'head', HEADS_3D, ids=lambda h: '-'.join(map(str, list(h.values())[::2]))
+    'head', HEADS, ids=lambda h: '-'.join(map(str, h.values()))
 )
-def test_every_head_sees_the_feature_of_the_neck(head):
-    model = recognizer('Recognizer3D', SLOW_ONLY, GEIIM, head)
-    losses = step(model, video(M))
+def test_every_head_sees_the_feature_of_the_neck(head, kind):
+    backbone, channels, inputs = HOSTS[kind]
+    model = recognizer(
+        kind,
+        backbone,
+        dict(GEIIM, in_channels=channels),
+        dict(head, in_channels=channels),
+    )
+    losses = step(model, inputs(M))
     assert losses['loss_cls'] > 0
     assert all(
         p.grad is not None and p.grad.isfinite().all()
         for p in [*model.neck.parameters(), *model.cls_head.parameters()]
     )
-    crops = video(3 * M)
+    crops = inputs(3 * M)
     found = scores(model, crops)
     # By hand: the head's last layers on the feature of each crop's bag.
     with torch.no_grad():
-        maps = model.backbone(crops.flatten(0, 1))
+        maps, _ = model.extract_feat(crops, stage='backbone')
+        maps = maps.transpose(1, 2) if kind == 'RecognizerGCN' else maps
         feature = model.neck(maps)[0].flatten(1)  # (videos * crops, C)
-        head = model.cls_head
-        if head.__class__.__name__ == 'X3DHead':
-            logits = head.fc2(head.relu(head.fc1(feature)))
+        layers = model.cls_head
+        if head['type'] == 'X3DHead':
+            logits = layers.fc2(layers.relu(layers.fc1(feature)))
+        elif head['type'] == 'GCNHead':
+            logits = layers.fc(feature)
         else:
-            logits = head.fc_cls(feature)
+            logits = layers.fc_cls(feature)
     by_hand = logits.softmax(1).unflatten(0, (2, 3)).mean(1)
     torch.testing.assert_close(found, by_hand)
 
 
-def test_features_are_extracted_behind_a_neck():
+@pytest.mark.parametrize('kind', HOSTS)
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        dict(backbone_name='slowfast'),
+        dict(backbone_name='tsm', num_segments=M),
+        dict(backbone_name='gcn'),
+        dict(temporal_type=None),
+    ],
+    ids=str,
+)
+def test_features_are_extracted_behind_a_neck(options, kind):
+    backbone, channels, inputs = HOSTS[kind]
+    neck = dict(GEIIM, in_channels=channels)
     model = recognizer(
-        'Recognizer3D', SLOW_ONLY, GEIIM, dict(type='I3DHead', in_channels=C)
+        kind, backbone, neck, dict(type='I3DHead', in_channels=channels)
     )
     model.cls_head = MODELS.build(
-        dict(type='FeatureHead', average_clips='score')
+        dict(type='FeatureHead', average_clips='score', **options)
     )
-    crops = video(3 * M)
+    crops = inputs(3 * M)
     model.eval()
     with torch.no_grad():
         found = model(crops, samples([0, 1]), mode='predict')
-        bags = model.neck(model.backbone(crops.flatten(0, 1)))[0].flatten(1)
+        maps, _ = model.extract_feat(crops, stage='backbone')
+        maps = maps.transpose(1, 2) if kind == 'RecognizerGCN' else maps
+        bags = model.neck(maps)[0].flatten(1)
     torch.testing.assert_close(found, bags.unflatten(0, (2, 3)).mean(1))
 
 
@@ -185,12 +222,32 @@ def test_several_bags_a_video_in_training_are_refused():
         model(video(2 * M), samples([0, 1]), mode='loss')
 
 
-def test_clips_that_nobody_joins_are_refused():
+def test_stock_necks_join_frames_in_2d():
+    tpn = dict(type='NeckChain', num_instances=M, necks=[GEIIM])
     model = recognizer(
-        'Recognizer3D', SLOW_ONLY, CARRIER, dict(type='I3DHead', in_channels=C)
+        'Recognizer2D', TSM, tpn, dict(type='TSNHead', in_channels=C)
     )
+    model.neck.stock_necks.append(torch.nn.Identity())
+    with pytest.raises(ValueError, match='joins the frames.*num_instances=1'):
+        scores(model, pictures(M))
+
+
+def test_a_list_of_necks_names_the_chain():
+    model = recognizer(
+        'Recognizer3D', SLOW_ONLY, WIAN, dict(type='I3DHead', in_channels=C)
+    )
+    model.neck = MODELS.build([GEIIM, WIAN])
+    with pytest.raises(TypeError, match="type='NeckChain'"):
+        model(video(M), samples([0, 1]), mode='loss')
+
+
+@pytest.mark.parametrize('kind', ['Recognizer3D', 'RecognizerGCN'])
+def test_clips_that_nobody_joins_are_refused(kind):
+    backbone, channels, inputs = HOSTS[kind]
+    head = dict(type='I3DHead', in_channels=channels)
+    model = recognizer(kind, backbone, CARRIER, head)
     with pytest.raises(ValueError, match='set num_instances=3'):
-        model(video(3), samples([0, 1]), mode='loss')
+        model(inputs(3), samples([0, 1]), mode='loss')
 
 
 def test_max_testing_views():
@@ -203,6 +260,42 @@ def test_max_testing_views():
     model.test_cfg['max_testing_views'] = 6
     with pytest.raises(ValueError, match='max_testing_views=6.*multiple of 4'):
         scores(model, crops)
+
+
+TPN = dict(
+    type='TPN',
+    in_channels=(16, 32),
+    out_channels=32,
+    spatial_modulation_cfg=dict(in_channels=(16, 32), out_channels=32),
+    temporal_modulation_cfg=dict(downsample_scales=(1, 1)),
+    upsample_cfg=dict(scale_factor=(1, 1, 1)),
+    downsample_cfg=dict(downsample_scale=(1, 1, 1)),
+    level_fusion_cfg=dict(
+        in_channels=(32, 32),
+        mid_channels=(32, 32),
+        out_channels=32,
+        downsample_scales=((1, 1, 1), (1, 1, 1)),
+    ),
+    aux_head_cfg=dict(out_channels=K, loss_weight=0.5),
+)
+
+
+def test_tpn_and_its_loss_in_front_of_bags():
+    chain = dict(
+        type='NeckChain',
+        num_instances=M,
+        necks=[TPN, dict(type='GEIIM', in_channels=2048)],
+    )
+    model = recognizer(
+        'Recognizer3D',
+        dict(SLOW_ONLY, out_indices=(2, 3)),
+        chain,
+        dict(type='I3DHead', in_channels=2048),
+    )
+    losses = step(model, video(M))
+    assert losses['loss_aux'].isfinite()
+    tpn = model.neck.stock_necks[0]
+    assert all(p.grad is not None for p in tpn.parameters())
 
 
 # Recognizer2D
@@ -314,31 +407,41 @@ def test_tpn_in_front_in_2d():
         )
 
 
-def test_fcn_test_has_nothing_to_slide_over():
+@pytest.mark.parametrize('name', ['fcn_test', 'max_testing_views'])
+def test_what_2d_recognizers_cannot_do_is_refused(name):
     model = recognizer(
         'Recognizer2D',
         TSM,
         dict(GEIIM, in_channels=512),
         dict(type='TSNHead', in_channels=512),
-        test_cfg=dict(fcn_test=True, num_segs=M),
+        test_cfg={name: M},
     )
-    with pytest.raises(ValueError, match='remove it from test_cfg'):
+    with pytest.raises(ValueError, match=f'use {name}.*remove it'):
         scores(model, pictures(M))
+
+
+def test_a_backbone_that_joins_frames_makes_fewer_instances():
+    backbone = dict(TSM, num_segments=8, temporal_pool=True)
+    head = dict(type='TSNHead', in_channels=512)
+    wrong = dict(GEIIM, in_channels=512, num_instances=8)
+    model = recognizer('Recognizer2D', backbone, wrong, head)
+    for mode in ('loss', 'predict'):
+        with pytest.raises(ValueError, match='4 clips.*num_instances=8'):
+            model(pictures(8), samples([0, 1]), mode=mode)
+    model = recognizer(
+        'Recognizer2D', backbone, dict(wrong, num_instances=4), head
+    )
+    step(model, pictures(8))
+    assert scores(model, pictures(16)).isfinite().all()
 
 
 # other recognizers
 
 
-def skeletons(clips, videos=2):
-    return torch.rand(videos, clips, 2, 8, 17, 3)  # people, frames, joints
-
-
 def graph_model(neck):
     return recognizer(
         'RecognizerGCN',
-        dict(
-            type='STGCN', graph_cfg=dict(layout='coco', mode='stgcn_spatial')
-        ),
+        STGCN,
         neck,
         dict(type='GCNHead', in_channels=256),
     )
@@ -373,7 +476,7 @@ def test_a_carrier_changes_nothing_on_skeletons():
 @pytest.mark.parametrize('kind', ['RecognizerAudio', 'MMRecognizer3D'])
 def test_recognizers_that_would_drop_the_neck_say_so(kind):
     model = recognizer(kind, TSN, CARRIER, dict(type='TSNHead', in_channels=C))
-    with pytest.raises(TypeError, match=f'{kind} cannot carry PassThrough'):
+    with pytest.raises(TypeError, match=f'{kind} calls no neck, PassThrough'):
         model(pictures(M), samples([0, 1]), mode='loss')
 
 

@@ -49,8 +49,9 @@ def mccl(
     A pair is then of one class with probability :math:`p_{ij} = y_i \cdot
     y_j`: the sums over positives run over all keys with that weight, and in
     the log forms the term of an anchor is multiplied by the probability that
-    it has a positive at all, :math:`1 - \prod_j (1 - p_{ij})` [ours].
-    One-hot labels give exactly what classes give.
+    it has a positive at all,
+    :math:`1 - \sum_c y_{ic} \prod_{j \ne i} (1 - y_{jc})` [ours]. One-hot
+    labels give exactly what classes give.
 
     Args:
         features (Tensor): Anchors, shape (B, D), of any length.
@@ -79,19 +80,16 @@ def mccl(
         raise ValueError(f'mccl: form must be one of {FORMS}, got {form}')
     if keys is None:
         keys, key_labels = features, labels
-    own = torch.arange(len(features), device=features.device)[:, None] + offset
-    candidates = torch.arange(len(keys), device=keys.device) != own  # (B, K)
-    if include_self:
-        candidates = torch.ones_like(candidates)
-    if labels.dim() == 1:
-        shares = labels[:, None] == key_labels
-    else:
-        shares = labels @ key_labels.mT
-    shares = (shares * candidates).to(features.dtype)  # p, (B, K)
-    if labels.dim() == 1 or form == 'ratio':
-        counts = shares.any(dim=1).to(features.dtype)  # (B,)
-    else:
-        counts = 1 - (1 - shares).clamp(min=0).prod(dim=1)
+    rows = torch.arange(len(features), device=features.device)[:, None]
+    own = torch.arange(len(keys), device=keys.device) == rows + offset
+    candidates = torch.ones_like(own) if include_self else ~own  # (B, K)
+    blended = labels.dim() == 2
+    same = labels @ key_labels.mT if blended else labels[:, None] == key_labels
+    # p: a video is surely of its own class, if it counts at all.
+    shares = same.to(features.dtype).masked_fill(own, float(include_self))
+    counts = shares.any(dim=1).to(features.dtype)  # (B,)
+    if blended and form != 'ratio' and not include_self:
+        counts = _chance_of_a_positive(labels, key_labels)
     counts = counts if weights is None else counts * weights
     temperature = torch.as_tensor(
         temperature, dtype=features.dtype, device=features.device
@@ -103,6 +101,25 @@ def mccl(
         terms = _terms(logits, shares, candidates, form)  # (s, B)
         total = total + (terms * counts).mean()
     return total / len(scales)
+
+
+def _chance_of_a_positive(labels: Tensor, key_labels: Tensor) -> Tensor:
+    """Probability that any other key is of an anchor's class, (B,).
+
+    ``labels`` (B, C) are rows of ``key_labels`` (K, C), all distributions.
+    """
+    logs, sure = _log_misses(key_labels)
+    own_logs, own_sure = _log_misses(labels)
+    missed = (logs.sum(0) - own_logs).exp()  # by all others, (B, C)
+    missed = missed * (sure.sum(0) == own_sure)
+    return 1 - (labels * missed).sum(dim=1)
+
+
+def _log_misses(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """log(1 - y), with 0 for an infinite one, and which are infinite."""
+    misses = (1 - labels).clamp(min=0)
+    sure = misses == 0
+    return misses.masked_fill(sure, 1).log(), sure.long()
 
 
 def _groups(x: Tensor, scale: int) -> Tensor:

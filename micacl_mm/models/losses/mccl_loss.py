@@ -121,12 +121,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             )
         if not 0 <= beta < 1:
             raise ValueError(f'MCCLLoss: beta must be in [0, 1), got {beta}')
-        if 'loss' not in loss_name or loss_name == 'loss_cls':
-            raise ValueError(
-                "MCCLLoss: loss_name must contain 'loss', or MMEngine would "
-                "not train it, and not be the head's 'loss_cls', which would "
-                f'hide it; got {loss_name!r}'
-            )
         self.scales = tuple(scales)
         self.form = form
         self.temperature = temperature
@@ -146,7 +140,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         projection_channels: Optional[int],
         prototypes: bool,
     ) -> None:
-        self.projection, self.prototypes = None, None
+        self.projection, self.prototypes, self.in_channels = None, None, None
         if not (projection_channels or prototypes):
             return
         if in_channels is None:
@@ -154,6 +148,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
                 'MCCLLoss: a projection or prototypes need in_channels, the '
                 'size of the bag feature'
             )
+        self.in_channels = in_channels
         if projection_channels:
             self.projection = nn.Sequential(
                 nn.Linear(in_channels, in_channels),
@@ -164,33 +159,47 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             size = projection_channels or in_channels
             self.prototypes = nn.Parameter(torch.randn(self.num_classes, size))
 
-    def _check_once(self, labels: Tensor) -> None:
+    def _check_shapes(self, features: Tensor, labels: Tensor) -> None:
+        channels, classes = features.shape[1], self.num_classes
+        if self.in_channels not in (None, channels):
+            raise ValueError(
+                f'MCCLLoss: in_channels={self.in_channels}, but the features '
+                f'are of size {channels}; set in_channels={channels}'
+            )
+        if labels.dim() == 2 and labels.shape[1] != classes:
+            raise ValueError(
+                f'MCCLLoss: num_classes={classes}, but the labels are '
+                f'distributions over {labels.shape[1]} classes; make '
+                'num_classes and that of the blending agree'
+            )
+
+    def _check_values(self, labels: Tensor) -> None:
         """At the first call only, as looking at values stalls a GPU."""
         needless = (
             self.class_weight == 'none' and self.temperature_mode == 'constant'
         )
         if not needless:
             self.check_class_counts()
-        if labels.dim() == 2:
-            self._check_distributions(labels)
-        self._checked = True
-
-    def _check_distributions(self, labels: Tensor) -> None:
-        whole = labels.sum(dim=1)
-        fits = labels.shape[1] == self.num_classes
-        if not fits or not torch.allclose(whole, torch.ones_like(whole)):
+        if labels.dim() == 1 and labels.max() >= self.num_classes:
+            raise ValueError(
+                f'MCCLLoss: num_classes={self.num_classes}, but there is a '
+                f'label {labels.max().item()}; classes count from 0'
+            )
+        if labels.dim() == 2 and (labels.sum(dim=1) - 1).abs().max() > 1e-3:
             raise ValueError(
                 'MCCLLoss: needs one class a video, or after mixup or cutmix '
-                f'a distribution over num_classes={self.num_classes}, which '
-                f'sums to 1, got labels of shape {tuple(labels.shape)}; make '
-                'num_classes agree, or remove this loss where a video has '
-                'several classes'
+                'a distribution over classes, which sums to 1; remove this '
+                'loss where a video has several classes'
             )
+        self._checked = True
 
     def _forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        self._check_shapes(features, labels)
         if not self._checked:
-            self._check_once(labels)
+            self._check_values(labels)
         precision = torch.promote_types(features.dtype, torch.float32)
+        if labels.dim() == 2:  # one-hot and whole where nothing was blended
+            labels = labels.to(precision)
         with torch.autocast(features.device.type, enabled=False):
             loss = self._contrast(features.to(precision), labels)
         return loss * self._warmup_factor()

@@ -26,8 +26,8 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         num_instances (int): M, the instances of one bag, equal to the clips
             that the pipeline samples from a video. Defaults to 4 [paper].
         aux_loss (dict, optional): A loss on the neck's bag feature, called
-            with features (N, C) and labels (N,) and logged under its
-            ``loss_name``. Defaults to None.
+            with features (N, C) and labels, (N,) or blended (N, K), and
+            logged under its ``loss_name``. Defaults to None.
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Raises:
@@ -43,6 +43,8 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     aggregates = False
     #: Whether the head gets the backbone's own output.
     keeps_features = False
+    #: Whether necks that want the backbone's feature maps come first.
+    takes_maps = False
     #: Size of the instance features that :meth:`process` takes; None for any.
     in_channels: Optional[int] = None
 
@@ -60,10 +62,12 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
             )
         self.num_instances = num_instances
         self.aux_loss = None if aux_loss is None else MODELS.build(aux_loss)
-        if self.loss_name == 'loss_cls':
+        name = self.loss_name
+        if name == 'loss_cls' or (name and 'loss' not in name):
             raise ValueError(
-                f"{type(self).__name__}: an aux_loss called 'loss_cls' would "
-                "hide the head's; give it another loss_name"
+                f'{type(self).__name__}: loss_name of the aux_loss must '
+                "contain 'loss', or MMEngine would not train it, and not be "
+                f"the head's 'loss_cls', which it would hide; got {name!r}"
             )
 
     @property
@@ -131,7 +135,7 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     def labels(
         self, bag: Bag, data_samples: Optional[SampleList]
     ) -> Optional[Tensor]:
-        """Return the class of each bag, shape (N,); None in prediction."""
+        """Return labels, (N,) or blended (N, K); None in prediction."""
         if data_samples is None:
             return None
         if len(data_samples) != len(bag.features):

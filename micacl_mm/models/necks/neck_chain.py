@@ -88,7 +88,18 @@ class NeckChain(BaseBagNeck):
                 f'but has num_instances={cfg["num_instances"]}; set '
                 'num_instances of the chain only'
             )
-        self.necks.append(MODELS.build(cfg))
+        neck = MODELS.build(cfg)
+        if neck.takes_maps:
+            raise ValueError(
+                'NeckChain: a chain in a chain gets bags, no feature maps; '
+                'move its stock necks to the front of the outer chain'
+            )
+        self.necks.append(neck)
+
+    @property
+    def takes_maps(self) -> bool:
+        """Whether stock necks come first."""
+        return len(self.stock_necks) > 0
 
     def _with_loss(self) -> Iterator[BaseBagNeck]:
         """This chain and all necks in it that carry a loss."""
@@ -151,11 +162,13 @@ class NeckChain(BaseBagNeck):
         """See the base class; stock necks come first."""
         losses = {}
         for neck in self.stock_necks:
-            # The stock contract: no such argument in prediction.
-            samples = (
-                {} if data_samples is None else dict(data_samples=data_samples)
-            )
-            x, found = neck(x, **samples)
+            if data_samples is None:  # the stock contract: no such argument
+                x, found = neck(x)
+            else:
+                rows = len(x) if isinstance(x, Tensor) else len(x[0])
+                clips = max(1, rows // len(data_samples))
+                each = [s for s in data_samples for _ in range(clips)]
+                x, found = neck(x, data_samples=each)
             self._merge(losses, found)
         x, found = super().forward(x, data_samples)
         self._merge(losses, found)
