@@ -21,7 +21,7 @@ STACK = [
     'decord==0.6.0',
 ]
 # For image backbones in FrameBackbone and for MobileOneTSM; nobody else needs
-# them. torchvision comes in the version that fits torch.
+# them. torchvision pins its torch: with STACK pip takes the one that fits.
 IMAGES = ['mmpretrain==1.2.0', 'timm>=1.0', 'torchvision']
 TESTS = [
     'pytest>=8',

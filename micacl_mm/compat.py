@@ -49,15 +49,18 @@ def stub_missing_drn() -> None:
 
 
 def disable_multimodal() -> None:
-    """Keep MMAction2's multimodal models from breaking all the others.
+    """Keep multimodal models from breaking all the others.
 
-    With recent ``transformers`` they fail on import and take
+    Those of MMAction2 and, where it is installed, MMPretrain, which MMAction2
+    imports. With recent ``transformers`` they fail on import and take
     ``mmaction.models`` with them.
     """
-    if importlib.util.find_spec('transformers') is not None:
-        import mmaction.utils.dependency as dependency
-
-        dependency.WITH_MULTIMODAL = False
+    if importlib.util.find_spec('transformers') is None:
+        return
+    for package in ('mmaction', 'mmpretrain'):
+        if importlib.util.find_spec(package) is not None:
+            dependency = f'{package}.utils.dependency'
+            importlib.import_module(dependency).WITH_MULTIMODAL = False
 
 
 def declare_torchvision_ops() -> None:

@@ -143,15 +143,22 @@ def test_localizer_that_is_there_is_left_alone(monkeypatch, tmp_path):
 
 
 def test_multimodal_is_off_only_beside_transformers(monkeypatch):
-    import mmaction.utils.dependency as dependency
-
-    monkeypatch.setattr(dependency, 'WITH_MULTIMODAL', True)
-    monkeypatch.setattr(compat.importlib.util, 'find_spec', lambda _: None)
+    found = {'mmaction': True, 'mmpretrain': True}
+    flags = [types.ModuleType(f'{name}.utils.dependency') for name in found]
+    for flag in flags:
+        flag.WITH_MULTIMODAL = True
+        monkeypatch.setitem(sys.modules, flag.__name__, flag)
+    monkeypatch.setattr(compat.importlib.util, 'find_spec', found.get)
     compat.disable_multimodal()
-    assert dependency.WITH_MULTIMODAL is True
-    monkeypatch.setattr(compat.importlib.util, 'find_spec', lambda _: True)
+    assert [flag.WITH_MULTIMODAL for flag in flags] == [True, True]
+    found['transformers'] = True
     compat.disable_multimodal()
-    assert dependency.WITH_MULTIMODAL is False
+    assert [flag.WITH_MULTIMODAL for flag in flags] == [False, False]
+    # Nothing is imported that is not there.
+    del found['mmpretrain']
+    flags[1].WITH_MULTIMODAL = True
+    compat.disable_multimodal()
+    assert flags[1].WITH_MULTIMODAL is True
 
 
 def test_broken_torchvision_binary_gets_its_schemas(tmp_path):

@@ -248,9 +248,9 @@ def test_prototypes_give_every_anchor_a_positive():
     assert plain(z, y).item() == 0
     loss = helped(z, y)
     loss.backward()
-    assert loss.item() > 0 and helped.prototypes.grad.abs().sum() > 0
+    assert loss.item() > 0 and helped.prototypes.weight.grad.abs().sum() > 0
     # The prototypes are keys, never anchors: compare with the function.
-    keys = torch.cat([z, helped.prototypes])
+    keys = torch.cat([z, helped.prototypes.weight])
     expected = mccl(z, y, keys, torch.tensor([0, 1, 0, 1]), temperature=0.14)
     torch.testing.assert_close(loss, expected)
 

@@ -1,7 +1,14 @@
 """Registered losses and the functions they are made of."""
 
+from .class_counts import ClassCounts
 from .class_statistics import class_temperatures, class_weights
 from .functional import mccl
 from .mccl_loss import MCCLLoss
 
-__all__ = ['MCCLLoss', 'class_temperatures', 'class_weights', 'mccl']
+__all__ = [
+    'ClassCounts',
+    'MCCLLoss',
+    'class_temperatures',
+    'class_weights',
+    'mccl',
+]

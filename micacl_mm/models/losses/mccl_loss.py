@@ -157,7 +157,8 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             )
         if prototypes:
             size = projection_channels or in_channels
-            self.prototypes = nn.Parameter(torch.randn(self.num_classes, size))
+            # A module: stock optimizer constructors overlook bare parameters.
+            self.prototypes = nn.Embedding(self.num_classes, size)
 
     def _check_shapes(self, features: Tensor, labels: Tensor) -> None:
         channels, classes = features.shape[1], self.num_classes
@@ -223,7 +224,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             classes = torch.arange(self.num_classes, device=labels.device)
             if labels.dim() == 2:
                 classes = F.one_hot(classes).to(labels)
-            keys = torch.cat([keys, self.prototypes.to(keys.dtype)])
+            keys = torch.cat([keys, self.prototypes.weight.to(keys.dtype)])
             key_labels = torch.cat([key_labels, classes])
         counts = self.class_counts
         temperatures = class_temperatures(
