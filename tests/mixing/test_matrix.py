@@ -93,7 +93,7 @@ def videos(family: Family, column: str, crops: int = 1) -> torch.Tensor:
 
 
 def form_of(features, family: Family) -> str:
-    """What the neck is given, in words of shapes."""
+    """What the backbone returns, in words of shapes."""
     if not isinstance(features, torch.Tensor):
         inner = ', '.join(form_of(part, family) for part in features)
         return f'[{inner}]' if isinstance(features, list) else f'({inner})'

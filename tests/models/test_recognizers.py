@@ -26,7 +26,14 @@ TSM = dict(
     norm_eval=False,
     pretrained2d=False,
 )
-STGCN = dict(type='STGCN', graph_cfg=dict(layout='coco', mode='stgcn_spatial'))
+STGCN = dict(
+    type='STGCN',
+    base_channels=8,
+    num_stages=4,
+    inflate_stages=[3],
+    down_stages=[3],
+    graph_cfg=dict(layout='coco', mode='stgcn_spatial'),
+)
 GEIIM = dict(type='GEIIM', in_channels=C, num_instances=M)
 WIAN = dict(type='WIAN', in_channels=C, out_channels=C, num_instances=M)
 CARRIER = dict(
@@ -94,9 +101,13 @@ HEADS = [
     dict(type='GCNHead'),
 ]
 HOSTS = {
-    'Recognizer3D': (SLOW_ONLY, C, lambda views: video(views)),
-    'Recognizer2D': (TSN, 512, lambda views: pictures(views)),
-    'RecognizerGCN': (STGCN, 256, lambda views: skeletons(views)),
+    'Recognizer3D': (SLOW_ONLY, C, video),
+    'Recognizer2D': (
+        dict(type='MobileNetV2', widen_factor=0.25),
+        1280,
+        pictures,
+    ),
+    'RecognizerGCN': (STGCN, 16, skeletons),
 }
 
 
@@ -443,12 +454,12 @@ def graph_model(neck):
         'RecognizerGCN',
         STGCN,
         neck,
-        dict(type='GCNHead', in_channels=256),
+        dict(type='GCNHead', in_channels=16),
     )
 
 
 def test_clips_of_skeletons_are_instances_too():
-    neck = dict(type='GEIIM', in_channels=256, num_instances=M)
+    neck = dict(type='GEIIM', in_channels=16, num_instances=M)
     model = graph_model(neck)
     step(model, skeletons(M))
     assert all(p.grad.isfinite().all() for p in model.neck.parameters())
