@@ -17,5 +17,5 @@ train_cfg = dict(max_epochs=100)
 warmup = dict(type='LinearLR', start_factor=0.01, end=5)
 cosine = dict(type='CosineAnnealingLR', begin=5, end=100)
 param_scheduler = [warmup, cosine]
-slower = dict(backbone=dict(lr_mult=0.1))
+slower = {'backbone.backbone': dict(lr_mult=0.1)}  # the image model only
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=slower))

@@ -1,0 +1,36 @@
+"""GEIIM and WIAN on MViTv2-S with its own head.
+
+Inherit from ``micacl_mm.configs.mixing.geiim_wian_mvit_dfew``; run your file
+with ``python -m micacl_mm train FILE --auto-scale-lr``.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .._base_.datasets.dfew_16x224 import *
+    from .._base_.default_runtime import *
+    from .._base_.models.mvit_small import *
+    from .._base_.schedules.adamw_300e import *
+
+from mmaction.engine.optimizers import (
+    LearningRateDecayOptimizerConstructor,
+)
+from mmengine.optim import CosineAnnealingLR, LinearLR
+
+from micacl_mm import GEIIM, WIAN, NeckChain
+
+geiim = dict(type=GEIIM, in_channels=768)
+wian = dict(type=WIAN, in_channels=768)
+model.update(
+    neck=dict(type=NeckChain, num_instances=4, necks=[geiim, wian]),
+    cls_head=dict(in_channels=1024, num_classes=7),
+)
+train_cfg.update(max_epochs=100)
+warmup = dict(type=LinearLR, start_factor=0.01, end=5)
+cosine = dict(type=CosineAnnealingLR, begin=5, end=100)
+param_scheduler = [warmup, cosine]
+optim_wrapper.update(
+    constructor=LearningRateDecayOptimizerConstructor,
+    paramwise_cfg=dict(decay_rate=0.75, num_layers=16),
+    clip_grad=dict(max_norm=1),
+)
