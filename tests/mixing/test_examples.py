@@ -326,33 +326,6 @@ def test_the_loss_of_a_pass_through_neck_reaches_the_backbone():
         assert first.grad.any() and first.grad.isfinite().all()
 
 
-def test_rates_of_backbone_and_neck(name):
-    cfg = load(name, small=True)
-    model = build(cfg)
-    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
-    names = {id(p): n for n, p in model.named_parameters()}
-    rates = {
-        names[id(p)]: group['lr']
-        for group in optimizer.param_groups
-        for p in group['params']
-        if p.requires_grad
-    }
-    learning = {n for n, p in model.named_parameters() if p.requires_grad}
-    assert rates.keys() == learning
-    base = cfg.optim_wrapper.optimizer.lr
-    if name in ACTIONS:
-        assert base == 0.02 and type(optimizer).__name__ == 'SGD'
-        assert min(rates.values()) == base
-        return
-    own = {r for n, r in rates.items() if not n.startswith('backbone.')}
-    assert own == {base}
-    inner = [r for n, r in rates.items() if n.startswith('backbone.')]
-    assert max(inner) <= base and min(inner) <= 0.5 * base
-    # No rate is below what the schedule ends at, or it would rise.
-    assert all(s.get('eta_min', 0) == 0 for s in cfg.param_scheduler)
-    assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_epochs
-
-
 # weights, as the comments of the model bases say
 
 
