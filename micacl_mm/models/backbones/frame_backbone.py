@@ -1,7 +1,6 @@
 """An image model as the backbone of a video model."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Optional, Union
 
 import torch
@@ -9,16 +8,16 @@ from mmaction.utils import ConfigType, OptConfigType
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import initialize
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, release
 from ..layers import GatedAttention
+from .checkpoints import refuse_misfits, warn_of_nothing, warn_of_random
+from .chunks import even_sizes, run_in_chunks
 from .frame_features import SHAPES, one_vector
-from .image_models import build_image_model
-from .model_handling import refuse_misfits, same_statistics, select_parts
+from .freezing import hold_still, select_parts, still_parts
+from .image_models import build_image_model, loads_weights
 
 _POOLINGS = ('mean', 'max', 'attention', 'none')
 
@@ -38,7 +37,9 @@ class FrameBackbone(BaseModule):
       function. The classifier is taken out (pooling and norms in front of
       it stay), and nothing is downloaded unless ``pretrained=True`` or
       ``weights=...`` is among them;
-    - a bare name: a 2-D backbone of MMAction2;
+    - a bare name: a 2-D backbone of MMAction2 (``'ResNetTSM'`` and
+      ``'MobileNetV2TSM'`` without a ``pretrained`` file need
+      ``pretrained2d=False``);
     - a class or function, of these libraries or any other, called with the
       other keys.
 
@@ -47,10 +48,13 @@ class FrameBackbone(BaseModule):
     Three axes are taken for tokens (B, L, C), and averaged with the class
     token among them, only where the image model says ``out_type='raw'``;
     otherwise, and for unpooled maps of timm, which may have channels last,
-    ``feature_shape`` must say what they are.
+    ``feature_shape`` must say what they are. mmpretrain's InceptionV3 hands
+    on the logits of its classifier, torchvision's and timm's do not.
 
     ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix=...)`` among
-    the keys of the image model loads its weights whatever library it is of.
+    the keys of the image model loads its weights whatever library it is of,
+    last of all, and is refused where it leaves half of the parameters, or
+    any that does not learn, as it was.
     Files that a library must convert first (timm's in another image size)
     are loaded by the library's own arguments.
 
@@ -64,16 +68,18 @@ class FrameBackbone(BaseModule):
         feature_shape (str, optional): Axes of what the image model returns:
             ``'NCHW'``, ``'NHWC'``, ``'NLC'`` or ``'NCL'``. Defaults to None,
             the rules above.
-        chunk_size (int, optional): Frames that go through the image model at
-            once. The result is the same, but BatchNorm in training takes its
-            statistics from a chunk. Defaults to None, all frames.
+        chunk_size (int, optional): Most frames that go through the image
+            model at once. The result is the same, but BatchNorm in training
+            normalizes with the statistics of a chunk; the running ones are
+            the mean of all chunks. Defaults to None, all frames.
         with_cp (bool): Keep no activations for the backward pass and compute
             them again, chunk by chunk, so that a training step, too, needs
             the memory of one chunk. Defaults to False.
         frozen (bool or Sequence[str]): True for the whole image model, or
             names of its parts, such as ``('conv1', 'layer1')``; they do not
-            learn and stay in eval mode. With all of it frozen no gradient
-            passes, also none to the pixels. Defaults to False.
+            learn and stay in eval mode, as does what the image model freezes
+            by its own options. With all of it frozen no gradient passes, also
+            none to the pixels. Defaults to False, as do None and 0.
         norm_eval (bool): Keep the BatchNorm layers of the image model in
             eval mode. Defaults to False.
         init_cfg (dict, optional): MMEngine's initialization config of the
@@ -90,7 +96,7 @@ class FrameBackbone(BaseModule):
             or ``chunk_size`` would cut the segments of a model that mixes
             time (``num_segments``) apart. In ``forward``: the clips or the
             features have an unexpected shape. In ``init_weights``: a
-            checkpoint fits no parameter.
+            checkpoint does not fit.
 
     Examples:
         >>> resnet = dict(type='mmpretrain.ResNet', depth=18)
@@ -109,13 +115,14 @@ class FrameBackbone(BaseModule):
         feature_shape: Optional[str] = None,
         chunk_size: Optional[int] = None,
         with_cp: bool = False,
-        frozen: Union[bool, Sequence[str]] = False,
+        frozen: Union[bool, Sequence[str], None] = False,
         norm_eval: bool = False,
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self._check(pooling, in_channels, feature_shape, chunk_size)
-        self.backbone, self.backbone_init_cfg = build_image_model(backbone)
+        self.backbone, self.checkpoints = build_image_model(backbone)
+        self.loads_weights = loads_weights(backbone)
         self.pooling = pooling
         self.in_channels = in_channels
         self.feature_shape = feature_shape
@@ -134,11 +141,13 @@ class FrameBackbone(BaseModule):
             self.attention = GatedAttention(in_channels)
         if isinstance(frozen, str):
             frozen = (frozen,)
-        self.frozen = frozen if isinstance(frozen, bool) else tuple(frozen)
-        self._frozen_parts = select_parts(self.backbone, self.frozen)
+        self.frozen = frozen if frozen is True else tuple(frozen or ())
+        frozen_parts = select_parts(self.backbone, self.frozen)
         for name, parameter in self.backbone.named_parameters():
-            if name in self._frozen_parts:
+            if name in frozen_parts:
                 parameter.requires_grad_(False)
+        self._still_parts = frozen_parts | still_parts(self.backbone)
+        self.backbone.register_load_state_dict_pre_hook(warn_of_nothing)
         self.train()  # so that what is frozen is in eval mode from the start
 
     @staticmethod
@@ -172,10 +181,7 @@ class FrameBackbone(BaseModule):
     def train(self, mode: bool = True) -> 'FrameBackbone':
         """Set the mode; what is frozen stays in eval mode."""
         super().train(mode)
-        for name, module in self.backbone.named_modules():
-            still = self.norm_eval and isinstance(module, _BatchNorm)
-            if still or name in self._frozen_parts:
-                module.eval()
+        hold_still(self.backbone, self._still_parts, self.norm_eval)
         return self
 
     def init_weights(self) -> None:
@@ -183,10 +189,11 @@ class FrameBackbone(BaseModule):
         if self.is_init:
             super().init_weights()  # which says so
             return
-        with refuse_misfits(self.backbone):
+        with refuse_misfits(self.backbone) as filled:
             super().init_weights()
-            if self.backbone_init_cfg is not None:
-                initialize(self.backbone, self.backbone_init_cfg)
+            initialize(self.backbone, self.checkpoints)
+        if not self.loads_weights:
+            warn_of_random(self.backbone, filled)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map clips (B, C, T, H, W) to (B, C', 1, 1, 1)."""
@@ -230,19 +237,12 @@ class FrameBackbone(BaseModule):
             p.requires_grad for p in self.backbone.parameters()
         )
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+            sizes = even_sizes(len(frames), self.chunk_size, self.num_segments)
             recompute = self.with_cp and torch.is_grad_enabled()
-            run = self._run_again_later if recompute else self._run
-            chunks = frames.split(self.chunk_size or len(frames))
-            return torch.cat([run(chunk) for chunk in chunks])
+            return run_in_chunks(
+                self._run, self.backbone, frames, sizes, recompute
+            )
 
     def _run(self, frames: Tensor) -> Tensor:
         x = self.backbone(frames)
         return one_vector(x, len(frames), self.backbone, self.feature_shape)
-
-    def _run_again_later(self, frames: Tensor) -> Tensor:
-        return checkpoint(
-            self._run,
-            frames,
-            use_reentrant=False,
-            context_fn=lambda: (nullcontext(), same_statistics(self.backbone)),
-        )

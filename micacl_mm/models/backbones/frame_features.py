@@ -27,12 +27,18 @@ def one_vector(
         Tensor: shape (N, C).
 
     Raises:
-        TypeError: ``x`` is no tensor.
+        TypeError: ``x`` is no tensor and no flat sequence of them.
         ValueError: ``x`` is not one feature a frame, or its axes are unclear.
     """
-    while isinstance(x, (tuple, list)) and x:
-        x = x[-1]
     name = type(model).__name__
+    if isinstance(x, (tuple, list)) and x:
+        x = x[-1]
+    if isinstance(x, (tuple, list)) and x:
+        raise TypeError(
+            f'FrameBackbone: of the last stage {name} returns {len(x)} '
+            'outputs, of which no rule says what counts, as class and '
+            'distillation token; use a model that returns one tensor a stage'
+        )
     if not isinstance(x, Tensor):
         raise TypeError(
             f'FrameBackbone: {name} must return a tensor or a non-empty '

@@ -3,7 +3,6 @@
 No library is imported before a model of it is asked for.
 """
 
-import inspect
 from collections.abc import Callable
 from importlib import import_module
 from itertools import takewhile
@@ -12,7 +11,8 @@ from typing import Optional, Union
 
 import torch
 from mmaction.utils import ConfigType
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, PretrainedInit
+from mmengine.utils import get_object_from_string
 from torch import nn
 
 from micacl_mm.registry import MODELS
@@ -23,19 +23,24 @@ _MODULES = {
     'timm': 'timm',
     'torchvision': 'torchvision.models',
 }
-#: Modules of torchvision that hold a classifier; a model has one of them.
-_CLASSIFIERS = ('fc', 'classifier', 'head', 'heads')
+#: Modules that hold a classifier; a model of torchvision has one of them.
+CLASSIFIERS = ('fc', 'classifier', 'head', 'heads')
+#: How a config names MMEngine's initialization from a checkpoint.
+_PRETRAINED = ('Pretrained', PretrainedInit)
+#: Arguments with which models load weights by themselves.
+_OWN_WEIGHTS = ('pretrained', 'weights', 'checkpoint_path')
 
 
-def build_image_model(cfg: ConfigType) -> tuple[nn.Module, Optional[dict]]:
+def build_image_model(cfg: ConfigType) -> tuple[nn.Module, list[dict]]:
     """Build the image model that a config describes.
 
     Args:
         cfg (dict): See :class:`FrameBackbone`; left as it is.
 
     Returns:
-        tuple[nn.Module, dict or None]: the model, and the ``init_cfg`` that
-        it cannot carry out itself, not being one of MMEngine's.
+        tuple[nn.Module, list[dict]]: the model, and the configs of the
+        checkpoints that are to be loaded into it, after its own
+        initialization.
 
     Raises:
         ImportError: The library is missing; ends with the command that
@@ -49,17 +54,16 @@ def build_image_model(cfg: ConfigType) -> tuple[nn.Module, Optional[dict]]:
             f"dict(type='mmpretrain.ResNet', depth=50), got {cfg!r}"
         )
     args = {key: cfg[key] for key in cfg}  # a ConfigDict makes classes here
-    kind, init_cfg = args.pop('type'), None
+    kind = args['type'] = _resolve(args['type'])
     library = _library_of(kind)
     models = _import(library)
-    if library in _BUILDERS or not _carries_init_cfg(kind):
-        init_cfg = args.pop('init_cfg', None)
+    checkpoints = _pop_checkpoints(args, keep=_is_mmaction(kind))
     if library in _BUILDERS:
-        model = _BUILDERS[library](kind, args, models)
+        model = _BUILDERS[library](args.pop('type'), args, models)
     else:
         # Parts inside the model are then looked up where they are defined.
         scope = dict(_scope_=library) if library else {}
-        model = MODELS.build({**scope, **args, 'type': kind})
+        model = MODELS.build({**scope, **args})
     if not isinstance(model, nn.Module):
         raise TypeError(
             f'FrameBackbone: backbone type {kind!r} must give an nn.Module, '
@@ -68,7 +72,12 @@ def build_image_model(cfg: ConfigType) -> tuple[nn.Module, Optional[dict]]:
     if is_timm(model) and not isinstance(model, BaseModule):
         # MMEngine would call its init_weights and undo pretrained=True.
         model.is_init = True
-    return model, init_cfg
+    return model, checkpoints
+
+
+def loads_weights(cfg: ConfigType) -> bool:
+    """Whether a config tells the model to load weights by itself."""
+    return any(cfg.get(key) for key in _OWN_WEIGHTS)
 
 
 def is_timm(model: nn.Module) -> bool:
@@ -117,11 +126,47 @@ def _import(library: str) -> Optional[ModuleType]:
         ) from error
 
 
-def _carries_init_cfg(kind: Union[str, Callable]) -> bool:
-    """Whether ``init_cfg`` is an argument of the model itself."""
-    return isinstance(kind, str) or (
-        inspect.isclass(kind) and issubclass(kind, BaseModule)
-    )
+def _resolve(kind: Union[str, Callable]) -> Union[str, Callable]:
+    """The class or function whose path a dumped config has written down.
+
+    'timm.resnet50.a1_in1k' or 'mmpretrain.ResNet' lead to no object.
+    """
+    if not isinstance(kind, str) or '.' not in kind:
+        return kind
+    found = get_object_from_string(kind)
+    return found if callable(found) else kind
+
+
+def _is_mmaction(kind: Union[str, Callable]) -> bool:
+    """Whether ``kind`` is a backbone of MMAction2, or registered beside.
+
+    They get their init_cfg as it is: the TSM models read it themselves and
+    rename what is in the file.
+    """
+    if isinstance(kind, str):
+        return not _library_of(kind)
+    return getattr(kind, '__module__', '').startswith('mmaction.')
+
+
+def _pop_checkpoints(args: dict, keep: bool) -> list[dict]:
+    """Take the checkpoints out of ``init_cfg``, unless ``keep``.
+
+    MMPretrain's models know a checkpoint only by ``init_cfg['type'] ==
+    'Pretrained'``: in a list, or with a class as the type, they load it and
+    then overwrite some of it.
+    """
+    init_cfg = args.pop('init_cfg', None) or []
+    cfgs = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
+    rest, checkpoints = [], []
+    for cfg in cfgs:
+        if _resolve(cfg['type']) in _PRETRAINED:
+            cfg = dict(cfg, type='Pretrained')
+            (rest if keep else checkpoints).append(cfg)
+        else:
+            rest.append(cfg)
+    if rest:
+        args['init_cfg'] = rest if len(rest) > 1 else rest[0]
+    return checkpoints
 
 
 def _build_timm(
@@ -155,7 +200,7 @@ def _drop_classifier(model: nn.Module, models: ModuleType) -> None:
         if isinstance(getattr(model, name, None), nn.Module):
             setattr(model, name, None)
             model.aux_logits = False
-    for name in _CLASSIFIERS:
+    for name in CLASSIFIERS:
         head = getattr(model, name, None)
         if isinstance(head, nn.Module):
             setattr(model, name, _before_classes(head))

@@ -1,0 +1,96 @@
+"""Frames through an image model in chunks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+
+def run_in_chunks(
+    run: Callable[[Tensor], Tensor],
+    model: nn.Module,
+    frames: Tensor,
+    sizes: list[int],
+    recompute: bool,
+) -> Tensor:
+    """Run ``run``, which calls ``model``, on one chunk after the other.
+
+    Args:
+        run (Callable): From frames (n, ...) to features (n, C).
+        model (nn.Module): Its BatchNorm layers move their running
+            statistics as far as with one chunk.
+        frames (Tensor): shape (N, ...).
+        sizes (list[int]): Frames a chunk, N in all.
+        recompute (bool): Keep no activations for the backward pass.
+
+    Returns:
+        Tensor: shape (N, C).
+    """
+
+    def run_again_later(chunk: Tensor) -> Tensor:
+        return checkpoint(
+            run,
+            chunk,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), same_statistics(model)),
+        )
+
+    step = run_again_later if recompute else run
+    with shared_momentum(model, len(sizes)):
+        return torch.cat([step(chunk) for chunk in frames.split(sizes)])
+
+
+def even_sizes(total: int, limit: Optional[int], unit: int) -> list[int]:
+    """Sizes of the fewest chunks, as equal as they can be.
+
+    A short last chunk would weigh as much in BatchNorm as a long one, and
+    a single frame has no statistics at all.
+
+    Args:
+        total (int): Frames, a multiple of ``unit``.
+        limit (int, optional): Most frames of a chunk, a multiple of
+            ``unit``; None for one chunk.
+        unit (int): Frames that stay together.
+    """
+    units = total // unit
+    chunks = -(-total // (limit or total))
+    size, longer = divmod(units, chunks)
+    return [(size + (i < longer)) * unit for i in range(chunks)]
+
+
+@contextmanager
+def shared_momentum(model: nn.Module, chunks: int) -> Iterator[None]:
+    """Let the running statistics forget in all chunks what they do in one.
+
+    n updates with momentum m' = 1 - (1 - m)^(1/n) keep (1 - m) of the old
+    value, as one update with m does. A momentum of None is the mean of all
+    updates, and right as it is.
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+    kept = [norm.momentum for norm in norms]
+    for norm, momentum in zip(norms, kept, strict=True):
+        if momentum is not None and chunks > 1:
+            norm.momentum = 1 - (1 - momentum) ** (1 / chunks)
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+
+
+@contextmanager
+def same_statistics(model: nn.Module) -> Iterator[None]:
+    """Keep what runs within it out of BatchNorm's running statistics."""
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+    kept = [(m.momentum, m.num_batches_tracked) for m in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count

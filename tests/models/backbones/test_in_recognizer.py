@@ -1,0 +1,106 @@
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from ..helpers import samples
+from .cases import (
+    RESNET,
+    TIMM,
+    Tiny,
+    build,
+    clips,
+    randomised,
+    recognizer,
+    step,
+)
+
+NECK = dict(
+    type='NeckChain',
+    num_instances=4,
+    necks=[
+        dict(type='GEIIM', in_channels=32),
+        dict(type='WIAN', in_channels=32, out_channels=32),
+    ],
+    aux_loss=dict(type='MCCLLoss', class_counts=[9, 3, 1]),
+)
+
+
+@pytest.fixture
+def one_rank():
+    torch.distributed.init_process_group(
+        'gloo', store=torch.distributed.HashStore(), rank=0, world_size=1
+    )
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize('pooling', ['mean', 'attention', 'none'])
+def test_a_whole_model(pooling):
+    pytest.importorskip('mmpretrain')
+    backbone = dict(
+        type='FrameBackbone',
+        backbone=dict(RESNET, frozen_stages=0),
+        pooling=pooling,
+        in_channels=32,
+        chunk_size=5,
+        with_cp=True,
+    )
+    model = recognizer(backbone, NECK)
+    model.init_weights()
+    randomised(model).train()  # MMPretrain starts branches at zero
+    x, truth = torch.randn(2, 4, 3, 3, 32, 32), samples([0, 1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    losses = model(x, truth, mode='loss')
+    assert {'loss_cls', 'loss_mccl'} <= set(losses)
+    loss = losses['loss_cls'] + losses['loss_mccl']
+    loss.backward()
+    stem = {n for n, p in model.named_parameters() if not p.requires_grad}
+    assert {n.split('.')[2] for n in stem} == {'conv1', 'bn1'}
+    for name, parameter in model.named_parameters():
+        if name not in stem:
+            assert parameter.grad.isfinite().all(), name
+            assert parameter.grad.any(), name
+    optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        scores = [s.pred_score for s in model(x, samples([0, 1]), 'predict')]
+        assert all(s.sum().item() == pytest.approx(1) for s in scores)
+        other = recognizer(backbone, NECK).eval()
+        other.load_state_dict(model.state_dict())
+        for twin in (
+            other,
+            copy.deepcopy(model),
+            pickle.loads(pickle.dumps(model)),
+        ):
+            again = twin(x, samples([0, 1]), mode='predict')
+            for sample, score in zip(again, scores, strict=True):
+                torch.testing.assert_close(sample.pred_score, score)
+
+
+def test_without_a_neck():
+    pytest.importorskip('mmpretrain')
+    model = recognizer(dict(type='FrameBackbone', backbone=RESNET)).eval()
+    x = torch.randn(2, 4, 3, 3, 32, 32)
+    found = model(x, samples([0, 1]), mode='predict')
+    rows = model.backbone(x.flatten(0, 1)).flatten(1)  # (8, C')
+    scores = model.cls_head.fc_cls(rows).softmax(1).view(2, 4, 3).mean(1)
+    for sample, expected in zip(found, scores, strict=True):
+        torch.testing.assert_close(sample.pred_score, expected)
+
+
+def test_distributed_training_finds_every_parameter_in_use(one_rank):
+    pytest.importorskip('timm')
+    for cfg in (RESNET, TIMM['vit'], dict(type=Tiny)):
+        model = build(cfg, chunk_size=2, with_cp=True)
+        alone = copy.deepcopy(model)
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        for _ in range(2):  # an unused parameter stops the second
+            x = clips(1, 4)
+            _, expected, _ = step(alone, x)
+            wrapped.zero_grad()
+            wrapped(x).square().sum().backward()
+        for name, parameter in model.named_parameters():
+            torch.testing.assert_close(parameter.grad, expected[name])

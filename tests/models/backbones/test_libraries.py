@@ -1,0 +1,245 @@
+import copy
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.runner.checkpoint import load_state_dict
+from torch import nn
+
+from micacl_mm.registry import MODELS
+
+from .cases import (
+    MMPRETRAIN,
+    RESNET,
+    SMALL_RESNET,
+    TIMM,
+    TORCHVISION,
+    VIT,
+    Tiny,
+    build,
+    clips,
+    close,
+    naive_mean,
+    randomised,
+)
+
+
+def size_of(cfg):
+    return cfg.get('img_size', 32)
+
+
+@pytest.mark.parametrize('name', MMPRETRAIN)
+def test_mmpretrain_equals_its_own_model_frame_by_frame(name):
+    pytest.importorskip('mmpretrain')
+    cfg = MMPRETRAIN[name]
+    model = build(cfg, chunk_size=4)
+    model.init_weights()
+    theirs = MODELS.build(dict(cfg, _scope_='mmpretrain'))
+    theirs.load_state_dict(model.backbone.state_dict())
+    theirs.eval(), model.eval()
+
+    def vector(frame):
+        out = theirs(frame)[-1]
+        if name == 'raw':
+            return torch.stack([*out.unbind(1)]).mean(0)
+        return out if out.dim() == 2 else out.mean((2, 3))
+
+    x = clips(size=size_of(cfg))
+    found = model(x)
+    assert found.shape[2:] == (1, 1, 1)
+    close(found.flatten(1), naive_mean(vector, x))
+
+
+@pytest.mark.parametrize('name', TIMM)
+def test_timm_equals_the_vector_before_its_classifier(name):
+    timm = pytest.importorskip('timm')
+    cfg = TIMM[name]
+    model = build(cfg, chunk_size=4).eval()
+    args = {k: v for k, v in cfg.items() if k != 'type'}
+    theirs = timm.create_model(cfg['type'][5:], num_classes=10, **args).eval()
+    left = theirs.load_state_dict(model.backbone.state_dict(), strict=False)
+    assert left.unexpected_keys == [] and len(left.missing_keys) == 2
+
+    def vector(frame):
+        maps = theirs.forward_features(frame)
+        return theirs.forward_head(maps, pre_logits=True)
+
+    x = clips()
+    close(model(x).flatten(1), naive_mean(vector, x))
+
+
+def before(model, path):
+    """A function that returns what goes into the layer at ``path``."""
+    seen = []
+    model.get_submodule(path).register_forward_pre_hook(
+        lambda _, args: seen.append(args[0])
+    )
+
+    def vector(frame):
+        model(frame)
+        return seen.pop()
+
+    return vector
+
+
+@pytest.mark.parametrize('name', TORCHVISION)
+def test_torchvision_equals_what_enters_its_classifier(name):
+    models = pytest.importorskip('torchvision.models')
+    cfg, path = TORCHVISION[name]
+    model = build(cfg, chunk_size=4).eval()
+    args = {k: v for k, v in cfg.items() if k != 'type'}
+    theirs = getattr(models, cfg['type'].partition('.')[2])(**args).eval()
+    left = theirs.load_state_dict(model.backbone.state_dict(), strict=False)
+    assert left.unexpected_keys == [] and len(left.missing_keys) == 2
+    x = clips()
+    close(model(x).flatten(1), naive_mean(before(theirs, path), x))
+
+
+def test_torchvision_convnext_keeps_its_last_norm():
+    convnext = pytest.importorskip('torchvision.models.convnext')
+    blocks = [convnext.CNBlockConfig(8, None, 2)]
+    theirs = convnext.ConvNeXt(blocks).eval()
+    nn.init.normal_(theirs.classifier[0].weight)
+    model = build(dict(type=convnext.ConvNeXt, block_setting=blocks)).eval()
+    load_state_dict(model.backbone, theirs.state_dict())
+    x = clips()
+    expected = naive_mean(before(theirs, 'classifier.2'), x)
+    close(model(x).flatten(1), expected)
+
+
+@pytest.mark.parametrize(
+    ('name', 'channels'), [('squeezenet1_1', 512), ('alexnet', 256)]
+)
+def test_torchvision_models_that_flatten_are_pooled(name, channels):
+    models = pytest.importorskip('torchvision.models')
+    model = build(dict(type=getattr(models, name))).eval()
+    x = clips(1, 2, 80)
+    expected = naive_mean(lambda f: model.backbone.features(f).mean((2, 3)), x)
+    assert expected.shape == (1, channels)
+    close(model(x).flatten(1), expected)
+
+
+def test_torchvision_googlenet_loses_its_extra_classifiers():
+    pytest.importorskip('torchvision')
+    cfg = dict(type='torchvision.googlenet', init_weights=False)
+    model = build(cfg)  # in training the model returned three outputs
+    feature = model(clips(1, 2))
+    feature.sum().backward()
+    assert feature.shape == (1, 1024, 1, 1, 1)
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_mmaction_equals_its_own_model_frame_by_frame():
+    model = build(SMALL_RESNET).eval()
+    x = clips()
+    expected = naive_mean(lambda f: model.backbone(f).mean((2, 3)), x)
+    close(model(x).flatten(1), expected)
+
+
+def test_types_may_be_classes_and_functions():
+    models = pytest.importorskip('torchvision.models')
+    timm_models = pytest.importorskip('timm.models')
+    pretrained = pytest.importorskip('mmpretrain.models')
+    for cfg in (
+        dict(RESNET, type=pretrained.ResNet),
+        dict(type=models.resnet18, num_classes=7),
+        dict(type=timm_models.test_resnet),
+        dict(type=Tiny),
+    ):
+        before_build = copy.deepcopy(cfg)
+        feature = build(ConfigDict(cfg)).eval()(clips(1, 2))
+        assert feature.isfinite().all() and feature.dim() == 5
+        assert cfg == before_build
+
+
+def test_parts_of_mmpretrains_models_are_found_in_its_own_registry():
+    registry = pytest.importorskip('mmpretrain.registry').MODELS
+
+    @registry.register_module(force=True)
+    class Cube(nn.Module):
+        def forward(self, x):
+            return x**3
+
+    cfg = dict(MMPRETRAIN['convnext'], act_cfg=dict(type='Cube'))
+    model = build(cfg)
+    assert any(isinstance(m, Cube) for m in model.modules())
+    assert model(clips(1, 1)).isfinite().all()
+
+
+def test_new_style_configs(tmp_path):
+    pytest.importorskip('mmpretrain')
+    file = tmp_path / 'config.py'
+    file.write_text(
+        'from mmpretrain.models import VisionTransformer\n'
+        'from micacl_mm.models.backbones import FrameBackbone\n'
+        'model = dict(type=FrameBackbone, backbone=dict('
+        f'type=VisionTransformer, img_size=32, patch_size=16, arch={VIT}))\n'
+    )
+    cfg = Config.fromfile(file)
+    model = MODELS.build(cfg.model)
+    assert type(model.backbone).__name__ == 'VisionTransformer'
+    assert model(clips()).shape == (2, 16, 1, 1, 1)
+    assert cfg.model.backbone.img_size == 32  # still whole
+
+
+@pytest.mark.parametrize(
+    ('name', 'module', 'command'),
+    [
+        ('mmpretrain.ResNet', 'mmpretrain.models', 'mmpretrain==1.2.0'),
+        ('timm.resnet18', 'timm', 'timm torchvision torch=='),
+        ('torchvision.resnet18', 'torchvision.models', 'torchvision torch=='),
+    ],
+)
+def test_a_missing_library_is_named(monkeypatch, name, module, command):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=f'run: pip install {command}'):
+        build(dict(type=name))
+
+
+@pytest.mark.parametrize(
+    ('module', 'name'),
+    [
+        ('torchvision.models', 'squeezenet1_1'),
+        ('timm.models', 'test_resnet'),
+        ('mmpretrain.models', 'VisionTransformer'),
+        ('mmaction.models', 'ResNet'),
+        (Tiny.__module__, 'Tiny'),
+    ],
+)
+def test_a_new_style_config_survives_a_dump(tmp_path, module, name):
+    pytest.importorskip(module)
+    args = {
+        'VisionTransformer': f'img_size=32, patch_size=16, arch={VIT}',
+        'ResNet': 'depth=18',
+    }.get(name, '')
+    saved = tmp_path / 'weights.pth'
+    (tmp_path / 'first.py').write_text(
+        f'from {module} import {name}\n'
+        'from mmengine.model import PretrainedInit\n'
+        'from micacl_mm.models.backbones import FrameBackbone\n'
+        'model = dict(type=FrameBackbone, backbone=dict('
+        f'type={name}, init_cfg=dict(type=PretrainedInit, '
+        f'checkpoint={str(saved)!r}), {args}))\n'
+    )
+    first = Config.fromfile(tmp_path / 'first.py')
+    first.dump(tmp_path / 'second.py')
+    second = Config.fromfile(tmp_path / 'second.py')
+    assert isinstance(second.model.backbone.type, str)
+    models = [MODELS.build(cfg.model) for cfg in (first, second)]
+    expected = randomised(models[0].backbone).state_dict()
+    torch.save(expected, saved)
+    expected = copy.deepcopy(expected)
+    for model in models:
+        model.init_weights()
+        torch.testing.assert_close(model.backbone.state_dict(), expected)
+    x = clips(1, 2)
+    close(models[1].eval()(x), models[0].eval()(x))
+
+
+def test_names_with_a_dot_stay_names():
+    timm = pytest.importorskip('timm')
+    name = timm.list_models('test_resnet*', pretrained=True)[0]
+    assert '.' in name  # with the tag of its weights
+    model = build(dict(type=f'timm.{name}')).eval()
+    assert model(clips(1, 1)).isfinite().all()
