@@ -2,44 +2,47 @@
 
 import runpy
 from argparse import Namespace
-from functools import lru_cache
 from importlib import import_module
-from itertools import chain
 from pathlib import Path
+from textwrap import indent
 
-import mmaction.registry
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import Registry, init_default_scope
-from mmengine.utils import get_object_from_string
+from mmengine.registry import init_default_scope
 
 from micacl_mm.engine.launch import stock_tool
 from micacl_mm.registry import MODELS
 
 from ..mixing.examples import SMALL
 from ..models.helpers import samples
-from .conftest import ROOT
+from .twins import (
+    EXAMPLES,
+    FACES,
+    LEAVES,
+    NEW,
+    OPTIONS,
+    PATHS,
+    TEXT,
+    differences,
+    load,
+    named,
+)
 
-TEXT, NEW = ROOT / 'configs', ROOT / 'micacl_mm/configs'
-PATHS = sorted(
-    path.relative_to(TEXT).as_posix() for path in TEXT.rglob('*.py')
-)
-RECIPES = [path for path in PATHS if '/' not in path]
-EXAMPLES = [path for path in PATHS if path.startswith('mixing/')]
-LEAVES = [*RECIPES, *EXAMPLES]
-#: Those with the settings of a set of faces.
-FACES = [path for path in LEAVES if not path.endswith('_actions.py')]
-OPTIONS = dict(
-    DATA_ROOT='/faces',
-    FOLD='3',
-    SUBSET='Crime',
-    SOURCE='videos',
-    VAL_RATIO='0',
-    MISSING='drop',
-    CLIP_ROOT='aligned',
-)
-CLASSES = ('type', 'constructor')  # keys whose values are classes
+#: Overrides that make a model small, by the name of its leaf.
+NARROW = {
+    'model.backbone.base_channels': 8,
+    'model.neck.necks.0.in_channels': 64,
+    'model.neck.necks.1.in_channels': 64,
+}
+SMALLER = {
+    **SMALL,
+    **dict.fromkeys(('micacl_dfew', 'micacl_ferv39k'), NARROW),
+    'baseline_dfew': {
+        'model.backbone.base_channels': 8,
+        'model.cls_head.in_channels': 64,
+    },
+}
 
 
 @pytest.fixture(autouse=True)
@@ -48,68 +51,6 @@ def _libraries(request):
     arguments = getattr(request.node, 'callspec', None)
     if arguments and 'clip' in arguments.params.get('path', ''):
         pytest.importorskip('mmpretrain')
-
-
-@lru_cache
-def registered(name):
-    """What a bare name means: MMAction2's class, or else MMEngine's."""
-    for scope in ('mmaction', 'mmengine'):
-        found = {
-            registry.module_dict[name]
-            for registry in vars(mmaction.registry).values()
-            if isinstance(registry, Registry)
-            and registry.scope == scope
-            and name in registry.module_dict
-        }
-        if found:
-            (cls,) = found
-            return cls
-    raise AssertionError(f'{name} is registered nowhere')
-
-
-def named(value, key=None):
-    """Bring classes and dotted names to the bare names of text configs."""
-    if isinstance(value, dict):
-        return {key: named(item, key) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(named(item) for item in value)
-    if key in CLASSES and isinstance(value, str) and '.' in value:
-        # MMPretrain's names, alone in text configs, are not quite dotted.
-        value = get_object_from_string(value) or value
-    if isinstance(value, type):
-        if value.__module__.startswith('mmpretrain.'):
-            name = f'mmpretrain.{value.__name__}'
-            assert MODELS.get(name) is value
-            return name
-        assert registered(value.__name__) is value
-        return value.__name__
-    return value
-
-
-def load(path):
-    config = Config.fromfile(path)
-    return named({key: config[key] for key in config.to_dict()})
-
-
-def differences(new, text, where=''):
-    """List the places where two configs differ, for a readable failure."""
-    if isinstance(new, dict) and isinstance(text, dict):
-        pairs = [
-            (new.get(key, 'absent'), text.get(key, 'absent'), f'{where}.{key}')
-            for key in chain(text, new.keys() - text.keys())
-        ]
-    elif (
-        isinstance(new, (list, tuple))
-        and type(new) is type(text)
-        and len(new) == len(text)
-    ):
-        pairs = [
-            (*pair, f'{where}[{place}]')
-            for place, pair in enumerate(zip(new, text, strict=True))
-        ]
-    else:
-        return [] if new == text else [(where, new, text)]
-    return list(chain(*(differences(*pair) for pair in pairs)))
 
 
 def test_every_text_config_has_a_twin_in_a_package():
@@ -164,7 +105,7 @@ def test_both_forms_build_the_same_model(path):
     models = []
     for folder in (NEW, TEXT):
         config = Config.fromfile(folder / path)
-        config.merge_from_dict(SMALL.get(Path(path).stem, {}))
+        config.merge_from_dict(SMALLER.get(Path(path).stem, {}))
         init_default_scope(config.default_scope)
         torch.manual_seed(0)
         models.append(MODELS.build(config.model).eval())
@@ -191,11 +132,36 @@ def test_a_dumped_config_is_the_same_and_brings_the_cures(tmp_path, path):
     config = Config.fromfile(NEW / path)
     dumped = tmp_path / 'dumped.py'
     config.dump(dumped)
-    assert dumped.read_text() == config.pretty_text
     assert differences(load(dumped), load(TEXT / path)) == []
     again = Config.fromfile(dumped)
     assert again.custom_imports.imports == ['micacl_mm']
     assert again.model.neck.type.startswith('micacl_mm.')
+
+
+GUEST = """
+from mmengine.config import read_base
+with read_base():
+    from micacl_mm.configs.mixing.{} import *
+model.update(
+    neck=dict(aux_loss=dict(num_classes=7)),
+    cls_head=dict(num_classes=7),
+)
+"""
+
+
+@pytest.mark.parametrize('path', sorted({*EXAMPLES} - {*FACES}))
+def test_a_guest_sets_the_number_of_classes(tmp_path, path):
+    """By the lines that the examples give."""
+    name = Path(path).stem
+    lines = GUEST[GUEST.index('model.update') :]
+    doc = import_module(f'micacl_mm.configs.mixing.{name}').__doc__
+    assert indent(lines, '    ') in doc
+    (tmp_path / 'own.py').write_text(GUEST.format(name))
+    new, text = load(tmp_path / 'own.py'), load(TEXT / path)
+    assert {where for where, *_ in differences(new, text)} == {
+        '.model.neck.aux_loss.num_classes',
+        '.model.cls_head.num_classes',
+    }
 
 
 @pytest.mark.parametrize('path', PATHS)
