@@ -55,7 +55,9 @@ def _libraries(request):
 
 def test_every_text_config_has_a_twin_in_a_package():
     files = {path.relative_to(NEW) for path in NEW.rglob('*.py')}
-    assert {str(p) for p in files if p.name != '__init__.py'} == set(PATHS)
+    assert {p.as_posix() for p in files if p.name != '__init__.py'} == set(
+        PATHS
+    )
     assert all(path.parent / '__init__.py' in files for path in files)
 
 
