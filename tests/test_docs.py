@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ PAGES = sorted(
     for path in [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md')]
 )
 BLOCKS = [
-    pytest.param(block, id=f'{page}-{i}')
+    pytest.param(dedent(block), id=f'{page}-{i}')
     for page in PAGES
     for i, block in enumerate(
         re.findall(r'```python\n(.*?)```', (ROOT / page).read_text(), re.S)
