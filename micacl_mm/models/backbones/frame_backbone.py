@@ -49,14 +49,13 @@ class FrameBackbone(BaseModule):
     token among them, only where the image model says ``out_type='raw'``;
     otherwise, and for unpooled maps of timm, which may have channels last,
     ``feature_shape`` must say what they are. mmpretrain's InceptionV3 hands
-    on the logits of its classifier, torchvision's and timm's do not.
+    on its logits; those of torchvision and timm hand on features.
 
     ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix=...)`` among
     the keys of the image model loads its weights whatever library it is of,
-    last of all, and is refused where it leaves half of the parameters, or
-    any that does not learn, as it was.
-    Files that a library must convert first (timm's in another image size)
-    are loaded by the library's own arguments.
+    and is refused where it fills less than half of the parameters, or leaves
+    out one that does not learn. Files that a library must convert first
+    (timm's in another image size) are loaded by the library's own arguments.
 
     Args:
         backbone (dict): The image model, see above.
@@ -91,7 +90,8 @@ class FrameBackbone(BaseModule):
 
     Raises:
         ImportError: The library of the image model is missing.
-        TypeError: ``backbone`` describes no module.
+        TypeError: ``backbone`` describes no module, or in ``forward``
+            returns no tensor a stage.
         ValueError: An argument is unknown, a name in ``frozen`` fits no part,
             or ``chunk_size`` would cut the segments of a model that mixes
             time (``num_segments``) apart. In ``forward``: the clips or the

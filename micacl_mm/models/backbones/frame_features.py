@@ -31,20 +31,7 @@ def one_vector(
         ValueError: ``x`` is not one feature a frame, or its axes are unclear.
     """
     name = type(model).__name__
-    if isinstance(x, (tuple, list)) and x:
-        x = x[-1]
-    if isinstance(x, (tuple, list)) and x:
-        raise TypeError(
-            f'FrameBackbone: of the last stage {name} returns {len(x)} '
-            'outputs, of which no rule says what counts, as class and '
-            'distillation token; use a model that returns one tensor a stage'
-        )
-    if not isinstance(x, Tensor):
-        raise TypeError(
-            f'FrameBackbone: {name} must return a tensor or a non-empty '
-            f'sequence of them, got {type(x).__name__}; check its options for '
-            'what it returns, such as out_indices'
-        )
+    x = _last_stage(x, name)
     if x.dim() < 2 or x.shape[0] != frames:
         raise ValueError(
             f'FrameBackbone: {name} must return one feature for each of '
@@ -61,6 +48,24 @@ def one_vector(
             f'feature_shape to one of {SHAPES}, or make the model pool'
         )
     return x.mean(dim=[i for i, axis in enumerate(axes) if axis in 'HWL'])
+
+
+def _last_stage(x: Any, name: str) -> Tensor:
+    if isinstance(x, (tuple, list)) and x:
+        x = x[-1]
+    if isinstance(x, (tuple, list)) and x:
+        raise TypeError(
+            f'FrameBackbone: of the last stage {name} returns {len(x)} '
+            'outputs, of which no rule says what counts, as class and '
+            'distillation token; use a model that returns one tensor a stage'
+        )
+    if not isinstance(x, Tensor):
+        raise TypeError(
+            f'FrameBackbone: {name} must return a tensor or a non-empty '
+            f'sequence of them, got {type(x).__name__}; check its options for '
+            'what it returns, such as out_indices'
+        )
+    return x
 
 
 def _default_axes(x: Tensor, model: nn.Module) -> Optional[str]:
