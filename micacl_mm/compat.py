@@ -58,9 +58,13 @@ def disable_multimodal() -> None:
     if importlib.util.find_spec('transformers') is None:
         return
     for package in ('mmaction', 'mmpretrain'):
-        if importlib.util.find_spec(package) is not None:
-            dependency = f'{package}.utils.dependency'
-            importlib.import_module(dependency).WITH_MULTIMODAL = False
+        if importlib.util.find_spec(package) is None:
+            continue
+        try:
+            flags = importlib.import_module(f'{package}.utils.dependency')
+        except (ImportError, AssertionError):
+            continue  # a broken one, which its users will hear of
+        flags.WITH_MULTIMODAL = False
 
 
 def declare_torchvision_ops() -> None:

@@ -107,7 +107,8 @@ def _carry_composed(
     """
     neck, two_d = recognizer.neck, isinstance(recognizer, Recognizer2D)
     samples = dict(data_samples=data_samples, test_mode=test_mode)
-    _check_test_cfg(recognizer, neck)
+    if two_d:
+        _check_test_cfg(recognizer, neck)
     if two_d and neck.takes_maps and stage != 'backbone':
         # Stock necks want the feature maps as the stock code arranges them.
         if neck.num_instances > 1:
@@ -134,14 +135,13 @@ def _carry_composed(
 
 def _refuse(recognizer: BaseRecognizer, *args, **kwargs) -> Extracted:
     """For recognizers that would drop the neck without a word."""
-    name = type(recognizer).__name__
-    better = {
-        'RecognizerAudio': 'Recognizer2D with TSNHead takes its backbones',
-        'MMRecognizer3D': 'Recognizer3D takes one of its modalities',
-    }[name]
+    if isinstance(recognizer, RecognizerAudio):
+        better = 'Recognizer2D with TSNHead takes its backbones'
+    else:
+        better = 'Recognizer3D takes one of its modalities'
     raise TypeError(
-        f'{name} calls no neck, {type(recognizer.neck).__name__} would be '
-        f'dropped; {better}'
+        f'{type(recognizer).__name__} calls no neck, '
+        f'{type(recognizer.neck).__name__} would be dropped; {better}'
     )
 
 

@@ -475,6 +475,7 @@ def test_clips_of_skeletons_are_instances_too():
 def test_a_carrier_changes_nothing_on_skeletons():
     with_it, without = graph_model(CARRIER), graph_model(None)
     without.load_state_dict(with_it.state_dict(), strict=False)
+    with_it.test_cfg = dict(max_testing_views=4)  # of no meaning here
     inputs = skeletons(1)
     losses, plain = (
         step(with_it, inputs, (1, 1)),

@@ -15,15 +15,21 @@ from .image_models import CLASSIFIERS
 
 
 @contextmanager
-def refuse_misfits(model: nn.Module) -> Iterator[set[str]]:
-    """Within it, a checkpoint must fit ``model``.
+def refuse_misfits(
+    model: nn.Module, frozen: frozenset[str]
+) -> Iterator[set[str]]:
+    """Within it, the checkpoints together must fit ``model``.
+
+    Args:
+        model (nn.Module): The image model.
+        frozen (frozenset[str]): Parts that the user has frozen.
 
     Yields:
         set[str]: names of the parameters that checkpoints have filled.
 
     Raises:
-        ValueError: A checkpoint fills less than half of the parameters, or
-            not all that do not learn.
+        ValueError: A checkpoint fills nothing, or less than half of the
+            parameters or not all of the frozen ones are filled.
     """
     filled, before = set(), {}
 
@@ -39,7 +45,10 @@ def refuse_misfits(model: nn.Module) -> Iterator[set[str]]:
         filled.update(new)
         prefix = before['prefix']
         left = [n for n in misfits.unexpected_keys if n.startswith(prefix)]
-        _judge(model, new, before['names'], left, prefix)
+        ours = [n for n in _frozen(model) if n in frozen and n not in filled]
+        _judge(
+            model, filled if new else new, ours, before['names'], left, prefix
+        )
 
     handles = (
         model.register_load_state_dict_pre_hook(start),
@@ -74,9 +83,10 @@ def warn_of_random(model: nn.Module, filled: set[str]) -> None:
     names = [n for n in _frozen(model) if n not in filled]
     if names:
         print_log(
-            f'FrameBackbone: {type(model).__name__} is frozen at random '
-            f'values ({len(names)} parameters: {_some(names)}) unless '
-            'load_from or resume fills them; give '
+            f'FrameBackbone: {len(names)} parameters of '
+            f'{type(model).__name__} do not learn, and no checkpoint has '
+            f'filled them ({_some(names)}): unless the model has set them '
+            'itself, or load_from or resume will, they are random; give '
             "init_cfg=dict(type='Pretrained', checkpoint=...) in its dict",
             logger='current',
             level=logging.WARNING,
@@ -86,14 +96,17 @@ def warn_of_random(model: nn.Module, filled: set[str]) -> None:
 def _judge(
     model: nn.Module,
     filled: set[str],
+    frozen: list[str],
     names: list[str],
     left: list[str],
     prefix: str,
 ) -> None:
-    """Refuse a checkpoint with ``names``, or report it."""
+    """Refuse a checkpoint with ``names``, or report it.
+
+    ``frozen`` are the parameters that should be filled and are not.
+    """
     parameters = dict(model.named_parameters())
     missing = [n for n in parameters if n not in filled]
-    frozen = [n for n in _frozen(model) if n not in filled]
     fills = (
         f'FrameBackbone: the checkpoint fills {len(filled)} of '
         f'{len(parameters)} parameters of {type(model).__name__}'

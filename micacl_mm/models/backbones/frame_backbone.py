@@ -70,7 +70,7 @@ class FrameBackbone(BaseModule):
         chunk_size (int, optional): Most frames that go through the image
             model at once. The result is the same, but BatchNorm in training
             normalizes with the statistics of a chunk; the running ones are
-            the mean of all chunks. Defaults to None, all frames.
+            close to those of all frames. Defaults to None, all frames.
         with_cp (bool): Keep no activations for the backward pass and compute
             them again, chunk by chunk, so that a training step, too, needs
             the memory of one chunk. Defaults to False.
@@ -142,11 +142,11 @@ class FrameBackbone(BaseModule):
         if isinstance(frozen, str):
             frozen = (frozen,)
         self.frozen = frozen if frozen is True else tuple(frozen or ())
-        frozen_parts = select_parts(self.backbone, self.frozen)
+        self._frozen_parts = select_parts(self.backbone, self.frozen)
         for name, parameter in self.backbone.named_parameters():
-            if name in frozen_parts:
+            if name in self._frozen_parts:
                 parameter.requires_grad_(False)
-        self._still_parts = frozen_parts | still_parts(self.backbone)
+        self._still_parts = self._frozen_parts | still_parts(self.backbone)
         self.backbone.register_load_state_dict_pre_hook(warn_of_nothing)
         self.train()  # so that what is frozen is in eval mode from the start
 
@@ -189,7 +189,7 @@ class FrameBackbone(BaseModule):
         if self.is_init:
             super().init_weights()  # which says so
             return
-        with refuse_misfits(self.backbone) as filled:
+        with refuse_misfits(self.backbone, self._frozen_parts) as filled:
             super().init_weights()
             initialize(self.backbone, self.checkpoints)
         if not self.loads_weights:

@@ -203,3 +203,19 @@ def test_weights_are_loaded_last_of_all(tmp_path, form):
 def test_a_child_config_may_take_the_checkpoint_back(name):
     pytest.importorskip(name.partition('_')[0])
     build(dict(CHECKPOINTS[name], init_cfg=None)).init_weights()
+
+
+def test_several_checkpoints_fill_it_together(tmp_path):
+    whole = build(dict(type=Tiny)).backbone.state_dict()
+    last = {n: w + 1 for n, w in whole.items() if n.startswith('layers.7')}
+    assert 0 < len(last) < len(whole)
+    for name, weights in (('whole', whole), ('last', last)):
+        torch.save(weights, tmp_path / f'{name}.pth')
+    init_cfg = [
+        dict(type='Pretrained', checkpoint=str(tmp_path / f'{name}.pth'))
+        for name in ('whole', 'last')
+    ]
+    model = build(dict(type=Tiny, init_cfg=init_cfg))
+    model.init_weights()
+    for name, weight in model.backbone.state_dict().items():
+        torch.testing.assert_close(weight, last.get(name, whole[name]))
