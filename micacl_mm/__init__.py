@@ -16,6 +16,7 @@ compat.apply()
 
 from .datasets import (
     BaseDFERDataset,
+    ClassBalancedSampler,
     DFEWDataset,
     FERV39kDataset,
     SampleInstances,
@@ -25,8 +26,10 @@ from .evaluation import RecallMetric
 from .models import (
     GEIIM,
     WIAN,
+    BagDataPreprocessor,
     BaseBagNeck,
     FrameBackbone,
+    LongTailCrossEntropyLoss,
     MCCLLoss,
     NeckChain,
     PassThroughNeck,
@@ -34,14 +37,17 @@ from .models import (
 from .version import __version__
 
 __all__ = [
+    'BagDataPreprocessor',
     'BaseBagNeck',
     'BaseDFERDataset',
     'ChannelsLastHook',
+    'ClassBalancedSampler',
     'ClassCountsHook',
     'DFEWDataset',
     'FERV39kDataset',
     'FrameBackbone',
     'GEIIM',
+    'LongTailCrossEntropyLoss',
     'MCCLLoss',
     'NeckChain',
     'PassThroughNeck',

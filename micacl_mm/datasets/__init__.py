@@ -1,12 +1,14 @@
-"""Datasets of dynamic facial expressions and their transforms."""
+"""Datasets of dynamic facial expressions, their samplers and transforms."""
 
 from .base_dfer_dataset import BaseDFERDataset
 from .dfew_dataset import DFEWDataset
 from .ferv39k_dataset import FERV39kDataset
+from .samplers import ClassBalancedSampler
 from .transforms import SampleInstances
 
 __all__ = [
     'BaseDFERDataset',
+    'ClassBalancedSampler',
     'DFEWDataset',
     'FERV39kDataset',
     'SampleInstances',

@@ -1,0 +1,5 @@
+"""Registered data preprocessors."""
+
+from .bag_data_preprocessor import BagDataPreprocessor
+
+__all__ = ['BagDataPreprocessor']
