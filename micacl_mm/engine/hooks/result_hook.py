@@ -1,15 +1,20 @@
 """The result of a test: a table, a JSON file and a picture."""
 
-import json
-import os
+import time
 from pathlib import Path
+from typing import Optional
 
 import torch
-from mmengine.dist import master_only
+from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from micacl_mm.evaluation import RecallMetric
+from micacl_mm.leaderboard.collect import collect_record
+from micacl_mm.leaderboard.complexity import measure_complexity
+from micacl_mm.leaderboard.record import FILE_NAME, write_record
+from micacl_mm.leaderboard.training import Training
 from micacl_mm.registry import HOOKS
 
 
@@ -53,7 +58,52 @@ class ResultHook(Hook):
     At the end of a test that used :class:`RecallMetric` it logs a table and
     writes ``result.json`` and ``confusion_matrix.png`` beside the log of the
     run. All figures are of the one checkpoint that was tested.
+
+    ``result.json`` is the run's record, see docs/protocol.md: with the
+    result go the training that the checkpoint tells of, the way in which it
+    was chosen, the size of the model, the speed and the machine.
     """
+
+    def __init__(self) -> None:
+        self._meta: Optional[dict] = None
+        self._trained = False
+        self._bag_shape: Optional[tuple[int, ...]] = None
+        self._bags = 0
+        self._times: list[float] = []
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what the checkpoint says of its training."""
+        self._meta, self._trained = checkpoint.get('meta'), False
+
+    def after_train(self, runner: Runner) -> None:
+        """From here on the weights are those of this very training."""
+        self._trained = True
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Forget an earlier test."""
+        self._bag_shape, self._bags, self._times = None, 0, []
+
+    def before_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None
+    ) -> None:
+        """Look at the first bag."""
+        if batch_idx == 0:
+            inputs = data_batch.get('inputs')
+            sequence = isinstance(inputs, (list, tuple, torch.Tensor))
+            first = inputs[0] if sequence else inputs
+            self._bag_shape = tuple(getattr(first, 'shape', ()))
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[list] = None,
+    ) -> None:
+        """Take the time; the first batch, which warms up, does not count."""
+        if batch_idx > 0:
+            self._bags += len(outputs)
+        self._times = [*self._times[:1], time.perf_counter()]
 
     @master_only
     def after_test_epoch(self, runner: Runner, metrics=None) -> None:
@@ -68,26 +118,67 @@ class ResultHook(Hook):
         classes, matrix = list(map(str, found[0].classes)), found[0].matrix
         folder = Path(runner.log_dir)
         plot_confusion(classes, matrix, folder / 'confusion_matrix.png')
-        clips = matrix.sum(dim=1)
+        training = self._training(runner)
         # JSON has no nan: the recall of an absent class is null.
         figures = {
             name: None if value != value else value
             for name, value in (metrics or {}).items()
         }
-        result = {
-            'config': runner.cfg.filename,
-            'checkpoint': runner.cfg.get('load_from'),
-            'clips': int(clips.sum()),
-            'classes': classes,
-            'clips_per_class': clips.tolist(),
-            'metrics': figures,
-            'confusion_matrix': matrix.tolist(),
-        }
-        path = folder / 'result.json'
-        partial = path.with_suffix('.tmp')
-        partial.write_text(json.dumps(result, indent=2) + '\n')
-        os.replace(partial, path)
+        record = collect_record(
+            runner.cfg,
+            runner.test_dataloader.dataset,
+            training,
+            None if self._trained else runner.cfg.get('load_from'),
+            classes,
+            matrix,
+            figures,
+        )
+        record |= self._size_and_speed(runner)
+        write_record(record, folder / FILE_NAME)
+        self._warn(runner, training, record)
         runner.logger.info(
-            f'result of {result["checkpoint"]}\n'
+            f'result of {record["checkpoint"]}\n'
             f'{format_table(classes, matrix)}\nwritten to {folder}'
         )
+
+    def _training(self, runner: Runner) -> Training:
+        if not self._trained:
+            return Training.from_meta(self._meta)
+        return Training.from_meta(
+            {
+                'cfg': runner.cfg.pretty_text,
+                'seed': runner.seed,
+                'epoch': runner.epoch,
+                'iter': runner.iter,
+            }
+        )
+
+    def _size_and_speed(self, runner: Runner) -> dict:
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        cost = measure_complexity(model, self._bag_shape or ())
+        if cost.problem:
+            runner.logger.warning(f'no GFLOPs in the record: {cost.problem}')
+        speed = None
+        if self._bags:
+            seconds = self._times[1] - self._times[0]
+            speed = get_world_size() * self._bags / seconds
+        return {
+            'parameters': cost.parameters,
+            'gflops': cost.gflops,
+            'bags_per_second': speed,
+        }
+
+    @staticmethod
+    def _warn(runner: Runner, training: Training, record: dict) -> None:
+        if training.saw_other_clips(record['fold']):
+            runner.logger.warning(
+                f'the checkpoint was trained on fold '
+                f'{training.dataset["fold"]}, so it has seen test clips of '
+                f'fold {record["fold"]}: this is no result'
+            )
+        if record['dropped']:
+            runner.logger.warning(
+                f'{record["dropped"]} clips of the test split were left out; '
+                'the record says so'
+            )

@@ -1,0 +1,80 @@
+"""Put the record of a test together."""
+
+import datetime
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from mmengine.config import Config
+
+from micacl_mm.version import __version__
+
+from .config_text import inner_dataset
+from .machine import command_line, describe_machine, git_commit
+from .record import SCHEMA
+from .tested import count_dropped, dataset_id, inner, sampling_in_words
+from .training import Training
+
+
+def collect_record(
+    config: Config,
+    dataset: Any,
+    training: Training,
+    checkpoint: Optional[str],
+    classes: list[str],
+    matrix: torch.Tensor,
+    metrics: dict[str, Optional[float]],
+) -> dict[str, Any]:
+    """Collect all that is known of a test.
+
+    Args:
+        config (Config): Of the test.
+        dataset: The tested set.
+        training (Training): Of the checkpoint.
+        checkpoint (str, optional): Its file.
+        classes (list[str]): Names of the K classes.
+        matrix (Tensor): Confusion matrix (K, K), rows = truth.
+        metrics (dict): In [0, 1]; None where a class is absent.
+
+    Returns:
+        dict: the record, see docs/protocol.md, without size and speed.
+    """
+    dataset, clips = inner(dataset), matrix.sum(dim=1)
+    tested = inner_dataset(config.get('test_dataloader'))
+    fold = getattr(dataset, 'fold', None)
+    selection = training.selection(checkpoint)
+    if training.saw_other_clips(fold):
+        selection = 'other'
+    return {
+        'schema': SCHEMA,
+        'method': _method(config, training),
+        'dataset': dataset_id(dataset),
+        'config': config.filename,
+        'config_hash': training.hash,
+        'version': __version__,
+        'commit': git_commit(),
+        'command': command_line(),
+        'seed': training.seed,
+        'fold': fold,
+        'subset': getattr(dataset, 'subset', None),
+        'selection': selection,
+        'epoch': training.epoch,
+        'max_epochs': training.max_epochs,
+        'val_ratio': training.dataset.get('val_ratio'),
+        'sampling': sampling_in_words(tested.get('pipeline', [])),
+        'pretraining': training.pretraining,
+        'checkpoint': checkpoint,
+        'clips': int(clips.sum()),
+        'dropped': count_dropped(dataset, int(clips.sum())),
+        'classes': classes,
+        'clips_per_class': clips.tolist(),
+        'metrics': metrics,
+        'confusion_matrix': matrix.tolist(),
+        'machine': describe_machine(),
+        'date': datetime.date.today().isoformat(),
+    }
+
+
+def _method(config: Config, training: Training) -> str:
+    told = config.get('method') or training.config.get('method')
+    return str(told or Path(config.filename or '').stem)

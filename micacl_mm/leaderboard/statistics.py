@@ -1,0 +1,105 @@
+"""Mean, standard deviation and confidence interval of repeated runs."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple, Optional
+
+import numpy as np
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """A mean and how sure it is.
+
+    The interval is mean +- half_width. It supposes independent values. Folds
+    are not: any two of five share three quarters of their training clips, so
+    an interval over folds is approximate, and rather too narrow.
+    """
+
+    #: Mean of the values, in their unit.
+    mean: float
+    #: Sample standard deviation; None for one value.
+    std: Optional[float]
+    #: Half the width of the Student-t interval; None for one value.
+    half_width: Optional[float]
+    #: Number of values.
+    count: int
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> Interval:
+    """Summarise replicates by the Student-t interval of their mean.
+
+    Args:
+        values (Sequence[float]): One finite number a replicate.
+        level (float): Confidence level in (0, 1). Defaults to 0.95.
+
+    Returns:
+        Interval: in the unit of the values.
+
+    Raises:
+        ValueError: There is no value, one is not finite, or the level is
+            outside of (0, 1).
+    """
+    numbers = np.asarray(values, dtype=float)
+    if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
+        raise ValueError(
+            'interval: values must be at least one finite number, got '
+            f'{list(values)}; do leave out what is unknown'
+        )
+    if not 0 < level < 1:
+        raise ValueError(
+            f'interval: level must lie between 0 and 1, got {level}; do set '
+            '0.95, say'
+        )
+    mean, count = float(numbers.mean()), len(numbers)
+    if count == 1:
+        return Interval(mean, None, None, 1)
+    std = float(numbers.std(ddof=1))
+    factor = stats.t.ppf((1 + level) / 2, df=count - 1)
+    return Interval(mean, std, float(factor * std / count**0.5), count)
+
+
+def replicates(
+    values: Iterable[tuple[Hashable, Hashable, float]],
+) -> list[float]:
+    """Reduce runs to the values whose spread is of interest.
+
+    With several folds the replicates are the folds, each the mean over its
+    seeds; with one fold they are the seeds.
+
+    Args:
+        values (Iterable[tuple]): Fold, seed and value of each run. The fold
+            is None in sets without folds.
+
+    Returns:
+        list[float]: one value a replicate, sorted by fold or seed as text.
+    """
+    folds = defaultdict(dict)
+    for fold, seed, value in values:
+        folds[fold][seed] = value
+    if len(folds) == 1:
+        ((_, groups),) = folds.items()  # the seeds, of one value each
+    else:
+        groups = {k: list(seeds.values()) for k, seeds in folds.items()}
+    return [float(np.mean(groups[key])) for key in sorted(groups, key=str)]
+
+
+def pool(matrices: Sequence[Sequence[Sequence[int]]]) -> np.ndarray:
+    """Add the confusion matrices of several runs.
+
+    Args:
+        matrices (Sequence): One (K, K) matrix of counts a run.
+
+    Returns:
+        np.ndarray: (K, K), rows = truth.
+
+    Raises:
+        ValueError: They are not all of one size.
+    """
+    shapes = {np.shape(matrix) for matrix in matrices}
+    if len(shapes) != 1:
+        raise ValueError(
+            'pool: the confusion matrices must be of one size, got '
+            f'{sorted(shapes)}; do pool runs of one data set'
+        )
+    return np.sum([np.asarray(m, dtype=np.int64) for m in matrices], axis=0)

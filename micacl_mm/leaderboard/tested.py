@@ -1,0 +1,130 @@
+"""What was tested: which set, how its clips were sampled, and all of them."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER, BaseDFERDataset
+
+from .config_text import short_type
+
+BENCHMARK_MARKER = 'benchmark.json'  # in the root of a set of fixed recipe
+#: Transforms that draw, beside those called Random...
+_CHANCE = {'ColorJitter', 'Imgaug', 'MultiScaleCrop', 'PytorchVideoWrapper'}
+_CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}
+
+
+def inner(dataset: Any) -> Any:
+    """Look through wrappers at the data set itself."""
+    while hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    return dataset
+
+
+def dataset_id(dataset: Any) -> str:
+    """Name a data set as the leaderboard does.
+
+    Args:
+        dataset: A built one, without wrappers.
+
+    Returns:
+        str: ``'dfew'``, ``'ferv39k'``, ``'synthetic-v1-medium'`` for a
+        benchmark set, ``'synthetic'`` for another drawn one; of other data
+        sets the name in their meta information or that of the class.
+    """
+    root = Path(getattr(dataset, 'data_root', None) or '.')
+    drawn = isinstance(dataset, BaseDFERDataset) and (
+        (root / DRAWN_MARKER).is_file() or (root / BENCHMARK_MARKER).is_file()
+    )
+    if not drawn:
+        name = dataset.metainfo.get('dataset_name') or type(dataset).__name__
+        return name.lower()
+    try:
+        recipe = json.loads((root / BENCHMARK_MARKER).read_text())
+        return '{name}-v{version}-{level}'.format(**recipe)
+    except (OSError, ValueError, TypeError, KeyError):
+        return 'synthetic'
+
+
+def count_dropped(dataset: Any, clips: int) -> Optional[int]:
+    """Count the clips of the official split that were not tested.
+
+    Args:
+        dataset: A built one, without wrappers.
+        clips (int): How many were tested.
+
+    Returns:
+        int | None: None for sets whose official split is not known here.
+    """
+    if not isinstance(dataset, BaseDFERDataset) or dataset.split != 'test':
+        return None
+    return len(dataset.read_split('test')) - clips
+
+
+def sampling_in_words(pipeline: Sequence[Mapping[str, Any]]) -> str:
+    """Say how a test pipeline samples a video.
+
+    Args:
+        pipeline (Sequence[Mapping[str, Any]]): Settings of its transforms.
+
+    Returns:
+        str: for instance ``'16 frames, 4 instances of 4, 112 px, 1 crop, no
+        chance'``; ``'chance in Flip'`` at the end if that draws.
+    """
+    frames, size, crops, chances = [], '', 1, []
+    for step in pipeline:
+        name = short_type(str(step.get('type', '')))
+        if 'Sample' in name:
+            frames.append(_frames(name, step))
+        crops *= _CROPS.get(name, 1)
+        size = _size(name, step) or size
+        if _draws(name, step):
+            chances.append(name)
+    views = '1 crop' if crops == 1 else f'{crops} crops'
+    chance = f'chance in {" and ".join(chances)}' if chances else 'no chance'
+    return ', '.join(filter(None, [*frames, size, views, chance]))
+
+
+def _frames(name: str, step: Mapping[str, Any]) -> str:
+    if name == 'SampleInstances':
+        total = step.get('num_frames', 16)
+        length = step.get('instance_len', 4)
+        stride = step.get('instance_stride') or length
+        words = f'{total} frames, {(total - length) // stride + 1} instances'
+        apart = '' if stride == length else f' at stride {stride}'
+        return f'{words} of {length}{apart}'
+    clips = step.get('num_clips', 1)
+    clips *= step.get('num_sample_positions', 1)
+    clips *= 2 if step.get('twice_sample') else 1
+    length, interval = step.get('clip_len'), step.get('frame_interval', 1)
+    text = '1 clip' if clips == 1 else f'{clips} clips'
+    if length is not None:
+        text += f' of {length} frame' + ('s' if length != 1 else '')
+    return text + (f' at stride {interval}' if interval != 1 else '')
+
+
+def _size(name: str, step: Mapping[str, Any]) -> str:
+    size = step.get('crop_size') if 'Crop' in name else None
+    if name == 'Resize':
+        size = step.get('scale')
+    if size is None:
+        return ''
+    sides = [size] if isinstance(size, (int, float)) else list(size)
+    # (-1, 256), or inf in its place: the shorter side.
+    sides = [s for s in sides if _is_length(s)]
+    return ' x '.join(map(str, dict.fromkeys(sides))) + ' px' if sides else ''
+
+
+def _is_length(side: Any) -> bool:
+    known = isinstance(side, (int, float))
+    return known and side > 0 and not math.isinf(side)
+
+
+def _draws(name: str, step: Mapping[str, Any]) -> bool:
+    if name == 'Flip':
+        return step.get('flip_ratio', 0.5) > 0
+    if 'Sample' in name:
+        return not step.get('test_mode', False)
+    return name.startswith('Rand') or name in _CHANCE

@@ -1,0 +1,99 @@
+"""What a checkpoint tells of the training that made it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from .config_hash import config_hash
+from .config_text import inner_dataset, parse_config
+from .pretraining import pretraining_of
+
+#: Last epoch; best on the validation slice; best on the test split; other.
+SELECTIONS = ('last', 'val', 'test', 'other')
+
+
+class Training(NamedTuple):
+    """The training of a checkpoint, as far as it is known."""
+
+    #: Variables of its config; empty if unknown.
+    config: dict[str, Any] = {}
+    #: Its random seed.
+    seed: Optional[int] = None
+    #: Epochs and iterations done when the checkpoint was stored.
+    epoch: Optional[int] = None
+    iteration: Optional[int] = None
+
+    @classmethod
+    def from_meta(cls, meta: Optional[Mapping[str, Any]]) -> 'Training':
+        """Read the ``meta`` that MMEngine stores in checkpoints.
+
+        Foreign checkpoints have none, and then nothing is known.
+        """
+        meta = meta or {}
+        try:
+            config = parse_config(str(meta.get('cfg') or ''))
+        except ValueError:
+            config = {}
+        if not config:
+            return cls()
+        numbers = (meta.get(name) for name in ('seed', 'epoch', 'iter'))
+        return cls(config, *numbers)
+
+    @property
+    def hash(self) -> str:
+        """Hash of the config; empty if that is unknown."""
+        return config_hash(self.config) if self.config else ''
+
+    @property
+    def pretraining(self) -> str:
+        """Name of the weights it started from; empty if unknown."""
+        return pretraining_of(self.config) if self.config else ''
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """Settings of the training set."""
+        return inner_dataset(self.config.get('train_dataloader'))
+
+    @property
+    def max_epochs(self) -> Optional[int]:
+        """Planned length; None for a training by iterations."""
+        return (self.config.get('train_cfg') or {}).get('max_epochs')
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the checkpoint is of the last epoch or iteration."""
+        loop = self.config.get('train_cfg') or {}
+        if self.max_epochs is not None:
+            return self.epoch is not None and self.epoch >= self.max_epochs
+        planned = loop.get('max_iters')
+        done = self.iteration
+        return None not in (planned, done) and done >= planned
+
+    @property
+    def chosen_on(self) -> str:
+        """Split that its best checkpoints are best on, or ``'other'``."""
+        val = inner_dataset(self.config.get('val_dataloader'))
+        test = inner_dataset(self.config.get('test_dataloader'))
+        if val.get('split') in ('val', 'test'):
+            return val['split']
+        # Data sets that say it by other settings.
+        return 'test' if val and val == test else 'other'
+
+    def selection(self, checkpoint: Optional[str]) -> str:
+        """Return the rule by which the checkpoint was chosen.
+
+        Args:
+            checkpoint (str, optional): Its file. None for a model that was
+                just trained.
+
+        Returns:
+            str: one of :data:`SELECTIONS`.
+        """
+        if Path(checkpoint or '').name.startswith('best_'):
+            return self.chosen_on if self.config else 'other'
+        return 'last' if self.is_complete else 'other'
+
+    def saw_other_clips(self, fold: Any) -> bool:
+        """Whether it was of another fold, whose test clips it trained on."""
+        own = self.dataset.get('fold')
+        return None not in (own, fold) and str(own) != str(fold)
