@@ -1,0 +1,1 @@
+"""Rows of results, their statistics, and the board made of them."""

@@ -1,0 +1,142 @@
+"""Rows become entries, entries become tables."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from micacl_mm.datasets import DFEWDataset, FERV39kDataset
+
+from .entry import Entry
+from .row_checks import CLASSES, official_counts
+from .rows import ENTRY_KEY, ResultRow
+
+_SPLIT = ('dataset', 'subset', 'fold')
+
+
+class Table(NamedTuple):
+    """Entries that were tested on the same clips, best UAR first.
+
+    Args:
+        dataset (str): As in the rows.
+        title (str): For people.
+        ablation (bool): Whether they come from ``ablation*.csv``.
+        order (tuple[str, ...]): Classes from head to tail, by the number of
+            training clips.
+        entries (list[Entry]): Best UAR first.
+    """
+
+    dataset: str
+    title: str
+    ablation: bool
+    order: tuple[str, ...]
+    entries: list[Entry]
+
+
+def build_board(rows: Iterable[ResultRow]) -> list[Table]:
+    """Group rows into entries, and entries into tables.
+
+    Args:
+        rows (Iterable[ResultRow]): Checked rows, no run twice.
+
+    Returns:
+        list[Table]: DFEW, FERV39k, then the drawn sets, ablations last.
+    """
+    rows = list(rows)
+    clips = _clips_of_sets(rows)
+    groups = defaultdict(list)
+    for row in rows:
+        ablation = row.group.startswith('ablation')
+        groups[(ablation, *row.key(ENTRY_KEY))].append(row)
+    tables = defaultdict(list)
+    for (ablation, dataset, subset, *_), members in groups.items():
+        odd = sum(
+            row.cells['clips'] not in ('', str(clips[row.key(_SPLIT)]))
+            for row in members
+            if dataset != 'synthetic'  # another number of clips each time
+        )
+        entry = Entry(tuple(sorted(members, key=_numbers)), odd)
+        subset = '' if subset == 'all' else subset
+        tables[ablation, dataset, subset].append(entry)
+    return [
+        Table(
+            dataset,
+            _title(ablation, dataset, subset),
+            ablation,
+            head_to_tail(dataset),
+            _sort_and_mark(entries),
+        )
+        for (ablation, dataset, subset), entries in sorted(
+            tables.items(), key=lambda item: _place(*item[0])
+        )
+    ]
+
+
+def _place(ablation: bool, dataset: str, subset: str) -> tuple:
+    by_level = dataset
+    for rank, level in enumerate(('easy', 'medium', 'hard')):
+        by_level = by_level.replace(level, str(rank))
+    return ablation, dataset == 'synthetic', by_level, subset
+
+
+def _numbers(row: ResultRow) -> tuple[int, int]:
+    return int(row.cells['fold'] or 0), int(row.cells['seed'])
+
+
+def _clips_of_sets(rows: Sequence[ResultRow]) -> dict[tuple[str, ...], int]:
+    """Test clips of each split: the official number, or the most seen."""
+    known: dict[tuple[str, ...], int] = defaultdict(int)
+    for row in rows:
+        official = sum(official_counts(row.cells) or ())
+        found = max(known[row.key(_SPLIT)], int(row.cells['clips'] or 0))
+        known[row.key(_SPLIT)] = official or found
+    return known
+
+
+def head_to_tail(dataset: str) -> tuple[str, ...]:
+    """Return the classes, those with the most training clips first.
+
+    Drawn sets have DFEW's proportions.
+    """
+    counts = DFEWDataset.OFFICIAL_COUNTS[1]['train']
+    if dataset == 'ferv39k':
+        counts = FERV39kDataset.OFFICIAL_COUNTS['all']['train']
+    by_name = dict(zip(CLASSES, counts, strict=True))
+    return tuple(sorted(CLASSES, key=lambda name: -by_name[name]))
+
+
+def dataset_name(dataset: str) -> str:
+    """Return the name of a set for people."""
+    if dataset.startswith('synthetic-'):
+        _, version, level = dataset.split('-')
+        return f'Synthetic {version}, {level}'
+    names = {'dfew': 'DFEW', 'ferv39k': 'FERV39k'}
+    return names.get(dataset, 'Other drawn sets, no two the same')
+
+
+def _title(ablation: bool, dataset: str, subset: str) -> str:
+    title = dataset_name(dataset)
+    if subset:
+        title += f', {subset}'
+    return f'{title}: ablation' if ablation else title
+
+
+def _sort_and_mark(entries: Iterable[Entry]) -> list[Entry]:
+    """Best UAR first; mark what the best of its rule does not exceed."""
+    entries = sorted(
+        entries, key=lambda entry: (-entry.uar.mean, entry.text('method'))
+    )
+    bounds: dict[str, float] = {}
+    for entry in entries:
+        if entry.comparable:
+            low = entry.uar.mean - entry.uar.half_width
+            bounds.setdefault(entry.text('selection'), low)
+    return [
+        replace(
+            entry,
+            best=entry.comparable
+            and entry.uar.mean + entry.uar.half_width
+            >= bounds[entry.text('selection')],
+        )
+        for entry in entries
+    ]

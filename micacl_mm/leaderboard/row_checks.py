@@ -1,0 +1,216 @@
+"""The columns of a result row, and what a row must hold."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+
+import torch
+
+from micacl_mm.datasets import (
+    BaseDFERDataset,
+    DFEWDataset,
+    FERV39kDataset,
+)
+from micacl_mm.evaluation import RecallMetric
+
+CLASSES = BaseDFERDataset.CLASSES
+RECALLS = tuple(f'recall_{name}' for name in CLASSES)
+METRICS = ('UAR', 'WAR', *RECALLS)
+COLUMNS = (
+    *('dataset', 'method', 'pretraining', 'fold', 'subset', 'seed'),
+    *('selection', 'epoch', 'max_epochs', 'val_ratio', 'sampling'),
+    *METRICS,
+    *('clips', 'parameters_m', 'gflops', 'bags_per_second', 'machine'),
+    *('version', 'commit', 'config', 'config_hash', 'command', 'date'),
+    'confusion_matrix',
+)
+#: Which checkpoint was tested -> how the board calls it.
+SELECTIONS = {
+    'val': 'best on validation slice',
+    'last': 'last epoch',
+    'test': "best on TEST split (the field's habit)",
+    'other': 'another rule',
+}
+REQUIRED = ('dataset', 'method', 'seed', 'selection', 'config_hash')
+DATASETS = re.compile(r'dfew|ferv39k|synthetic(-v\d+-(easy|medium|hard))?')
+# Half a unit of the second decimal, and room for the float itself.
+ROUNDING = 0.00501
+
+
+def problems(row: Mapping[str, str]) -> list[str]:
+    """Say everything that is wrong with a row.
+
+    Args:
+        row (Mapping[str, str]): The cells by column. Figures are percentages
+            as text, an unknown value is empty.
+
+    Returns:
+        list[str]: One sentence a problem; empty for a good row.
+    """
+    found = [*_cell_problems(row), *_run_problems(row)]
+    # Sums over cells that are no numbers would say nothing.
+    return found or list(_figure_problems(row))
+
+
+def _cell_problems(row: Mapping[str, str]) -> Iterator[str]:
+    for name in COLUMNS:
+        text = row[name]
+        if re.search(r'[\x00-\x1f\x7f]', text):
+            yield f'{name} must be one line of plain text, got {text!r}'
+        elif text != text.strip():
+            yield f'{name} must have no blanks around it, got {text!r}'
+        elif not text:
+            if name in REQUIRED or name in ('UAR', 'WAR'):
+                yield f'{name} must not be empty'
+        elif name in ('seed', 'epoch', 'max_epochs', 'clips'):
+            if not re.fullmatch('[0-9]+', text):
+                yield f'{name} must be a whole number, got {text!r}'
+        elif name in METRICS:
+            if not re.fullmatch(r'[0-9]{1,3}\.[0-9]{2}', text) or (
+                float(text) > 100
+            ):
+                yield (
+                    f'{name} must be a percentage with two decimals, 0.00 to '
+                    f'100.00, got {text!r}'
+                )
+        elif name in ('parameters_m', 'gflops', 'bags_per_second'):
+            if not _is_number(text):
+                yield f'{name} must be a number, 0 or above, got {text!r}'
+        elif name == 'date' and not _is_day(text):
+            yield f'date must be a day such as 2025-09-30, got {text!r}'
+
+
+def _is_number(text: str) -> bool:
+    try:
+        value = float(text)
+    except ValueError:
+        return False
+    return math.isfinite(value) and value >= 0
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _run_problems(row: Mapping[str, str]) -> Iterator[str]:
+    """What dataset, fold, selection and the rest say of each other."""
+    dataset, fold, selection = row['dataset'], row['fold'], row['selection']
+    if dataset and not DATASETS.fullmatch(dataset):
+        yield (
+            'dataset must be dfew, ferv39k, synthetic-v<n>-easy, -medium or '
+            f'-hard, or synthetic (any other drawn set), got {dataset!r}'
+        )
+    if fold and fold not in ('1', '2', '3', '4', '5'):
+        yield f'fold must be 1 to 5 or empty, got {fold!r}'
+    elif dataset == 'dfew' and not fold:
+        yield 'fold must not be empty, DFEW is tested fold by fold'
+    elif dataset == 'ferv39k' and fold:
+        yield f'fold must be empty, FERV39k has one split, got {fold!r}'
+    if selection and selection not in SELECTIONS:
+        names = ', '.join(SELECTIONS)
+        yield f'selection must be one of {names}, got {selection!r}'
+    ratio = row['val_ratio']
+    if ratio and not (_is_number(ratio) and float(ratio) < 1):
+        yield f'val_ratio must be a share, 0 or above, below 1, got {ratio!r}'
+    elif selection == 'val' and ratio and float(ratio) == 0:
+        yield (
+            'selection must not be val with a val_ratio of 0, for there is '
+            'no validation slice; it is test, last or other'
+        )
+
+
+def _figure_problems(row: Mapping[str, str]) -> Iterator[str]:
+    """UAR, WAR and the recalls against the matrix or each other."""
+    if row['confusion_matrix']:
+        yield from _matrix_problems(row)
+        return
+    recalls = [float(row[name]) for name in RECALLS if row[name]]
+    if not recalls:
+        return
+    mean = sum(recalls) / len(recalls)
+    if abs(mean - float(row['UAR'])) > 2 * ROUNDING:
+        yield (
+            f'UAR must be the mean of the recalls, {mean:.2f}, got '
+            f'{row["UAR"]}'
+        )
+
+
+def _matrix_problems(row: Mapping[str, str]) -> Iterator[str]:
+    matrix = read_matrix(row['confusion_matrix'])
+    if matrix is None:
+        size = len(CLASSES)
+        yield (
+            f'confusion_matrix must be {size} lists of {size} counts as JSON, '
+            'rows = truth, at least one clip, got '
+            f'{row["confusion_matrix"][:40]!r}'
+        )
+        return
+    expected = RecallMetric.summarise(matrix, CLASSES)
+    expected = {name.replace('/', '_'): v for name, v in expected.items()}
+    wrong = [n for n in METRICS if not _agrees(row[n], 100 * expected[n])]
+    given = sorted(row[name] for name in RECALLS)
+    shown = {
+        n: '' if v != v else f'{100 * v:.2f}' for n, v in expected.items()
+    }
+    if set(wrong) & set(RECALLS) and (
+        given == sorted(shown[name] for name in RECALLS)
+    ):
+        yield (
+            'the recalls are those of confusion_matrix in another order of '
+            f'classes; take {", ".join(CLASSES)} for both'
+        )
+    else:
+        for name in wrong:
+            yield (
+                f'{name} must be {shown[name] or "empty"} by '
+                f'confusion_matrix, got {row[name] or "an empty cell"}'
+            )
+    official, counts = official_counts(row), matrix.sum(dim=1).tolist()
+    if official and counts != official and sorted(counts) == sorted(official):
+        yield (
+            'confusion_matrix has the test clips of the set in another order '
+            f'of classes; its rows must be {", ".join(CLASSES)}'
+        )
+    if row['clips'] and int(row['clips']) != int(matrix.sum()):
+        yield (
+            f'clips must be {int(matrix.sum())} by confusion_matrix, got '
+            f'{row["clips"]}'
+        )
+
+
+def official_counts(row: Mapping[str, str]) -> list[int] | None:
+    """Return the test clips of each class, where the set's authors tell."""
+    if row['dataset'] == 'dfew':
+        return DFEWDataset.OFFICIAL_COUNTS[int(row['fold'])]['test']
+    if row['dataset'] == 'ferv39k' and row['subset'] in ('', 'all'):
+        return FERV39kDataset.OFFICIAL_COUNTS['all']['test']
+    return None
+
+
+def _agrees(text: str, percent: float) -> bool:
+    if percent != percent:  # the class is absent from the split
+        return not text
+    return bool(text) and abs(float(text) - percent) <= ROUNDING
+
+
+def read_matrix(text: str) -> torch.Tensor | None:
+    """Return the counts (K, K) in a cell, or None where they are none."""
+    try:
+        lists = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    size = len(CLASSES)
+    if not isinstance(lists, list) or len(lists) != size:
+        return None
+    for counts in lists:
+        if not isinstance(counts, list) or len(counts) != size:
+            return None
+        if not all(type(n) is int and 0 <= n < 2**31 for n in counts):
+            return None
+    matrix = torch.tensor(lists)
+    return matrix if matrix.sum() > 0 else None
