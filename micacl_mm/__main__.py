@@ -6,6 +6,10 @@ Usage: python -m micacl_mm TOOL [arguments of the tool]
        python -m micacl_mm test config.py checkpoint.pth
        python -m micacl_mm analysis_tools/print_config config.py
 
+One tool is ours, all folds and seeds of a config:
+
+       python -m micacl_mm kfold config.py --data-root /data/DFEW
+
 The configs of this project lie in the package. A config.py that is one of
 them, to be changed below its last line:
 
@@ -28,6 +32,11 @@ def main() -> None:
         return
     if not name:
         sys.exit(__doc__)
+    if name == 'kfold':
+        # Imported here, for the other tools do without.
+        from micacl_mm.engine.kfold import main as run_folds
+
+        sys.exit(run_folds(arguments))
     try:
         stock_tool(name)
     except FileNotFoundError as error:

@@ -21,44 +21,11 @@ from micacl_mm.leaderboard.record import (
     write_record,
 )
 from micacl_mm.leaderboard.row_checks import COLUMNS, problems
-from tests.datasets.tree import write_dfew, write_dfew_split
+from tests.datasets.tree import write_dfew_split
 
-ROOT = Path(__file__).parents[2]
-#: A model that trains for two iterations.
-CONFIG = """
-_base_ = [{base!r}]
-model = dict(
-    backbone=dict(base_channels=2),
-    neck=dict(
-        _delete_=True,
-        type='NeckChain',
-        num_instances=4,
-        necks=[dict(type='WIAN', in_channels=16, out_channels=16)],
-        aux_loss=dict(type='MCCLLoss', num_classes=7, in_channels=16),
-    ),
-    cls_head=dict(in_channels=16),
-)
-loader = dict(batch_size=14, num_workers=0, persistent_workers=False)
-train_dataloader = dict(**loader, dataset=dict(oversample_thr=0.01))
-loader['batch_size'] = 4
-val_dataloader = loader
-test_dataloader = loader
-train_cfg = dict(max_epochs=1)
-"""
+from .tiny import write_config, write_set
 
-
-def write_set(root, folds=(1,)):
-    """A DFEW of 4 training clips and 1 test clip a class."""
-    for fold in folds:
-        codes = [i % 7 + 1 for i in range(35)]
-        rows = list(enumerate(codes, start=100 * fold))
-        write_dfew(root, rows[:28], fold=fold)
-        write_dfew(root, rows[28:], split='test', fold=fold)
-
-
-def write_config(folder):
-    base = str(ROOT / 'configs/micacl_demo.py')
-    (folder / 'tiny.py').write_text(CONFIG.format(base=base))
+SAMPLING = '16 frames, 4 instances of 4, 48 px, 1 crop, no chance'
 
 
 @pytest.fixture(scope='module')
@@ -121,7 +88,7 @@ def test_record_of_the_best_checkpoint(place, trained):
             'epoch': 1,
             'max_epochs': 1,
             'val_ratio': 0.1,
-            'sampling': '16 frames, 4 instances of 4, 48 px, 1 crop, no chance',
+            'sampling': SAMPLING,
             'pretraining': 'none',
             'checkpoint': str(best),
             'clips': 7,

@@ -1,0 +1,110 @@
+"""Checkpoints of a run that may have been killed at any moment."""
+
+import re
+import time
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Optional
+
+import torch
+
+from micacl_mm.leaderboard.files import write_text
+
+_LAST = 'last_checkpoint'
+
+
+def mend(folder: Path, log: Path) -> None:
+    """Make what a killed training left fit to be resumed.
+
+    A kill while a checkpoint is written leaves half of it, or a note that
+    names another one: the newest whole one is taken. A kill while it is
+    validated would leave that epoch without a validation for good, as MMEngine
+    goes on with the next one: the epoch is trained again. Where the best
+    checkpoint so far is lost, no later one can be told to be better: the
+    training starts anew.
+
+    Args:
+        folder (Path): Of the training.
+        log (Path): Where to say what was done.
+    """
+    files = list(folder.glob('*.pth'))
+    whole = [path for path in files if zipfile.is_zipfile(path)]
+    start = _start(
+        whole,
+        best_broken=any(
+            path.name.startswith('best_')
+            for path in files
+            if path not in whole
+        ),
+    )
+    kept = [p for p in whole if start and _number(p) <= _number(start)]
+    gone = [path for path in files if path not in kept]
+    for path in gone:
+        path.unlink()
+    note = folder / _LAST
+    if start is None:
+        note.unlink(missing_ok=True)
+    else:
+        # By its place now: the folder may have been moved.
+        write_text(note, str(start))
+    if gone:
+        names = ', '.join(path.name for path in gone)
+        place = start.name if start else 'the start'
+        with log.open('a') as stream:
+            stream.write(
+                f'{time.ctime()}: the training was killed; removed {names}, '
+                f'which was not complete, going on from {place}\n'
+            )
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether there is a checkpoint to resume from."""
+    return (folder / _LAST).is_file()
+
+
+def choose(folder: Path, selection: str) -> Optional[Path]:
+    """Return the checkpoint to test.
+
+    Args:
+        folder (Path): Of a finished training.
+        selection (str): ``'last'``, or ``'val'`` or ``'test'`` for the best.
+
+    Returns:
+        Path | None: None if there is none.
+    """
+    files = [p for p in folder.glob('*.pth') if zipfile.is_zipfile(p)]
+    if selection == 'last':
+        return _newest(files)
+    best = [path for path in files if path.name.startswith('best_')]
+    return max(best, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _start(whole: list[Path], best_broken: bool) -> Optional[Path]:
+    """The checkpoint from which no step of the training gets lost."""
+    newest = _newest(whole)
+    if newest is None or best_broken:
+        return None
+    state = torch.load(newest, 'cpu', weights_only=True, mmap=True)
+    told = state.get('message_hub', {}).get('runtime_info', {})
+    best = Path(told.get('best_ckpt') or '')
+    if best.name and newest.with_name(best.name) not in whole:
+        return None
+    if best.stem.endswith(newest.stem):
+        return newest  # stored again after its validation
+    before = newest.with_name(f'epoch_{_number(newest) - 1}.pth')
+    if before in whole:
+        return before
+    # Of several epochs at once no more than one is given up.
+    return newest if _number(newest) > 1 else None
+
+
+def _newest(files: Iterable[Path]) -> Optional[Path]:
+    """The checkpoint after the most epochs, or iterations."""
+    return max(filter(_number, files), key=_number, default=None)
+
+
+def _number(path: Path) -> int:
+    """Epoch, or iteration, of a checkpoint; 0 for the best ones."""
+    found = re.fullmatch(r'(?:epoch|iter)_(\d+)\.pth', path.name)
+    return int(found[1]) if found else 0

@@ -1,0 +1,625 @@
+"""Folds and seeds, mostly with stand-ins for the stock tools."""
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    recall_score,
+)
+
+from micacl_mm import __main__ as command_line
+from micacl_mm.engine.kfold import main, processes
+from micacl_mm.engine.kfold import run as run_module
+from micacl_mm.engine.kfold.checkpoints import choose, has_begun, mend
+from micacl_mm.engine.kfold.differences import differences
+from micacl_mm.engine.kfold.options import parse_options
+from micacl_mm.engine.kfold.plan import make_plan
+from micacl_mm.engine.kfold.report import format_summary, summarise
+from micacl_mm.engine.kfold.sweep import clock
+from micacl_mm.leaderboard.record import read_record
+from micacl_mm.leaderboard.row_checks import COLUMNS, problems
+from tests.leaderboard.tiny import write_config, write_set
+
+FAKE = Path(__file__).with_name('fake_tool.py')
+
+
+def store(folder, name, best=None, size=None):
+    told = {'best_ckpt': f'/elsewhere/{best}'} if best else {}
+    torch.save({'message_hub': {'runtime_info': told}}, folder / name)
+    if size:
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[:size])
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('kfold')
+    write_set(folder / 'data', (1, 2))
+    write_config(folder)
+    store(folder, 'weights.pth', best='best_acc_UAR_epoch_1.pth')
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _in_place(place, monkeypatch):
+    monkeypatch.chdir(place)
+    monkeypatch.delenv('FAKE', raising=False)
+    (place / 'calls').unlink(missing_ok=True)
+    (place / 'hangs').unlink(missing_ok=True)
+    before = dict(os.environ)
+    yield  # our options become variables of this process
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def fake(place, monkeypatch):
+    """Replace the tools; the calls of them are what this returns."""
+
+    def command(tool, arguments, _):
+        files = (str(FAKE), 'weights.pth', 'calls')
+        return [sys.executable, *files, tool, *arguments]
+
+    monkeypatch.setattr(run_module, 'tool_command', command)
+
+    def calls():
+        found = Path('calls')
+        lines = found.read_text().split() if found.exists() else []
+        found.unlink(missing_ok=True)
+        return lines
+
+    return calls
+
+
+def kfold(*arguments, work_dir):
+    given = ('--data-root', 'data', '--work-dir', work_dir)
+    return main(['tiny.py', *given, *arguments])
+
+
+def plan(*arguments):
+    return make_plan(parse_options(['tiny.py', *arguments]))
+
+
+# ---------------------------------------------------------------- options
+
+
+def test_defaults():
+    found = parse_options(['configs/leaderboard/dfew/micacl.py'])
+    assert found.selection == 'val' and found.seeds == [0]
+    assert found.folds is None and found.jobs == found.processes == 1
+    assert found.method == 'micacl'
+    assert found.work_dir == Path('work_dirs/kfold/leaderboard/dfew/micacl')
+
+
+def test_names_and_options_of_the_stock_tools():
+    line = ['--amp', 'x.py', '--cfg-options', 'a=1', 'b=2', '--name', 'A / b']
+    line += ['--auto-scale-lr', '--cfg-options', 'c=3', '--seeds', '2', '1']
+    found = parse_options([*line, '--selection', 'last', '--folds', '5', '5'])
+    assert found.config == 'x.py' and found.method == 'A / b'
+    assert found.work_dir == Path('work_dirs/kfold/A_b')
+    assert found.train_options == ['--amp', '--auto-scale-lr']
+    assert found.cfg_options == ['a=1', 'b=2', 'c=3']
+    assert found.seeds == [1, 2] and found.folds == [5]
+
+
+def test_the_fields_habit_is_one_switch():
+    found = parse_options(['x.py', '--selection', 'test'])
+    assert os.environ['MICACL_VAL_RATIO'] == '0'
+    assert found.work_dir == Path('work_dirs/kfold/x_chosen_on_test')
+    with pytest.raises(ValueError, match='--val-ratio is 0.2; leave it out'):
+        parse_options(['x.py', '--selection', 'test', '--val-ratio', '0.2'])
+
+
+@pytest.mark.parametrize(
+    ('option', 'cure'),
+    [
+        ('--fold=2', '--folds'),
+        ('--seed', '--seeds'),
+        ('--resume', 'always resumed'),
+        ('--nproc=2', '--launcher pytorch'),
+    ],
+)
+def test_options_that_kfold_gives_itself(option, cure):
+    with pytest.raises(ValueError, match=cure):
+        parse_options(['x.py', option])
+
+
+def test_commands_of_one_and_of_many_processes():
+    one = parse_options(['x.py'])
+    many = parse_options(['x.py', '--launcher', 'pytorch', '--nproc', '3'])
+    alone = [sys.executable, '-m', 'micacl_mm', 'test', 'x.py']
+    assert processes.tool_command('test', ['x.py'], one) == alone
+    found = processes.tool_command('test', ['x.py'], many)
+    assert found[1:3] == ['-m', 'torch.distributed.run']
+    assert found[-8:] == [
+        *('--nproc-per-node', '3', '-m', 'micacl_mm', 'test', 'x.py'),
+        *('--launcher', 'pytorch'),
+    ]
+
+
+# ------------------------------------------------------------------- plan
+
+
+@pytest.fixture
+def data(monkeypatch):
+    monkeypatch.setenv('MICACL_DATA_ROOT', 'data')
+
+
+def test_all_folds_that_have_split_files(data):
+    runs = plan('--seeds', '0', '1', '--work-dir', 'w')
+    folders = [run.folder.as_posix() for run in runs]
+    assert folders == [f'w/fold{f}/seed{s}' for f in (1, 2) for s in (0, 1)]
+    assert len({run.facts['config_hash'] for run in runs}) == 1
+    assert len({run.facts['data set'] for run in runs}) == 2  # by fold
+    assert [run.environment['MICACL_FOLD'] for run in runs] == list('1122')
+    assert 'MICACL_FOLD' not in os.environ
+
+
+def test_hash_of_the_plan_follows_the_options(data):
+    def hashed(*arguments):
+        (run,) = plan('--folds', '1', *arguments)
+        return run.facts['config_hash']
+
+    plain = hashed()
+    assert hashed('--name', 'other') == hashed('--seeds', '3') == plain
+    changed = hashed('--cfg-options', 'optim_wrapper.optimizer.lr=1e-5')
+    assert len({changed, hashed('--amp'), plain}) == 3
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'told'),
+    [
+        (['--folds', '3'], r'set_3\.csv'),
+        (['--folds', '9'], 'fold must be one of'),
+        (['--val-ratio', '0'], 'validates on the test split; set --val-ratio'),
+        (['--no-validate'], 'validates on another split'),
+        (['--cfg-options', 'custom_hooks=[]'], 'add .*ResultHook'),
+        (
+            ['--cfg-options', 'default_hooks.checkpoint.save_best=a,b'],
+            'needs one best checkpoint',
+        ),
+        (
+            ['--cfg-options', 'test_dataloader.dataset.fold=1'],
+            'test_dataloader must follow the fold, 2, got 1',
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_before_it_starts(data, arguments, told):
+    with pytest.raises((ValueError, FileNotFoundError), match=told):
+        plan(*arguments)
+
+
+def test_sets_without_folds_run_once_a_seed():
+    parts = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    text = "_base_ = ['tiny.py']\n" + ''.join(
+        f"{p} = dict(dataset=dict(_delete_=True, type='VideoDataset', "
+        "ann_file='a', pipeline=[]))\n"
+        for p in parts
+    )
+    Path('videos.py').write_text(text)
+    given = ['videos.py', '--selection', 'last', '--work-dir', 'w']
+    runs = make_plan(parse_options([*given, '--seeds', '4', '5']))
+    assert [run.folder.as_posix() for run in runs] == ['w/seed4', 'w/seed5']
+    assert runs[0].environment == {} and runs[0].name == 'seed 4'
+    with pytest.raises(ValueError, match='--folds is for DFEW, but videos.py'):
+        make_plan(parse_options([*given, '--folds', '1']))
+
+
+def test_weights_of_the_start_are_not_forgotten(data):
+    option = 'load_from=/w/k400.pth'
+    (run,) = plan('--folds', '1', '--cfg-options', option)
+    assert 'pretraining=k400' in run.own_options
+    # One checkpoint is kept by the config, which a kill could destroy.
+    assert 'default_hooks.checkpoint.max_keep_ckpts=2' in run.own_options
+
+
+# ------------------------------------------------------------ what it runs
+
+
+def test_all_runs_then_none_then_what_was_deleted(fake, capsys):
+    arguments = ('--name', 'my way')
+    assert kfold(*arguments, work_dir='all') == 0
+    assert fake() == ['train1', 'test1', 'train2', 'test2']
+    text = capsys.readouterr().out
+    assert 'cut from the training clips' in text
+    assert 'fold 1, seed 0: UAR 67.50, WAR 70.00, epoch 2; 1 of 2' in text
+    assert ' left\n' in text and '2 of 2 done in 0:00:0' in text
+
+    record = Path('all/fold2/seed0/val/result.json')
+    before = read_record(record)
+    assert before['method'] == 'my way'
+    assert before['command'].startswith('python ')
+    assert len(list(Path('all').glob('**/result.json'))) == 2
+    with open('all/rows.csv') as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row['UAR'] for row in rows] == ['67.50', '77.50']
+    assert tuple(rows[0]) == COLUMNS
+
+    tables = [p.read_text() for p in Path('all').glob('*.*')]
+    assert kfold(*arguments, work_dir='all') == 0
+    assert fake() == []
+    assert 'fold 2, seed 0: finished before' in capsys.readouterr().out
+    assert tables == [p.read_text() for p in Path('all').glob('*.*')]
+
+    record.unlink()
+    assert kfold(*arguments, work_dir='all') == 0
+    assert fake() == ['test2']
+    assert read_record(record)['metrics'] == before['metrics']
+
+
+def test_another_rule_tests_the_same_training(fake):
+    given = ('--folds', '1')
+    assert kfold(*given, work_dir='rules') == 0
+    assert kfold(*given, '--selection', 'last', work_dir='rules') == 0
+    assert fake() == ['train1', 'test1', 'test1']
+    found = [p.parts[-2] for p in Path('rules').glob('**/result.json')]
+    assert sorted(found) == ['last', 'val']
+
+
+@pytest.mark.parametrize(
+    ('change', 'told'),
+    [
+        (['--cfg-options', 'model.cls_head.dropout_ratio=0.5'], 'dropout'),
+        (['--name', 'other'], "method 'tiny', now 'other'"),
+        (['--data-root', 'data2'], 'data set '),
+    ],
+)
+def test_a_changed_run_is_refused(fake, capsys, change, told):
+    if not Path('changed').exists():
+        assert kfold('--folds', '1', work_dir='changed') == 0
+        write_set(Path('data2'), (1,))
+        split = Path('data2/EmoLabel_DataSplit/test(single-labeled)/set_1.csv')
+        split.write_text(split.read_text().replace('\n134,7', ''))
+    fake()
+    files = {p: p.stat().st_mtime_ns for p in Path('changed').rglob('*')}
+    assert kfold('--folds', '1', *change, work_dir='changed') == 1
+    error = capsys.readouterr().err
+    assert told in error and 'choose another --work-dir' in error
+    assert fake() == []
+    found = {p: p.stat().st_mtime_ns for p in Path('changed').rglob('*')}
+    assert found == files
+
+
+def test_a_training_of_someone_else_is_left_alone(fake, capsys):
+    folder = Path('foreign/fold1/seed0')
+    folder.mkdir(parents=True)
+    (folder / 'epoch_3.pth').write_text('')
+    assert kfold(work_dir='foreign') == 1
+    assert 'kfold did not start' in capsys.readouterr().err
+    assert fake() == [] and (folder / 'epoch_3.pth').exists()
+
+
+@pytest.mark.parametrize('jobs', ['1', '2'])
+def test_a_failed_run_stops_and_the_others_stay(
+    fake, monkeypatch, capsys, jobs
+):
+    given = ('--seeds', '0', '1', '--jobs', jobs)
+    folder = f'failed{jobs}'
+    monkeypatch.setenv('FAKE', 'fail2')
+    assert kfold(*given, work_dir=folder) == 1
+    text = capsys.readouterr().out
+    assert 'line 49 out of memory' in text and 'line 20' not in text
+    assert f'its log is {folder}/fold2/seed0/kfold.log' in text
+    assert 'train ended with exit code 3' in text
+    assert [c for c in fake() if c == 'test1'] == ['test1'] * 2
+    assert not Path(folder, 'summary.json').exists()
+    monkeypatch.delenv('FAKE')
+    assert kfold(*given, work_dir=folder) == 0
+    assert sorted(fake()) == ['test2'] * 2 + ['train2'] * 2
+    summary = json.loads(Path(folder, 'summary.json').read_text())
+    assert len(summary['runs']) == 4
+
+
+def test_jobs_run_at_the_same_time_and_share_the_cores(fake, monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
+    assert processes.Processes(2)._extra == {}
+    monkeypatch.delenv('OMP_NUM_THREADS')
+    monkeypatch.setattr(processes, 'count_cores', lambda: 16)
+    assert processes.Processes(4)._extra == {'OMP_NUM_THREADS': '2'}
+    assert processes.Processes(1)._extra == {}
+    found = processes.Processes(2)
+    log = Path('jobs.log')
+    script = 'import os; print(os.environ["OMP_NUM_THREADS"], flush=True)'
+    assert found.run([sys.executable, '-c', script], log, {}, None) == 0
+    assert log.read_text().endswith('\n4\n')
+    found.end()
+    assert found.run([sys.executable, '-c', script], log, {}, None) == 130
+
+
+# ------------------------------------------------------- killed and resumed
+
+
+def begin(*arguments, work_dir):
+    """Start a kfold in a group of its own and wait until a training hangs."""
+
+    def body():
+        os.setsid()
+        os.environ['FAKE'] = 'hang'
+        sys.exit(kfold(*arguments, work_dir=work_dir))
+
+    process = multiprocessing.get_context('fork').Process(target=body)
+    process.start()
+    deadline = time.monotonic() + 60
+    hangs = Path('hangs')
+    while not (hangs.exists() and hangs.read_text()):
+        assert process.is_alive() and time.monotonic() < deadline
+        time.sleep(0.02)
+    return process, int(hangs.read_text())
+
+
+def is_gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    # Or dead, and nobody has asked for its end.
+    return Path(f'/proc/{pid}/stat').read_text().split(') ')[1][0] == 'Z'
+
+
+def test_a_killed_run_resumes(fake):
+    process, tool = begin(work_dir='killed')
+    os.killpg(process.pid, signal.SIGKILL)
+    process.join()
+    assert is_gone(tool)
+    assert fake() == ['train1']
+    assert kfold(work_dir='killed') == 0
+    assert fake() == ['train1+', 'test1', 'train2', 'test2']
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_tools_and_says_how_to_go_on(
+    fake, capfd, number
+):
+    name = f'stopped{int(number)}'
+    process, tool = begin('--folds', '1', work_dir=name)
+    os.kill(process.pid, number)
+    process.join(30)
+    assert process.exitcode == 130
+    assert is_gone(tool)
+    assert 'the same command goes on from here' in capfd.readouterr().out
+    fake()
+    assert kfold('--folds', '1', work_dir=name) == 0
+    assert fake() == ['train1+', 'test1']
+
+
+def test_tools_that_outlive_kfold_are_not_disturbed(fake, capsys):
+    process, tool = begin('--folds', '1', work_dir='orphan')
+    process.kill()
+    process.join()
+    try:
+        assert not is_gone(tool)
+        fake()
+        assert kfold('--folds', '1', work_dir='orphan') == 1
+        text = capsys.readouterr().out
+        assert 'another process works in orphan/fold1/seed0' in text
+        assert fake() == []
+    finally:
+        os.kill(tool, signal.SIGKILL)
+    while not is_gone(tool):
+        time.sleep(0.02)
+    assert kfold('--folds', '1', work_dir='orphan') == 0
+    assert fake() == ['train1+', 'test1']
+
+
+# ------------------------------------------------------------- checkpoints
+
+
+def mended(folder):
+    mend(folder, folder / 'log')
+    note = folder / 'last_checkpoint'
+    left = sorted(path.name for path in folder.glob('*.pth'))
+    return (Path(note.read_text()).name if has_begun(folder) else None), left
+
+
+def test_half_a_checkpoint_is_not_resumed_from(tmp_path):
+    store(tmp_path, 'best_epoch_10.pth')
+    for number in (9, 10):
+        store(tmp_path, f'epoch_{number}.pth', best='best_epoch_10.pth')
+    store(tmp_path, 'epoch_11.pth', size=300)
+    (tmp_path / 'last_checkpoint').write_text('/moved/epoch_11.pth')
+    left = ['best_epoch_10.pth', 'epoch_10.pth', 'epoch_9.pth']
+    assert mended(tmp_path) == ('epoch_10.pth', left)
+    assert 'removed epoch_11.pth' in (tmp_path / 'log').read_text()
+    assert Path((tmp_path / 'last_checkpoint').read_text()).is_file()
+
+
+def test_a_note_cut_short_is_written_again(tmp_path):
+    store(tmp_path, 'best_epoch_2.pth')
+    store(tmp_path, 'epoch_2.pth', best='best_epoch_2.pth')
+    (tmp_path / 'last_checkpoint').write_text('')
+    both = ['best_epoch_2.pth', 'epoch_2.pth']
+    assert mended(tmp_path) == ('epoch_2.pth', both)
+    assert not (tmp_path / 'log').exists()
+
+
+@pytest.mark.parametrize(
+    ('epochs', 'start'),
+    [
+        ((16, 17), 'epoch_16.pth'),
+        ((1,), None),
+        ((15, 17), 'epoch_17.pth'),  # stored every second epoch
+    ],
+)
+def test_an_epoch_that_may_lack_its_validation_is_repeated(
+    tmp_path, epochs, start
+):
+    # Known to be the best is epoch 7, or none after one epoch.
+    best = 'best_epoch_7.pth' if start else None
+    if best:
+        store(tmp_path, best)
+    for number in epochs:
+        store(tmp_path, f'epoch_{number}.pth', best=best)
+    found, left = mended(tmp_path)
+    assert found == start
+    kept = [
+        number for number in epochs if start and number <= int(start[6:-4])
+    ]
+    assert len(left) == len(kept) + bool(best)
+
+
+@pytest.mark.parametrize('size', [None, 0, 300])
+def test_without_its_best_checkpoint_a_training_starts_anew(tmp_path, size):
+    store(tmp_path, 'epoch_1.pth', best='best_epoch_1.pth')
+    store(tmp_path, 'epoch_2.pth', best='best_epoch_1.pth')
+    (tmp_path / 'last_checkpoint').write_text('epoch_2.pth')
+    if size is not None:
+        store(tmp_path, 'best_epoch_1.pth')
+        (tmp_path / 'best_epoch_2.pth').write_bytes(b'x' * size)
+    assert mended(tmp_path) == (None, [])
+    assert 'going on from the start' in (tmp_path / 'log').read_text()
+
+
+def test_nothing_to_mend(tmp_path):
+    assert mended(tmp_path) == (None, [])
+    assert not (tmp_path / 'log').exists()
+
+
+def test_choice(tmp_path):
+    assert choose(tmp_path, 'val') is choose(tmp_path, 'last') is None
+    for number, name in enumerate(
+        ('best_a_epoch_3.pth', 'best_a_epoch_2.pth', 'epoch_9.pth')
+    ):
+        store(tmp_path, name)
+        os.utime(tmp_path / name, (number, number))
+    store(tmp_path, 'epoch_10.pth')
+    assert choose(tmp_path, 'val').name == 'best_a_epoch_2.pth'
+    assert choose(tmp_path, 'test').name == 'best_a_epoch_2.pth'
+    assert choose(tmp_path, 'last').name == 'epoch_10.pth'
+
+
+# ------------------------------------------------------------------ report
+
+
+def records(shape, classes=3):
+    """Random confusion matrices of folds x seeds."""
+    random = np.random.default_rng(0)
+    found = []
+    for fold in range(1, shape[0] + 1):
+        for seed in range(shape[1]):
+            matrix = random.integers(1, 30, (classes, classes))
+            recalls = matrix.diagonal() / matrix.sum(1)
+            names = list('abcdefg'[:classes])
+            metrics = {
+                'acc/UAR': recalls.mean(),
+                'acc/WAR': matrix.trace() / matrix.sum(),
+            }
+            for name, recall in zip(names, recalls, strict=True):
+                metrics[f'acc/recall/{name}'] = recall
+            found.append(
+                dict(
+                    **dict.fromkeys(('config_hash', 'pretraining'), 'x'),
+                    **dict(method='m', dataset='dfew', selection='val'),
+                    **dict(fold=fold, seed=seed, epoch=3, classes=names),
+                    **dict(metrics=metrics, confusion_matrix=matrix.tolist()),
+                )
+            )
+    return found
+
+
+@pytest.mark.parametrize('shape', [(5, 1), (5, 3), (1, 3)])
+def test_summary_is_scipys_and_scikit_learns(shape):
+    runs = records(shape)
+    summary = summarise(runs)
+    assert summary['replicates'] == ('folds' if shape[0] > 1 else 'seeds')
+    for name in ('UAR', 'WAR', 'recall/b'):
+        values = [run['metrics'][f'acc/{name}'] for run in runs]
+        values = np.reshape(values, shape)
+        values = values.mean(1) if shape[0] > 1 else values[0]
+        found = summary['metrics'][name]
+        assert found['mean'] == pytest.approx(values.mean())
+        assert found['std'] == pytest.approx(values.std(ddof=1))
+        low, _ = stats.t.interval(
+            *(0.95, len(values) - 1, values.mean(), stats.sem(values))
+        )
+        half = values.mean() - low
+        assert found['half_width'] == pytest.approx(half)
+    matrix = sum(np.array(run['confusion_matrix']) for run in runs)
+    cells = np.repeat(np.arange(9), matrix.ravel())
+    truth, predicted = cells // 3, cells % 3
+    pooled = summary['pooled']
+    uar = balanced_accuracy_score(truth, predicted)
+    assert pooled['UAR'] == pytest.approx(uar)
+    assert pooled['WAR'] == pytest.approx(accuracy_score(truth, predicted))
+    recalls = recall_score(truth, predicted, average=None)
+    assert pooled['recall/c'] == pytest.approx(recalls[2])
+    json.dumps(summary, allow_nan=False)
+
+
+def test_text_of_a_summary():
+    text = format_summary(summarise(records((2, 1))))
+    assert 'over 2 folds' in text and 'too narrow' in text
+    runs = records((1, 1))
+    # A class that no test split holds.
+    runs[0]['metrics']['acc/recall/c'] = None
+    runs[0]['confusion_matrix'][2] = [0, 0, 0]
+    text = format_summary(summarise(runs))
+    assert 'One run has no interval' in text and 'too narrow' not in text
+    uar = f'{100 * runs[0]["metrics"]["acc/UAR"]:.2f}'
+    assert text.splitlines()[1].split()[:4] == ['1', '0', '3', uar]
+    absent = next(line for line in text.splitlines() if 'recall/c' in line)
+    assert absent.split() == ['recall/c', '-', '-', '+-', '-', '-']
+
+
+def test_differences():
+    old = dict(a=dict(b=[1, dict(c=2)]), more=1)
+    assert differences(old, dict(a=dict(b=[1, dict(c=2)]))) == []
+    assert differences(old, dict(a=dict(b=[1, dict(c=3)]))) == [
+        'a.b.1.c 2, now 3'
+    ]
+    assert (
+        differences(old, dict(a=dict(d=1)))
+        == [
+            'a.d None, now 1',
+            'a.b [1, {...}], now None',
+        ]
+        or len(differences(old, dict(a=dict(d=1)))) == 2
+    )
+
+
+def test_clock():
+    assert clock(59.6) == '0:01:00' and clock(3725) == '1:02:05'
+
+
+# ----------------------------------------------------------- the real thing
+
+
+def test_both_ways_to_call_it(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['micacl_mm', 'kfold', '-h'])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert '--selection' in text and '--data-root  folder' in text
+
+
+@pytest.mark.slow
+def test_stock_tools_run_two_folds(monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    assert kfold('--jobs', '2', '--name', 'tiny way', work_dir='real') == 0
+    with open('real/rows.csv') as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row['fold'] for row in rows] == ['1', '2']
+    for row in rows:
+        assert not problems(row)
+        assert row['method'] == 'tiny way' and row['selection'] == 'val'
+        assert row['clips'] == '7' and float(row['gflops']) >= 0
+    assert rows[0]['config_hash'] == rows[1]['config_hash']
+    summary = json.loads(Path('real/summary.json').read_text())
+    uar = [float(row['UAR']) / 100 for row in rows]
+    mean = summary['metrics']['UAR']['mean']
+    assert mean == pytest.approx(np.mean(uar), abs=1e-4)
+    # Done is done.
+    monkeypatch.setattr(run_module.Run, 'execute', None)
+    assert kfold('--name', 'tiny way', work_dir='real') == 0

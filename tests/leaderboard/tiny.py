@@ -1,0 +1,42 @@
+"""A DFEW and a model so small that a training takes two iterations."""
+
+from pathlib import Path
+
+from tests.datasets.tree import write_dfew
+
+ROOT = Path(__file__).parents[2]
+#: A model that trains for two iterations.
+CONFIG = """
+_base_ = [{base!r}]
+model = dict(
+    backbone=dict(base_channels=2),
+    neck=dict(
+        _delete_=True,
+        type='NeckChain',
+        num_instances=4,
+        necks=[dict(type='WIAN', in_channels=16, out_channels=16)],
+        aux_loss=dict(type='MCCLLoss', num_classes=7, in_channels=16),
+    ),
+    cls_head=dict(in_channels=16),
+)
+loader = dict(batch_size=14, num_workers=0, persistent_workers=False)
+train_dataloader = dict(**loader, dataset=dict(oversample_thr=0.01))
+loader['batch_size'] = 4
+val_dataloader = loader
+test_dataloader = loader
+train_cfg = dict(max_epochs=1)
+"""
+
+
+def write_set(root, folds=(1,)):
+    """A DFEW of 4 training clips and 1 test clip a class."""
+    for fold in folds:
+        codes = [i % 7 + 1 for i in range(35)]
+        rows = list(enumerate(codes, start=100 * fold))
+        write_dfew(root, rows[:28], fold=fold)
+        write_dfew(root, rows[28:], split='test', fold=fold)
+
+
+def write_config(folder):
+    base = str(ROOT / 'configs/micacl_demo.py')
+    (folder / 'tiny.py').write_text(CONFIG.format(base=base))
