@@ -11,36 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from scipy import stats
-from sklearn.metrics import (
-    accuracy_score,
-    balanced_accuracy_score,
-    recall_score,
-)
 
 from micacl_mm import __main__ as command_line
 from micacl_mm.engine.kfold import main, processes
 from micacl_mm.engine.kfold import run as run_module
-from micacl_mm.engine.kfold.checkpoints import choose, has_begun, mend
-from micacl_mm.engine.kfold.differences import differences
 from micacl_mm.engine.kfold.options import parse_options
 from micacl_mm.engine.kfold.plan import make_plan
-from micacl_mm.engine.kfold.report import format_summary, summarise
-from micacl_mm.engine.kfold.sweep import clock
 from micacl_mm.leaderboard.record import read_record
 from micacl_mm.leaderboard.row_checks import COLUMNS, problems
 from tests.leaderboard.tiny import write_config, write_set
 
+from .test_kfold_checkpoints import store
+
 FAKE = Path(__file__).with_name('fake_tool.py')
-
-
-def store(folder, name, best=None, size=None):
-    told = {'best_ckpt': f'/elsewhere/{best}'} if best else {}
-    torch.save({'message_hub': {'runtime_info': told}}, folder / name)
-    if size:
-        data = (folder / name).read_bytes()
-        (folder / name).write_bytes(data[:size])
 
 
 @pytest.fixture(scope='module')
@@ -411,185 +394,6 @@ def test_tools_that_outlive_kfold_are_not_disturbed(fake, capsys):
         time.sleep(0.02)
     assert kfold('--folds', '1', work_dir='orphan') == 0
     assert fake() == ['train1+', 'test1']
-
-
-# ------------------------------------------------------------- checkpoints
-
-
-def mended(folder):
-    mend(folder, folder / 'log')
-    note = folder / 'last_checkpoint'
-    left = sorted(path.name for path in folder.glob('*.pth'))
-    return (Path(note.read_text()).name if has_begun(folder) else None), left
-
-
-def test_half_a_checkpoint_is_not_resumed_from(tmp_path):
-    store(tmp_path, 'best_epoch_10.pth')
-    for number in (9, 10):
-        store(tmp_path, f'epoch_{number}.pth', best='best_epoch_10.pth')
-    store(tmp_path, 'epoch_11.pth', size=300)
-    (tmp_path / 'last_checkpoint').write_text('/moved/epoch_11.pth')
-    left = ['best_epoch_10.pth', 'epoch_10.pth', 'epoch_9.pth']
-    assert mended(tmp_path) == ('epoch_10.pth', left)
-    assert 'removed epoch_11.pth' in (tmp_path / 'log').read_text()
-    assert Path((tmp_path / 'last_checkpoint').read_text()).is_file()
-
-
-def test_a_note_cut_short_is_written_again(tmp_path):
-    store(tmp_path, 'best_epoch_2.pth')
-    store(tmp_path, 'epoch_2.pth', best='best_epoch_2.pth')
-    (tmp_path / 'last_checkpoint').write_text('')
-    both = ['best_epoch_2.pth', 'epoch_2.pth']
-    assert mended(tmp_path) == ('epoch_2.pth', both)
-    assert not (tmp_path / 'log').exists()
-
-
-@pytest.mark.parametrize(
-    ('epochs', 'start'),
-    [
-        ((16, 17), 'epoch_16.pth'),
-        ((1,), None),
-        ((15, 17), 'epoch_17.pth'),  # stored every second epoch
-    ],
-)
-def test_an_epoch_that_may_lack_its_validation_is_repeated(
-    tmp_path, epochs, start
-):
-    # Known to be the best is epoch 7, or none after one epoch.
-    best = 'best_epoch_7.pth' if start else None
-    if best:
-        store(tmp_path, best)
-    for number in epochs:
-        store(tmp_path, f'epoch_{number}.pth', best=best)
-    found, left = mended(tmp_path)
-    assert found == start
-    kept = [
-        number for number in epochs if start and number <= int(start[6:-4])
-    ]
-    assert len(left) == len(kept) + bool(best)
-
-
-@pytest.mark.parametrize('size', [None, 0, 300])
-def test_without_its_best_checkpoint_a_training_starts_anew(tmp_path, size):
-    store(tmp_path, 'epoch_1.pth', best='best_epoch_1.pth')
-    store(tmp_path, 'epoch_2.pth', best='best_epoch_1.pth')
-    (tmp_path / 'last_checkpoint').write_text('epoch_2.pth')
-    if size is not None:
-        store(tmp_path, 'best_epoch_1.pth')
-        (tmp_path / 'best_epoch_2.pth').write_bytes(b'x' * size)
-    assert mended(tmp_path) == (None, [])
-    assert 'going on from the start' in (tmp_path / 'log').read_text()
-
-
-def test_nothing_to_mend(tmp_path):
-    assert mended(tmp_path) == (None, [])
-    assert not (tmp_path / 'log').exists()
-
-
-def test_choice(tmp_path):
-    assert choose(tmp_path, 'val') is choose(tmp_path, 'last') is None
-    for number, name in enumerate(
-        ('best_a_epoch_3.pth', 'best_a_epoch_2.pth', 'epoch_9.pth')
-    ):
-        store(tmp_path, name)
-        os.utime(tmp_path / name, (number, number))
-    store(tmp_path, 'epoch_10.pth')
-    assert choose(tmp_path, 'val').name == 'best_a_epoch_2.pth'
-    assert choose(tmp_path, 'test').name == 'best_a_epoch_2.pth'
-    assert choose(tmp_path, 'last').name == 'epoch_10.pth'
-
-
-# ------------------------------------------------------------------ report
-
-
-def records(shape, classes=3):
-    """Random confusion matrices of folds x seeds."""
-    random = np.random.default_rng(0)
-    found = []
-    for fold in range(1, shape[0] + 1):
-        for seed in range(shape[1]):
-            matrix = random.integers(1, 30, (classes, classes))
-            recalls = matrix.diagonal() / matrix.sum(1)
-            names = list('abcdefg'[:classes])
-            metrics = {
-                'acc/UAR': recalls.mean(),
-                'acc/WAR': matrix.trace() / matrix.sum(),
-            }
-            for name, recall in zip(names, recalls, strict=True):
-                metrics[f'acc/recall/{name}'] = recall
-            found.append(
-                dict(
-                    **dict.fromkeys(('config_hash', 'pretraining'), 'x'),
-                    **dict(method='m', dataset='dfew', selection='val'),
-                    **dict(fold=fold, seed=seed, epoch=3, classes=names),
-                    **dict(metrics=metrics, confusion_matrix=matrix.tolist()),
-                )
-            )
-    return found
-
-
-@pytest.mark.parametrize('shape', [(5, 1), (5, 3), (1, 3)])
-def test_summary_is_scipys_and_scikit_learns(shape):
-    runs = records(shape)
-    summary = summarise(runs)
-    assert summary['replicates'] == ('folds' if shape[0] > 1 else 'seeds')
-    for name in ('UAR', 'WAR', 'recall/b'):
-        values = [run['metrics'][f'acc/{name}'] for run in runs]
-        values = np.reshape(values, shape)
-        values = values.mean(1) if shape[0] > 1 else values[0]
-        found = summary['metrics'][name]
-        assert found['mean'] == pytest.approx(values.mean())
-        assert found['std'] == pytest.approx(values.std(ddof=1))
-        low, _ = stats.t.interval(
-            *(0.95, len(values) - 1, values.mean(), stats.sem(values))
-        )
-        half = values.mean() - low
-        assert found['half_width'] == pytest.approx(half)
-    matrix = sum(np.array(run['confusion_matrix']) for run in runs)
-    cells = np.repeat(np.arange(9), matrix.ravel())
-    truth, predicted = cells // 3, cells % 3
-    pooled = summary['pooled']
-    uar = balanced_accuracy_score(truth, predicted)
-    assert pooled['UAR'] == pytest.approx(uar)
-    assert pooled['WAR'] == pytest.approx(accuracy_score(truth, predicted))
-    recalls = recall_score(truth, predicted, average=None)
-    assert pooled['recall/c'] == pytest.approx(recalls[2])
-    json.dumps(summary, allow_nan=False)
-
-
-def test_text_of_a_summary():
-    text = format_summary(summarise(records((2, 1))))
-    assert 'over 2 folds' in text and 'too narrow' in text
-    runs = records((1, 1))
-    # A class that no test split holds.
-    runs[0]['metrics']['acc/recall/c'] = None
-    runs[0]['confusion_matrix'][2] = [0, 0, 0]
-    text = format_summary(summarise(runs))
-    assert 'One run has no interval' in text and 'too narrow' not in text
-    uar = f'{100 * runs[0]["metrics"]["acc/UAR"]:.2f}'
-    assert text.splitlines()[1].split()[:4] == ['1', '0', '3', uar]
-    absent = next(line for line in text.splitlines() if 'recall/c' in line)
-    assert absent.split() == ['recall/c', '-', '-', '+-', '-', '-']
-
-
-def test_differences():
-    old = dict(a=dict(b=[1, dict(c=2)]), more=1)
-    assert differences(old, dict(a=dict(b=[1, dict(c=2)]))) == []
-    assert differences(old, dict(a=dict(b=[1, dict(c=3)]))) == [
-        'a.b.1.c 2, now 3'
-    ]
-    assert (
-        differences(old, dict(a=dict(d=1)))
-        == [
-            'a.d None, now 1',
-            'a.b [1, {...}], now None',
-        ]
-        or len(differences(old, dict(a=dict(d=1)))) == 2
-    )
-
-
-def test_clock():
-    assert clock(59.6) == '0:01:00' and clock(3725) == '1:02:05'
 
 
 # ----------------------------------------------------------- the real thing

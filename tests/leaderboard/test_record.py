@@ -36,6 +36,14 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True, scope='module')
+def _without_pictures():
+    """They are tested with the hook, and take longer than a test here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(result_hook, 'plot_confusion', lambda *_: None)
+        yield
+
+
 def runner_of(place, name, **changes):
     config = Config.fromfile(place / 'tiny.py')
     settings = {'data_root': str(place / 'data'), 'fold': 1, **changes}
