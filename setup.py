@@ -25,6 +25,7 @@ STACK = [
 IMAGES = ['mmpretrain==1.2.0', 'timm>=1.0', 'torchvision']
 TESTS = [
     'pytest>=8',
+    'pytest-xdist>=3.8',
     'ruff==0.17.6',
     'scikit-learn',
     'pytorch-metric-learning>=2.5',

@@ -1,19 +1,37 @@
 import os
+from collections import Counter
+from pathlib import Path
 
-# Half of the cores: 3-D convolutions crawl when others use them too.
-os.environ.setdefault('OMP_NUM_THREADS', str(max(1, os.cpu_count() // 2)))
+# Small models gain nothing from threads, and other files run beside them.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 
-import numpy as np
 import pytest
-import torch
-
-import micacl_mm  # noqa: F401  registers everything
 
 for name in [name for name in os.environ if name.startswith('MICACL_')]:
     del os.environ[name]  # settings of the user's shell
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One file stays in one process: a worker takes seconds to start."""
+    paths = {Path(argument.partition('::')[0]) for argument in config.args}
+    if len(paths) == 1 and paths.pop().is_file():
+        return 0
+    return None  # pytest-xdist counts the cores
+
+
+def pytest_collection_modifyitems(items):
+    """Long files go first, so that no worker ends long after the others."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, -sizes[item.path]))
+
+
 @pytest.fixture(autouse=True)
 def _seed():
+    # Not above: what hands the tests out to workers starts without torch.
+    import numpy as np
+    import torch
+
     torch.manual_seed(0)
     np.random.seed(0)

@@ -45,7 +45,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope='module')
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp('end_to_end')
-    make_synthetic(folder / 'data', num_clips=100, size=32, folds=(1,))
+    make_synthetic(folder / 'data', num_clips=40, size=32, folds=(1,))
     base = str(ROOT / 'configs/micacl_demo.py')
     text = CONFIG.format(base=base, epochs=EPOCHS)
     (folder / 'config.py').write_text(text)

@@ -1,12 +1,13 @@
 """The leaves of configs/mixing, and how to make a small twin of each."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from micacl_mm.registry import MODELS
+from micacl_mm.registry import MODELS, TRANSFORMS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'configs' / 'mixing'
@@ -82,6 +83,8 @@ SMALL = {
 NAMES = tuple(SMALL)
 FACES = tuple(name for name in NAMES if name.endswith('_dfew'))
 ACTIONS = tuple(name for name in NAMES if name.endswith('_actions'))
+#: Training clips of each class in the drawn set of actions.
+COUNTS = (8, 4, 2)
 #: Where MMAction2 or MMPretrain keep the model that a leaf starts from.
 STOCK = {
     'wian_swin_dfew': 'mmaction/recognition/swin/'
@@ -125,3 +128,18 @@ def build(cfg: Config):
         if hasattr(module, 'set_class_counts'):
             module.set_class_counts(list(range(module.num_classes, 0, -1)))
     return model
+
+
+def sampler_of(pipeline: list):
+    (sampler,) = (step for step in pipeline if 'Sample' in step.type)
+    return TRANSFORMS.build(sampler)
+
+
+def own_classes(name: str, number: int) -> str:
+    """The leaf as a guest changes it: the number of classes, once."""
+    text = (FOLDER / f'{name}.py').read_text()
+    text = text.replace("'../_base_", f"'{ROOT.as_posix()}/configs/_base_")
+    pattern = r'(?m)^num_classes = \d+  # yours'
+    text, times = re.subn(pattern, f'num_classes = {number}  #', text)
+    assert times == 1
+    return text
