@@ -2,8 +2,8 @@
 
 A bag is features of shape (N, M, C), N videos of M instances, and optionally
 one weight per instance, (N, M), each row summing to one. This module is the
-only place that looks at the shapes of backbones; what heads take stands in
-:mod:`micacl_mm.models.recognizers`.
+only place that looks at the shapes of video backbones; what heads take stands
+in :mod:`micacl_mm.models.recognizers`.
 """
 
 from collections.abc import Sequence
