@@ -1,0 +1,106 @@
+"""What one test gave, from a run's record or from a committed row."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from micacl_mm.evaluation import RecallMetric
+from micacl_mm.leaderboard.record import read_record
+from micacl_mm.leaderboard.row_checks import CLASSES, read_matrix
+from micacl_mm.leaderboard.rows import ENTRY_KEY, read_rows
+
+
+class Result(NamedTuple):
+    """One test of one checkpoint.
+
+    Attributes:
+        classes (tuple[str]): Names of the K classes.
+        matrix (Tensor): Confusion matrix (K, K), clips, rows = truth.
+        record (dict): All that is known of the run, as it was written.
+    """
+
+    classes: tuple[str, ...]
+    matrix: Tensor
+    record: dict
+
+    def metrics(self) -> dict[str, float]:
+        """UAR, WAR and ``recall/<class>`` in [0, 1]; nan: no such clip."""
+        return RecallMetric.summarise(self.matrix, self.classes)
+
+
+def result_of_run(path: Path) -> Result:
+    """Read the ``result.json`` of a run.
+
+    Raises:
+        ValueError: It is no record of a test.
+    """
+    record = read_record(path)
+    matrix = torch.tensor(record['confusion_matrix'], dtype=torch.long)
+    return Result(tuple(record['classes']), matrix, record)
+
+
+def check_alike(results: Sequence[Result], cure: str) -> None:
+    """Refuse to average what are no replicates of each other.
+
+    Args:
+        results (Sequence[Result]): Tests of the runs of one method.
+        cure (str): What to do about it, with ``{}`` for the column.
+
+    Raises:
+        ValueError: They differ in more than fold and seed, or a run stands
+            there twice.
+    """
+    for name in ENTRY_KEY:
+        values = sorted({str(r.record.get(name) or '') for r in results})
+        if len(values) > 1:
+            raise ValueError(
+                f'runs to be averaged must have one {name}, got '
+                f'{", ".join(values)}; {cure.format(name)}'
+            )
+    runs = [(r.record.get('fold'), r.record.get('seed')) for r in results]
+    if len(set(runs)) < len(runs):
+        raise ValueError(
+            f'runs to be averaged must differ in (fold, seed), got {runs}; '
+            'leave out the doubles'
+        )
+
+
+def results_of_rows(
+    path: Path, method: str, where: Optional[dict[str, str]] = None
+) -> list[Result]:
+    """Take the rows of one method from a file of ``results``.
+
+    Args:
+        path (Path): CSV file of result rows.
+        method (str): What stands in the column ``method``.
+        where (dict[str, str], optional): Further columns and what must stand
+            in them. Defaults to None.
+
+    Raises:
+        ValueError: No such row, rows that are no replicates of each other, or
+            a row without a confusion matrix.
+    """
+    rows = read_rows(path)
+    wanted = {'method': method, **(where or {})}
+    found = []
+    for row in rows:
+        if any(row.cells.get(name) != text for name, text in wanted.items()):
+            continue
+        matrix = read_matrix(row.cells['confusion_matrix'])
+        if matrix is None:
+            raise ValueError(
+                f'{row.origin}: a picture needs the confusion_matrix; add it '
+                'or choose other rows with --where'
+            )
+        found.append(Result(tuple(CLASSES), matrix, row.cells))
+    if not found:
+        methods = sorted({row.cells['method'] for row in rows})
+        raise ValueError(
+            f'{path} has no row of {wanted}; its methods are '
+            f'{", ".join(methods)}'
+        )
+    check_alike(found, f'choose rows of {method} with --where {{}}=...')
+    return found

@@ -1,0 +1,78 @@
+import pytest
+import torch
+from mmengine.config import Config
+
+from micacl_mm.leaderboard.record import row_of
+from micacl_mm.leaderboard.rows import ResultRow, write_rows
+from micacl_mm.registry import MODELS
+
+from .helpers import EMOTIONS, of_hits
+
+SHAPE = (3, 4, 32, 32)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A model with dropout, its config and its checkpoint."""
+    inputs = torch.rand(3, 1, *SHAPE)
+    torch.save(inputs, tmp_path / 'inputs.pt')
+    cfg = Config(
+        dict(
+            model=dict(
+                type='Recognizer3D',
+                backbone=dict(
+                    type='ResNet3d',
+                    depth=18,
+                    base_channels=4,
+                    pretrained=None,
+                ),
+                cls_head=dict(
+                    type='I3DHead',
+                    num_classes=3,
+                    in_channels=32,
+                    dropout_ratio=0.5,
+                    average_clips='prob',
+                ),
+            ),
+            test_dataloader=dict(
+                batch_size=2,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dict(
+                    type='Videos', inputs=str(tmp_path / 'inputs.pt')
+                ),
+            ),
+        )
+    )
+    model = MODELS.build(cfg.model)
+    path = tmp_path / 'model.pth'
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return model.eval(), cfg, path, inputs
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Two seeds of one method, one of another and one chosen otherwise."""
+
+    def row(hits, **more):
+        result = of_hits(*hits, classes=EMOTIONS, **more)
+        record = result.record | dict(
+            confusion_matrix=result.matrix.tolist(),
+            metrics={
+                f'acc/{name}': value
+                for name, value in result._replace(classes=EMOTIONS)
+                .metrics()
+                .items()
+            },
+        )
+        return ResultRow(row_of(record))
+
+    path = tmp_path / 'synthetic.csv'
+    found = [
+        row((9, 8, 7, 6, 5, 4, 3)),
+        row((9, 8, 7, 6, 5, 4, 1), seed=1),
+        row((1, 1, 1, 1, 1, 1, 1), selection='last'),
+        row((2, 2, 2, 2, 2, 2, 2), method='baseline'),
+    ]
+    write_rows(path, found)
+    return path

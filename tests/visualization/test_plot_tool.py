@@ -1,0 +1,149 @@
+"""tools/plot.py from the command line to the files."""
+
+import json
+import shutil
+from pathlib import Path
+from runpy import run_path
+
+import numpy as np
+import pytest
+
+from .helpers import LABELS, check_png, record_of, write_run
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'plot.py'
+MATRIX = [[8, 1, 1], [2, 7, 1], [0, 5, 5]]
+SCALARS = [
+    dict(lr=0.1, loss=2.0, loss_cls=2.0, epoch=1, iter=5, step=5),
+    {'acc/UAR': 0.3, 'acc/WAR': 0.4, 'step': 1},
+]
+PICTURES = ['confusion_matrix.png', 'curves.png', 'recall.png']
+
+
+@pytest.fixture
+def plot(capsys, monkeypatch):
+    monkeypatch.delenv('DISPLAY', raising=False)
+    main = run_path(str(TOOL))['main']
+
+    def plot(*arguments):
+        code = main([str(argument) for argument in arguments])
+        return code, capsys.readouterr().out
+
+    return plot
+
+
+def pictures(folder):
+    return sorted(path.name for path in folder.glob('*.png'))
+
+
+def test_all_pictures_of_a_run(plot, trained, tmp_path):
+    _, cfg, checkpoint, _ = trained
+    record = record_of(MATRIX, checkpoint=str(checkpoint))
+    run = write_run(tmp_path / 'run', record, SCALARS, cfg.pretty_text)
+    code, out = plot(run)
+    made = sorted([*PICTURES, 'features_pca.png'])
+    assert code == 0 and pictures(run / 'plots') == made
+    for name in made:
+        check_png(run / 'plots' / name)
+        assert str(run / 'plots' / name) in out
+    with np.load(run / 'plots' / 'features.npz') as found:
+        assert found['labels'].tolist() == list(LABELS)
+    assert 'input of cls_head.fc_cls' in out
+    # The record stands where it stood.
+    assert len(list(run.rglob('result.json'))) == 1
+
+
+def test_what_is_missing_is_told_and_stops_nothing(plot, tmp_path):
+    run = write_run(tmp_path / 'run', None, SCALARS)
+    code, out = plot(run)
+    assert code == 0 and pictures(run / 'plots') == ['curves.png']
+    for what in ('confusion matrix', 'recall'):
+        assert f'no {what} of micacl ({run}): no result.json' in out
+    assert 'run tools/test.py' in out
+    assert f'no features of micacl ({run}): no checkpoint in' in out
+
+
+def test_an_error_of_the_model_stops_nothing(plot, trained, tmp_path):
+    _, cfg, checkpoint, _ = trained
+    cfg.model.backbone.base_channels = 8
+    run = write_run(tmp_path / 'run', None, SCALARS, cfg.pretty_text)
+    shutil.copy(checkpoint, run)
+    code, out = plot(run)
+    assert code == 0 and pictures(run / 'plots') == ['curves.png']
+    assert 'RuntimeError: The model and loaded state dict do not match' in out
+    (run / checkpoint.name).write_bytes(b'')
+    changed = ('--cfg-options', 'model.backbone.base_channels=4')
+    code, out = plot(run, '--checkpoint', checkpoint, *changed)
+    assert code == 0 and 'features_pca.png' in pictures(run / 'plots')
+
+
+def test_nothing_at_all_is_an_error(plot, tmp_path):
+    run = write_run(tmp_path / 'run')
+    code, out = plot(run, '--features', 'none')
+    assert code == 1 and not (run / 'plots').exists()
+    assert 'no training iteration is logged yet' in out
+    assert 'features' not in out
+    with pytest.raises(SystemExit, match='is no folder'):
+        plot(tmp_path / 'absent')
+
+
+@pytest.fixture
+def several(tmp_path):
+    """Two seeds of one method and one of another."""
+    for method, seed in (('micacl', 0), ('micacl', 1), ('baseline', 0)):
+        record = record_of(MATRIX, method=method, seed=seed)
+        config = f'model = dict(type={method!r})\n'
+        folder = tmp_path / 'runs' / method / 'fold1' / f'seed{seed}'
+        write_run(folder, record, SCALARS, config)
+    return tmp_path / 'runs'
+
+
+def test_a_folder_of_methods(plot, several):
+    code, _ = plot(several, '--features', 'none')
+    assert code == 0
+    assert pictures(several / 'plots') == ['recall_compared.png']
+    for method in ('micacl', 'baseline'):
+        assert pictures(several / 'plots' / method) == PICTURES
+
+
+def test_methods_side_by_side(plot, several, tmp_path):
+    runs = (several / 'baseline', several / 'micacl')
+    plot(*runs, '--features', 'none')
+    assert pictures(runs[0] / 'plots') == [*PICTURES, 'recall_compared.png']
+    assert pictures(runs[1] / 'plots') == PICTURES
+    shutil.rmtree(runs[0] / 'plots')
+    out = tmp_path / 'out'
+    labels = ('--labels', 'one', 'a/b')
+    plot(*runs, '--features', 'none', '--out', out, *labels)
+    assert pictures(out) == ['recall_compared.png']
+    assert pictures(out / 'one') == pictures(out / 'a_b') == PICTURES
+    assert not (runs[0] / 'plots').exists()
+
+
+def test_options_that_do_not_fit(plot, several):
+    with pytest.raises(SystemExit, match='2 different names'):
+        plot(several, '--labels', 'one')
+    with pytest.raises(SystemExit, match='is for one run'):
+        plot(several / 'micacl', '--checkpoint', 'x.pth')
+    with pytest.raises(SystemExit, match='there is no file x.pth'):
+        plot(several / 'baseline', '--checkpoint', 'x.pth')
+    for arguments in ((), ('--from-rows', 'a.csv'), ('a', '--from-rows', 'b')):
+        with pytest.raises(SystemExit):
+            plot(*arguments)
+
+
+def test_a_broken_record_does_not_hide_the_curves(plot, several):
+    run = several / 'baseline/fold1/seed0'
+    (run / '20250102_000000/result.json').write_text(json.dumps([]))
+    code, out = plot(run, '--features', 'none')
+    assert code == 0 and pictures(run / 'plots') == ['curves.png']
+    assert 'must be a record of schema 1' in out
+
+
+def test_recalls_of_rows(plot, rows, tmp_path):
+    arguments = ('--from-rows', rows, '--out', tmp_path)
+    methods = ('--methods', 'baseline', 'micacl')
+    code, out = plot(*arguments, *methods)
+    assert code == 1 and '--where selection=' in out
+    code, out = plot(*arguments, *methods, '--where', 'selection=val')
+    assert code == 0 and str(tmp_path / 'recall.png') in out
+    check_png(tmp_path / 'recall.png')
