@@ -21,17 +21,18 @@ class BagDataPreprocessor(ActionDataPreprocessor):
         view (str): ``'clip'`` for Recognizer3D, one clip of M * L frames, or
             ``'frames'`` for Recognizer2D.
         num_instances (int): M. Defaults to 4.
+        format_shape (str): Form of what comes in, always ``'NCTHW'``.
+            Defaults to ``'NCTHW'``.
         **kwargs: ``mean``, ``std`` and the other arguments of
-            ActionDataPreprocessor but ``format_shape``: what comes in is
-            always NCTHW.
+            ActionDataPreprocessor.
 
     Shapes:
         Videos (crops * M, C, L, H, W), N of them, become
         (N, crops, C, M * L, H, W) or (N, crops * M * L, C, H, W).
 
     Raises:
-        ValueError: ``view`` or ``num_instances`` is wrong, or the clips of a
-            video are no whole number of bags.
+        ValueError: An argument is wrong, or the clips of a video are no whole
+            number of bags.
 
     Examples:
         >>> model = dict(
@@ -39,7 +40,13 @@ class BagDataPreprocessor(ActionDataPreprocessor):
         ... )
     """
 
-    def __init__(self, view: str, num_instances: int = 4, **kwargs) -> None:
+    def __init__(
+        self,
+        view: str,
+        num_instances: int = 4,
+        format_shape: str = 'NCTHW',
+        **kwargs,
+    ) -> None:
         if view not in ('clip', 'frames'):
             raise ValueError(
                 "BagDataPreprocessor: view must be 'clip' or 'frames', got "
@@ -50,7 +57,13 @@ class BagDataPreprocessor(ActionDataPreprocessor):
                 'BagDataPreprocessor: num_instances must be at least 1, got '
                 f'{num_instances}; set it to the clips of one video'
             )
-        super().__init__(format_shape='NCTHW', **kwargs)
+        if format_shape != 'NCTHW':
+            raise ValueError(
+                "BagDataPreprocessor: format_shape must be 'NCTHW', got "
+                f'{format_shape!r}; instances are clips in either view, do '
+                "end the pipeline by FormatShape(input_format='NCTHW')"
+            )
+        super().__init__(format_shape=format_shape, **kwargs)
         self.view = view
         self.num_instances = num_instances
 
