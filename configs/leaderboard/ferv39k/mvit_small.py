@@ -1,0 +1,10 @@
+_base_ = [
+    '../../_base_/default_runtime.py',
+    '../../_base_/datasets/ferv39k_16x224.py',
+    '../../_base_/models/leaderboard/mvit_small.py',
+    '../../_base_/schedules/adamw_300e.py',
+]
+departures = {
+    '*pipeline.*.scale': 'its published weights are for 224 px',
+    '*dataloader.batch_size': 'the memory that 224 px take',
+}

@@ -1,0 +1,12 @@
+_base_ = [
+    '../../_base_/benchmark_runtime.py',
+    '../../_base_/datasets/benchmark.py',
+    '../../_base_/models/leaderboard/videomae_vit_base.py',
+    '../../_base_/schedules/benchmark_10e.py',
+]
+model = dict(
+    backbone=dict(
+        img_size=48, patch_size=12, embed_dims=192, depth=4, num_heads=4
+    ),
+    cls_head=dict(in_channels=192, dropout_ratio=0.2),
+)
