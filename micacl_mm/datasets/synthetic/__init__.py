@@ -1,21 +1,27 @@
 """A drawn set of facial expressions in the layouts of DFEW and FERV39k."""
 
 from .action_units import ACTION_UNITS, EMOTIONS, RECIPES
+from .benchmark import make_benchmark, verify_benchmark
 from .clip import ClipSpec, clip_units, render_clip
 from .difficulty import LEVELS, Difficulty, get_difficulty
+from .reference import BENCHMARK_LEVELS, benchmark_settings
 from .settings import SyntheticSettings
 from .writer import make_synthetic
 
 __all__ = [
     'ACTION_UNITS',
+    'BENCHMARK_LEVELS',
     'EMOTIONS',
     'LEVELS',
     'RECIPES',
     'ClipSpec',
     'Difficulty',
     'SyntheticSettings',
+    'benchmark_settings',
     'clip_units',
     'get_difficulty',
+    'make_benchmark',
     'make_synthetic',
     'render_clip',
+    'verify_benchmark',
 ]

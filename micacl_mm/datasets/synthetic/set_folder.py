@@ -57,7 +57,7 @@ def claimed(root: Path, settings: dict) -> Iterator[Path]:
     Raises:
         ValueError: If the folder holds anything else.
     """
-    found = _read_marker(root)
+    found = read_marker(root)
     if found is not None:
         _compare(root, found, settings)
     elif root.exists() and not _is_unused(root):
@@ -89,12 +89,12 @@ def claimed(root: Path, settings: dict) -> Iterator[Path]:
 def _claim(part: Path, root: Path, settings: dict) -> None:
     """Put the marker in its place; of two runs at once the first wins."""
     marker = root / MARKER
-    if marker.exists() and _read_marker(root) is None:
+    if marker.exists() and read_marker(root) is None:
         marker.unlink()  # half written, in a folder without clips
     try:
         os.link(part, marker)
     except FileExistsError:
-        _compare(root, _read_marker(root), settings)
+        _compare(root, read_marker(root), settings)
     except OSError:  # a file system without links
         publish(part, marker)
 
@@ -103,8 +103,16 @@ def _versions() -> dict[str, str]:
     return {'numpy': np.__version__, 'cv2': cv2.__version__}
 
 
-def _read_marker(root: Path) -> dict | None:
-    """The marker, or nothing if it is absent or damaged."""
+def read_marker(root: Path) -> dict | None:
+    """Read the marker of a set.
+
+    Args:
+        root (Path): Root of the set.
+
+    Returns:
+        dict | None: ``settings`` and ``versions``; nothing if the marker is
+        absent or damaged.
+    """
     try:
         found = json.loads((root / MARKER).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -1,0 +1,116 @@
+"""What a set in DFEW's layout holds, as checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+from .clip import ClipSpec, clip_layout
+from .layouts import frame_dir, frame_name
+from .settings import SyntheticSettings
+
+BLOCK = 100  # clips under one checksum
+_WIDTH = 8  # hexadecimal digits of a block's checksum
+
+
+class FrameDigests(NamedTuple):
+    """Checksums of the frames, in the order of the clips' names.
+
+    Attributes:
+        blocks (list[str]): One checksum for each ``BLOCK`` clips.
+        damaged (list[str]): Folders of clips that lack a frame, have an
+            empty one or one too many, relative to the root.
+    """
+
+    blocks: list[str]
+    damaged: list[str]
+
+
+def join_blocks(blocks: list[str]) -> str:
+    """One checksum of all frames.
+
+    Args:
+        blocks (list[str]): Checksums of the blocks.
+
+    Returns:
+        str: SHA-256, 64 hexadecimal digits.
+    """
+    return hashlib.sha256('\n'.join(blocks).encode()).hexdigest()
+
+
+def label_digest(root: Path, folds: tuple[int, ...]) -> str:
+    """Checksum of split files and annotation.
+
+    A workbook is a zip file, whose bytes hang on the zlib at hand: what is
+    in it counts.
+
+    Args:
+        root (Path): Root of a set in DFEW's layout.
+        folds (tuple[int, ...]): Folds whose split files count.
+
+    Returns:
+        str: SHA-256, 64 hexadecimal digits.
+
+    Raises:
+        FileNotFoundError: If one of the files is absent.
+        zipfile.BadZipFile, zlib.error: If the annotation is damaged.
+    """
+    total = hashlib.sha256()
+    for fold in folds:
+        for part in ('train', 'test'):
+            name = f'{part}(single-labeled)/set_{fold}.csv'
+            path = root / 'EmoLabel_DataSplit' / name
+            _feed(total, name, path.read_bytes())
+    with zipfile.ZipFile(root / 'Annotation/annotation.xlsx') as book:
+        for name in sorted(book.namelist()):
+            _feed(total, name, book.read(name))
+    return total.hexdigest()
+
+
+def frame_digests(
+    root: Path, clips: tuple[ClipSpec, ...], settings: SyntheticSettings
+) -> FrameDigests:
+    """Checksums of the names and bytes of all frames.
+
+    Args:
+        root (Path): Root of the set.
+        clips (tuple[ClipSpec, ...]): The clips of its plan.
+        settings (SyntheticSettings): Its settings.
+
+    Returns:
+        FrameDigests: Checksums, and the clips that are not whole.
+    """
+    blocks, damaged = [], []
+    for first in range(0, len(clips), BLOCK):
+        total = hashlib.sha256()
+        for clip in clips[first : first + BLOCK]:
+            folder = frame_dir(settings.layout, clip)
+            if not _feed_clip(total, root / folder, clip, settings):
+                damaged.append(folder)
+        blocks.append(total.hexdigest()[:_WIDTH])
+    return FrameDigests(blocks, damaged)
+
+
+def _feed_clip(
+    total: hashlib._Hash,
+    folder: Path,
+    clip: ClipSpec,
+    settings: SyntheticSettings,
+) -> bool:
+    """Add a clip's frames, and say whether it has all and no other."""
+    found = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+    _, numbers = clip_layout(clip, settings.seed, settings.layout)
+    names = [frame_name(settings.layout, clip, n) for n in numbers]
+    whole = found == set(names)
+    for name in names:
+        data = (folder / name).read_bytes() if name in found else b''
+        whole = whole and bool(data)
+        _feed(total, name, data)
+    return whole
+
+
+def _feed(total: hashlib._Hash, name: str, data: bytes) -> None:
+    total.update(f'{name} {len(data)}\n'.encode())
+    total.update(data)

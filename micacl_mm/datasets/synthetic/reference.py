@@ -1,0 +1,122 @@
+"""The frozen recipe "synthetic v1" and the checksums of what it draws."""
+
+from __future__ import annotations
+
+from .difficulty import Difficulty
+from .settings import SyntheticSettings
+
+NAME, VERSION = 'synthetic', 1
+
+# Version 1 for ever: what is made better becomes version 2.
+RECIPE = dict(
+    layout='dfew',
+    num_clips=4034,
+    seed=0,
+    size=64,
+    folds=(1,),
+    test_per_class=80,
+)
+# Not LEVELS, which may change.
+_KNOBS = {
+    'easy': Difficulty(
+        intensity_low=0.9,
+        intensity_high=1.0,
+        missing=0.0,
+        crosstalk=0.05,
+        apex_low=0.4,
+        apex_high=0.6,
+        pose=6.0,
+        shift=0.1,
+        light=0.3,
+        occlusion=0.05,
+        blur=0.4,
+        noise=4.0,
+        speech=0.2,
+    ),
+    'medium': Difficulty(
+        intensity_low=0.75,
+        intensity_high=1.0,
+        missing=0.06,
+        crosstalk=0.12,
+        apex_low=0.25,
+        apex_high=0.45,
+        pose=10.0,
+        shift=0.12,
+        light=0.6,
+        occlusion=0.15,
+        blur=0.7,
+        noise=7.0,
+        speech=0.35,
+    ),
+    'hard': Difficulty(
+        intensity_low=0.4,
+        intensity_high=0.9,
+        missing=0.2,
+        crosstalk=0.3,
+        apex_low=0.15,
+        apex_high=0.3,
+        pose=15.0,
+        shift=0.15,
+        light=1.0,
+        occlusion=0.35,
+        blur=1.2,
+        noise=14.0,
+        speech=0.6,
+    ),
+}
+BENCHMARK_LEVELS = tuple(_KNOBS)
+
+
+def benchmark_settings(level: str) -> SyntheticSettings:
+    """Settings of a level of the benchmark.
+
+    Args:
+        level (str): One of ``BENCHMARK_LEVELS``.
+
+    Returns:
+        SyntheticSettings: Everything that decides what the set holds.
+
+    Raises:
+        ValueError: For an unknown level.
+    """
+    if level not in _KNOBS:
+        raise ValueError(
+            'make_benchmark: levels must be some of '
+            f'{", ".join(_KNOBS)}, got {level!r}'
+        )
+    return SyntheticSettings(difficulty=_KNOBS[level], **RECIPE)
+
+
+# What drew the reference, and its checksums (digests.py). The labels are the
+# same on all levels; the frames have one checksum for each block of clips.
+VERSIONS = {'numpy': '1.26.4', 'cv2': '4.11.0'}
+LABELS = '96ec9c3ba28b5ffcc2f120b6d8cff913e28e6a04775499903d56d78a47679c43'
+BLOCKS = {
+    'easy': """
+        f51380b4 693a204e 7072f59e 9106c84f 457fecfd fe3531a7 fd605d5d
+        75ceee58 3ba6f729 32366463 cfcd6eb8 51472b87 69313993 473f29fd
+        2b9c6cb5 355205a1 cf76c39b 7c8ef6b3 26611c0f 740d72b9 1994c399
+        55922493 ead1dcaf c3a11e46 92a6c77e ae895e3b 929df511 1fe74f49
+        b4d7caac 65ec334c b08c34e0 75560ab5 f0439cac 6955b409 587bf4a3
+        968bc6e0 dfb88be0 00b1ce15 645fa996 b0d22138 8004e365 631ee6ca
+        a3e1c8f0
+    """,
+    'medium': """
+        0d914120 0374db7f 22e3769c 7dfc6bf7 1ce98c76 e02a9ac4 0d9c2316
+        e1b1fe10 7f127a85 76cced5b 8819e010 4567dcff 9ff02034 4d642f63
+        dc0fe48e 34af317c 2106836d c94d3b16 d278df6f 3deba81e 327c5165
+        9be35a6a 7b0aeffe d582d1f5 e42e164f 146552a6 18b7f938 6582ae22
+        8b904f19 6c49c861 a8e5c392 71e16687 bb578e5d 44c0a5cb 8fd34181
+        ef5ff601 d38a004e 56a9cdc0 b48c4fff 11d9543b 50b73370 b5b74326
+        e98c5d12
+    """,
+    'hard': """
+        693d592f e3d7601c cc9dbdbb bcfd7bfb 6a414a1d 8fe2adde 5caabb72
+        686ea7fd bacfa69d c8dd4a96 e0078ada 2eb19928 bb432a8e e980ed34
+        1558fbe6 bc5e42f9 96bad225 b101bd84 06815977 0f3fe3e5 ff47ce98
+        660708a0 8a027ebc 5632ce3e 7772ba46 9e2ed91b 95690b6b b33ed49b
+        24da7e70 58914ced 6bf2e6e5 19f0913d 91e71ae7 4e531bff 693462e0
+        5385f63a e877a68d f6f0c63c 8c42bff0 074256fe 9e6ba040 0bad635b
+        cf7a0773
+    """,
+}
