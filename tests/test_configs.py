@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from micacl_mm.registry import HOOKS, METRICS, MODELS, TRANSFORMS
 
 from .models.helpers import samples
+from .naming.twins import with_bases
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 LEAVES = sorted(p.relative_to(CONFIGS) for p in CONFIGS.glob('*.py'))
@@ -180,8 +181,14 @@ def test_inheritance_is_shallow():
     for base in (CONFIGS / '_base_').rglob('*.py'):
         # One step at most, to a neighbour that has no base itself.
         for name in re.findall(r'_base_ = (.*)', base.read_text()):
-            neighbour = re.fullmatch(r"'\./(\w+\.py)'", name)[1]
+            neighbour = re.fullmatch(r"'(\.\.?/\w+\.py)'", name)[1]
             text = (base.parent / neighbour).read_text()
             assert '_base_ =' not in text, base
-    for leaf in LEAVES:
-        assert len((CONFIGS / leaf).read_text().splitlines()) <= 60, leaf
+    for leaf in [*CONFIGS.glob('*.py'), *CONFIGS.glob('leaderboard/*/*.py')]:
+        assert len(leaf.read_text().splitlines()) <= 60, leaf
+
+
+def test_every_base_is_in_use():
+    leaves = [p for p in CONFIGS.rglob('*.py') if '_base_' not in p.parts]
+    files = {p.relative_to(CONFIGS).as_posix() for p in CONFIGS.rglob('*.py')}
+    assert set(with_bases(leaves)) == files
