@@ -101,7 +101,7 @@ def test_only_what_was_decided_is_declared(name, method):
 @pytest.mark.parametrize(
     'path, value',
     [
-        ('train_dataloader.batch_size', 64),
+        ('train_dataloader.batch_size', 48),
         ('train_cfg.max_epochs', 11),
         ('optim_wrapper.optimizer.lr', 1.0),
         ('train_dataloader.dataset.pipeline', []),

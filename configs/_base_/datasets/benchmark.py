@@ -1,4 +1,4 @@
-# The open benchmark: drawn faces in DFEW's layout, see docs/synthetic.md. As
+# The open benchmark: drawn faces in DFEW's layout, see docs/benchmark.md. As
 # dfew.py, at 48 px and with weaker augmentation.
 _base_ = './dfew.py'
 
@@ -21,7 +21,9 @@ train_pipeline = changed(_base_.train_pipeline)
 test_pipeline = changed(_base_.test_pipeline)
 split = dict(data_root=data_root)
 train_dataloader = dict(
-    num_workers=2, dataset=dict(**split, pipeline=train_pipeline)
+    batch_size=64,
+    num_workers=2,
+    dataset=dict(**split, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     num_workers=2, dataset=dict(**split, pipeline=test_pipeline)

@@ -2,7 +2,7 @@ _base_ = [
     '../../_base_/benchmark_runtime.py',
     '../../_base_/datasets/benchmark.py',
     '../../_base_/models/leaderboard/clip_vit_base.py',
-    '../../_base_/schedules/benchmark_10e.py',
+    '../../_base_/schedules/benchmark_15e.py',
 ]
 # From random weights, so none of its layers stays as it is.
 model = dict(

@@ -2,10 +2,15 @@ _base_ = [
     '../../_base_/benchmark_runtime.py',
     '../../_base_/datasets/benchmark.py',
     '../../_base_/models/leaderboard/geiim.py',
-    '../../_base_/schedules/benchmark_10e.py',
+    '../../_base_/schedules/benchmark_15e.py',
 ]
 model = dict(
-    backbone=dict(base_channels=16, conv1_stride_t=2, with_pool1=True),
+    backbone=dict(
+        base_channels=16,
+        conv1_kernel=(3, 3, 3),
+        conv1_stride_t=2,
+        with_pool1=True,
+    ),
     neck=dict(in_channels=128),
     cls_head=dict(in_channels=128, dropout_ratio=0.2),
 )

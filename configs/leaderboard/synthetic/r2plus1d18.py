@@ -2,9 +2,9 @@ _base_ = [
     '../../_base_/benchmark_runtime.py',
     '../../_base_/datasets/benchmark.py',
     '../../_base_/models/leaderboard/r2plus1d18.py',
-    '../../_base_/schedules/benchmark_10e.py',
+    '../../_base_/schedules/benchmark_15e.py',
 ]
 model = dict(
-    backbone=dict(base_channels=16),
+    backbone=dict(base_channels=16, conv1_kernel=(3, 3, 3)),
     cls_head=dict(in_channels=128, dropout_ratio=0.2),
 )

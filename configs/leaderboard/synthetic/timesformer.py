@@ -2,7 +2,7 @@ _base_ = [
     '../../_base_/benchmark_runtime.py',
     '../../_base_/datasets/benchmark.py',
     '../../_base_/models/leaderboard/timesformer.py',
-    '../../_base_/schedules/benchmark_10e.py',
+    '../../_base_/schedules/benchmark_15e.py',
 ]
 model = dict(
     backbone=dict(
