@@ -26,7 +26,6 @@ from micacl_mm.leaderboard.rows import (
     PUBLISHED,
     ResultRow,
     add_rows,
-    check_unique,
     format_rows,
     read_folder,
 )
@@ -102,11 +101,10 @@ def collect(
 def make_files(arguments: argparse.Namespace) -> dict[Path, str]:
     """Return the text of all files to write, by path."""
     rows, files = collect(arguments)
-    check_unique(rows)
     path = arguments.results / PUBLISHED
     published = read_published(path) if path.is_file() else []
     tables = build_board(rows)
-    committed = all(row.group for row in rows)
+    committed = not arguments.runs or arguments.add is not None
     here = arguments.results if committed else Path('work_dirs/leaderboard')
     files |= board_files(arguments.out or here, tables, published)
     if committed:

@@ -9,6 +9,8 @@ from .rows import ResultRow
 from .statistics import Interval, interval, replicates
 
 NUM_FOLDS = {'dfew': 5}
+#: With two, Student's interval is so wide that all seem equal.
+LEAST_REPLICATES = 3
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,13 @@ class Entry:
     def comparable(self) -> bool:
         """Whether its interval may be held against that of others.
 
-        So not with one replicate, with folds or test clips missing, or on a
-        drawn set without a version, which may be another one each time.
+        So not with fewer than three replicates, with folds or test clips
+        missing, or on a drawn set without a version, which may be another one
+        each time.
         """
         needed = NUM_FOLDS.get(self.text('dataset'))
         return (
-            self.uar.half_width is not None
+            self.uar.count >= LEAST_REPLICATES
             and not self.odd_runs
             and needed in (None, len(self.values('fold')))
             and self.text('dataset') != 'synthetic'

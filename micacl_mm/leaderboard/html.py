@@ -13,16 +13,6 @@ from .published import PUBLISHED_SETS
 from .row_checks import CLASSES
 
 TEMPLATES = Path(__file__).with_name('template')
-#: Letters under the bars.
-SHORT_NAMES = {
-    'Happy': 'Hap',
-    'Sad': 'Sad',
-    'Neutral': 'Neu',
-    'Angry': 'Ang',
-    'Surprise': 'Sur',
-    'Disgust': 'Dis',
-    'Fear': 'Fea',
-}
 
 
 def board_html(
@@ -60,7 +50,6 @@ def board_html(
         published_note=PUBLISHED_NOTE,
         no_rows=NO_ROWS,
         pretrainings=sorted({name for name in known if name}),
-        short_names=SHORT_NAMES,
         figure=figure,
         names_of=names_of,
         recalls_of=_recalls_of,

@@ -15,8 +15,9 @@ READING = (
     'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval '
     'over folds or seeds. **Bold**: the best UAR among entries of one '
     'selection rule, and every entry whose interval overlaps with that of the '
-    'best, which is not shown to be worse. An entry with one replicate, or '
-    'with folds or test clips missing, is compared with nobody.'
+    'best, which is not shown to be worse. An entry with fewer than '
+    'three replicates, or with folds or test clips missing, is compared with '
+    'nobody.'
 )
 PUBLISHED_NOTE = (
     'Figures as others printed them, in percent, on DFEW the mean of five '
@@ -55,15 +56,16 @@ def grid(header: Sequence[str], align: str, rows: Iterable[Sequence]) -> str:
 
 
 def names_of(entries: Sequence[Entry]) -> list[str]:
-    """Methods; with the hash of the config where one name has several."""
+    """Methods; with the hash of the config where only that differs."""
+    shown = [(entry.text('method'), entry.rule) for entry in entries]
     hashes = defaultdict(set)
-    for entry in entries:
-        hashes[entry.text('method')].add(entry.text('config_hash'))
+    for key, entry in zip(shown, entries, strict=True):
+        hashes[key].add(entry.text('config_hash'))
     return [
-        entry.text('method')
-        if len(hashes[entry.text('method')]) == 1
-        else f'{entry.text("method")} ({entry.text("config_hash")})'
-        for entry in entries
+        key[0]
+        if len(hashes[key]) == 1
+        else f'{key[0]} ({entry.text("config_hash")})'
+        for key, entry in zip(shown, entries, strict=True)
     ]
 
 

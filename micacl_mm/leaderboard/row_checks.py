@@ -1,7 +1,6 @@
 """The columns of a result row, and what a row must hold."""
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -33,8 +32,31 @@ SELECTIONS = {
     'test': "best on TEST split (the field's habit)",
     'other': 'another rule',
 }
-REQUIRED = ('dataset', 'method', 'seed', 'selection', 'config_hash')
+REQUIRED = (
+    *('dataset', 'method', 'seed', 'selection', 'config_hash', 'UAR', 'WAR'),
+)
+#: Test clips of each class in a version of the open benchmark, on all levels.
+BENCHMARK_COUNTS = {'v1': [169, 131, 184, 150, 101, 80, 80]}
 DATASETS = re.compile(r'dfew|ferv39k|synthetic(-v\d+-(easy|medium|hard))?')
+_NUMBER = r'[0-9]{1,15}(\.[0-9]+)?(e-[0-9]+)?'
+#: How a filled cell is written, and the same in words.
+_FORMATS = {
+    **dict.fromkeys(
+        ('seed', 'epoch', 'max_epochs', 'clips'),
+        ('[0-9]{1,15}', 'a whole number'),
+    ),
+    **dict.fromkeys(
+        METRICS,
+        (
+            r'[0-9]{1,2}\.[0-9]{2}|100\.00',
+            'a percentage with two decimals, 0.00 to 100.00',
+        ),
+    ),
+    **dict.fromkeys(
+        ('parameters_m', 'gflops', 'bags_per_second'),
+        (_NUMBER, 'a number, 0 or above'),
+    ),
+}
 # Half a unit of the second decimal, and room for the float itself.
 ROUNDING = 0.00501
 
@@ -57,37 +79,18 @@ def problems(row: Mapping[str, str]) -> list[str]:
 def _cell_problems(row: Mapping[str, str]) -> Iterator[str]:
     for name in COLUMNS:
         text = row[name]
-        if re.search(r'[\x00-\x1f\x7f]', text):
+        form, words = _FORMATS.get(name, ('.*', ''))
+        if not text.isprintable():
             yield f'{name} must be one line of plain text, got {text!r}'
         elif text != text.strip():
             yield f'{name} must have no blanks around it, got {text!r}'
         elif not text:
-            if name in REQUIRED or name in ('UAR', 'WAR'):
+            if name in REQUIRED:
                 yield f'{name} must not be empty'
-        elif name in ('seed', 'epoch', 'max_epochs', 'clips'):
-            if not re.fullmatch('[0-9]+', text):
-                yield f'{name} must be a whole number, got {text!r}'
-        elif name in METRICS:
-            if not re.fullmatch(r'[0-9]{1,3}\.[0-9]{2}', text) or (
-                float(text) > 100
-            ):
-                yield (
-                    f'{name} must be a percentage with two decimals, 0.00 to '
-                    f'100.00, got {text!r}'
-                )
-        elif name in ('parameters_m', 'gflops', 'bags_per_second'):
-            if not _is_number(text):
-                yield f'{name} must be a number, 0 or above, got {text!r}'
+        elif not re.fullmatch(form, text):
+            yield f'{name} must be {words}, got {text[:40]!r}'
         elif name == 'date' and not _is_day(text):
             yield f'date must be a day such as 2025-09-30, got {text!r}'
-
-
-def _is_number(text: str) -> bool:
-    try:
-        value = float(text)
-    except ValueError:
-        return False
-    return math.isfinite(value) and value >= 0
 
 
 def _is_day(text: str) -> bool:
@@ -115,7 +118,7 @@ def _run_problems(row: Mapping[str, str]) -> Iterator[str]:
         names = ', '.join(SELECTIONS)
         yield f'selection must be one of {names}, got {selection!r}'
     ratio = row['val_ratio']
-    if ratio and not (_is_number(ratio) and float(ratio) < 1):
+    if ratio and not (re.fullmatch(_NUMBER, ratio) and float(ratio) < 1):
         yield f'val_ratio must be a share, 0 or above, below 1, got {ratio!r}'
     elif selection == 'val' and ratio and float(ratio) == 0:
         yield (
@@ -184,11 +187,14 @@ def _matrix_problems(row: Mapping[str, str]) -> Iterator[str]:
 
 
 def official_counts(row: Mapping[str, str]) -> list[int] | None:
-    """Return the test clips of each class, where the set's authors tell."""
+    """Return the test clips of each class, where they are known."""
+    name, _, version = row['dataset'].partition('-')
     if row['dataset'] == 'dfew':
         return DFEWDataset.OFFICIAL_COUNTS[int(row['fold'])]['test']
     if row['dataset'] == 'ferv39k' and row['subset'] in ('', 'all'):
         return FERV39kDataset.OFFICIAL_COUNTS['all']['test']
+    if name == 'synthetic':
+        return BENCHMARK_COUNTS.get(version.split('-')[0])
     return None
 
 

@@ -35,7 +35,9 @@ def read_runs(folders: Iterable[Path]) -> list[ResultRow]:
     for path in paths:
         try:
             row = _read_run(path)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
+        ) as error:
             wrong.append(f'{path}: is no record of a run: {error}')
             continue
         wrong += [f'{path}: {problem}' for problem in problems(row.cells)]

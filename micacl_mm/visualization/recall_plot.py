@@ -7,11 +7,11 @@ from typing import Optional
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
+from micacl_mm.leaderboard.row_checks import CLASSES
 from micacl_mm.leaderboard.statistics import Interval, interval, replicates
 
-from .result import Result
+from .result import Result, check_comparable
 from .style import (
-    DFEW_ORDER,
     INK,
     METHOD_COLORS,
     drawing,
@@ -66,13 +66,15 @@ def plot_recall(
         methods (Mapping[str, Sequence[Result]]): Label -> tests of its runs.
         path (Path): PNG to write.
         counts (Sequence[float], optional): Training clips of each class.
-            Defaults to None, which stands for DFEW's order.
+            Defaults to None, which stands for the order of FERV39k on that set
+            and of DFEW on others.
 
     Returns:
         Path: The written file.
 
     Raises:
-        ValueError: The methods have different classes.
+        ValueError: The methods have different classes, or were not tested on
+            the same clips, see :func:`check_comparable`.
     """
     everything = [result for runs in methods.values() for result in runs]
     if len({result.classes for result in everything}) != 1:
@@ -80,8 +82,10 @@ def plot_recall(
             'methods side by side must have the same classes; plot them one '
             'by one'
         )
+    check_comparable(methods.values())
     classes = everything[0].classes
-    order = head_to_tail(classes, counts)
+    dataset = everything[0].record.get('dataset')
+    order = head_to_tail(classes, counts, dataset)
     figure, axes = new_axes(_width(len(order), len(methods)), 4.0)
     for index, (label, runs) in enumerate(methods.items()):
         recalls = recall_intervals(runs)
@@ -94,6 +98,7 @@ def plot_recall(
         means = [recalls.get(f'recall/{classes[k]}') for k in order]
         _draw_bars(axes, means, colors, index, len(methods))
     _label_axes(axes, classes, order, counts)
+    axes.set_xlabel(_name_order(classes, counts, dataset))
     if any(len(runs) > 1 for runs in methods.values()):
         axes.set_ylabel('recall, % (lines: 95 % interval)')
     if len(methods) > 1:
@@ -121,19 +126,21 @@ def _label_axes(
     turned = dict(rotation=90, fontsize=8) if crowded else {}
     axes.set_xticks(range(len(order)), names, **turned)
     axes.tick_params(axis='x', length=0)
-    axes.set_xlabel(_name_order(classes, counts))
     axes.set_ylabel('recall, %')
     axes.set(xlim=(-0.5, len(order) - 0.5), ylim=(0, 100))
     axes.grid(axis='y')
 
 
 def _name_order(
-    classes: Sequence[str], counts: Optional[Sequence[float]]
+    classes: Sequence[str],
+    counts: Optional[Sequence[float]],
+    dataset: Optional[str],
 ) -> str:
     if counts:
         return 'classes from head to tail (number of training clips)'
-    if set(classes) == set(DFEW_ORDER):
-        return "classes from head to tail (in DFEW's order)"
+    if set(classes) == set(CLASSES):
+        name = 'FERV39k' if dataset == 'ferv39k' else 'DFEW'
+        return f"classes from head to tail (in {name}'s order)"
     return 'classes (their training clips are not known)'
 
 

@@ -1,6 +1,6 @@
 """What one test gave, from a run's record or from a committed row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -54,7 +54,7 @@ def check_alike(results: Sequence[Result], cure: str) -> None:
             there twice.
     """
     for name in ENTRY_KEY:
-        values = sorted({str(r.record.get(name) or '') for r in results})
+        values = _values(results, name)
         if len(values) > 1:
             raise ValueError(
                 f'runs to be averaged must have one {name}, got '
@@ -66,6 +66,33 @@ def check_alike(results: Sequence[Result], cure: str) -> None:
             f'runs to be averaged must differ in (fold, seed), got {runs}; '
             'leave out the doubles'
         )
+
+
+def check_comparable(methods: Iterable[Sequence[Result]]) -> None:
+    """Refuse to put side by side what was not tested on the same clips.
+
+    Args:
+        methods (Iterable[Sequence[Result]]): Tests of the runs of each.
+
+    Raises:
+        ValueError: They differ in data set or folds, or in the rule by which
+            the checkpoints were chosen.
+    """
+    methods = list(methods)
+    for name in ('dataset', 'subset', 'fold', 'selection'):
+        found = [_values(results, name) for results in methods]
+        if any(values != found[0] for values in found):
+            told = ' and '.join(', '.join(values) for values in found)
+            raise ValueError(
+                f'methods side by side must agree in {name}, got {told}; '
+                f'choose tests with --where {name}=..., or plot the methods '
+                'one by one'
+            )
+
+
+def _values(results: Sequence[Result], name: str) -> list[str]:
+    """What the records say, each different text once."""
+    return sorted({str(r.record.get(name) or '') for r in results})
 
 
 def results_of_rows(

@@ -9,6 +9,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from micacl_mm.leaderboard.board import head_to_tail as leaderboard_order
+
 #: Colours that the colour-blind tell apart (Okabe and Ito, 2008; grey for
 #: their black, and no yellow, which is hard to see on white). In the order of
 #: our classes: Happy, Sad, Neutral, Angry, Surprise, Disgust, Fear.
@@ -36,16 +38,6 @@ METHOD_COLORS = (
     '#AA4499',
 )
 INK, FAINT = '#222222', '#D9D9D9'
-#: DFEW's classes by their number of training clips.
-DFEW_ORDER = (
-    'Neutral',
-    'Happy',
-    'Angry',
-    'Sad',
-    'Surprise',
-    'Fear',
-    'Disgust',
-)
 
 _RC = {
     'font.family': 'DejaVu Sans',  # comes with matplotlib
@@ -84,23 +76,28 @@ def mark_of(index: int) -> dict[str, str]:
 
 
 def head_to_tail(
-    classes: Sequence[str], counts: Optional[Sequence[float]] = None
+    classes: Sequence[str],
+    counts: Optional[Sequence[float]] = None,
+    dataset: Optional[str] = None,
 ) -> list[int]:
     """Order classes by their training clips, most of them first.
 
     Args:
         classes (Sequence[str]): Names of the K classes.
         counts (Sequence[float], optional): Training clips of each. Defaults
-            to None: DFEW's order, or that of ``classes`` where they are not
-            DFEW's.
+            to None: the order on the leaderboard, or that of ``classes``
+            where they are others.
+        dataset (str, optional): Its name on the leaderboard. Defaults to
+            None, as DFEW.
 
     Returns:
         list[int]: K indices into ``classes``.
     """
     if counts is not None:
         return sorted(range(len(classes)), key=lambda i: -counts[i])
-    if set(classes) == set(DFEW_ORDER):
-        return [list(classes).index(name) for name in DFEW_ORDER]
+    known = leaderboard_order(dataset or 'dfew')
+    if set(classes) == set(known):
+        return [list(classes).index(name) for name in known]
     return list(range(len(classes)))
 
 

@@ -4,6 +4,7 @@ from math import sqrt
 
 import pytest
 
+from micacl_mm.leaderboard import markdown
 from micacl_mm.leaderboard.board import build_board, head_to_tail
 from micacl_mm.leaderboard.markdown import (
     SHORT,
@@ -11,8 +12,9 @@ from micacl_mm.leaderboard.markdown import (
     escape,
     readme_markdown,
 )
+from micacl_mm.leaderboard.row_checks import BENCHMARK_COUNTS
 
-from .board_rows import cells, rows_of
+from .board_rows import SETTINGS, cells, rows_of
 
 DFEW = {
     '1': [489, 379, 534, 435, 294, 29, 181],
@@ -50,7 +52,7 @@ def test_three_seeds_by_hand():
     # UAR 50, 55, 60: mean 55, std 5, half width t * 5 / sqrt(3).
     (table,) = board_of(*of('a', 10, 11, 12))
     (entry,) = table.entries
-    assert table.title == 'Synthetic v1, medium'
+    assert table.title == 'Synthetic v2, medium'
     for name in ('UAR', 'WAR', 'recall_Fear'):
         found = entry.metrics[name]
         assert found.mean == pytest.approx(55)
@@ -81,21 +83,23 @@ def test_overlapping_intervals_are_ties():
 def test_what_cannot_be_compared_is_never_best():
     rows = [
         *of('one run', 20),
-        *of('dropped', 19, 19),
-        *of('a', 10, 11),
-        *of('on test', 18, 18, selection='test', val_ratio='0'),
+        *of('dropped', 19, 19, 19),
+        *of('two', 18, 18),  # their interval would reach them all
+        *of('a', 10, 11, 10),
+        *of('on test', 18, 18, 18, selection='test', val_ratio='0'),
     ]
     rows[1] |= cells(19, [20] * 6 + [19], seed='0', method='dropped')
     rows[1]['config_hash'] = 'hash of dropped'
     (table,) = board_of(*rows)
     found = {entry.text('method'): entry for entry in table.entries}
     assert names(table)[0] == 'one run'
-    assert not found['one run'].best and not found['dropped'].best
+    for name in ('one run', 'dropped', 'two'):
+        assert not found[name].best
     # The field's habit is compared with its like only.
     assert found['a'].best and found['on test'].best
     assert found['one run'].metrics['UAR'].half_width is None
-    assert found['one run'].notes == ['not compared']
-    assert found['dropped'].notes[0].startswith('1 of 2 runs not on exactly')
+    assert found['one run'].notes == found['two'].notes == ['not compared']
+    assert found['dropped'].notes[0].startswith('1 of 3 runs not on exactly')
     text = board_markdown([table], [])
     assert '| one run | none | 100.00 | 100.00 |' in text
     assert "best on TEST split (the field's habit)" in text
@@ -156,13 +160,15 @@ def test_what_differs_in_protocol_is_another_entry():
     assert [len(entry.rows) for entry in table.entries] == [2] * 5
     text = board_markdown([table], [])
     assert '| a (other) |' in text and '| b |' in text
+    # The column of the rule tells this one apart already.
+    assert '| a |' in text and '| a (hash of a) |' in text
 
 
 def test_tables_and_their_order():
     rows = rows_of(
         *of('a', 1, dataset='synthetic', subset='all'),
-        *of('a', 1, dataset='synthetic-v1-hard'),
-        *of('a', 1, dataset='synthetic-v1-easy'),
+        *of('a', 1, dataset='synthetic-v2-hard'),
+        *of('a', 1, dataset='synthetic-v2-easy'),
         *of('a', 1),
         *of('a', 1, dataset='ferv39k', fold='', subset='all'),
         *of('a', 1, dataset='ferv39k', fold='', subset='Crime'),
@@ -173,11 +179,11 @@ def test_tables_and_their_order():
         'DFEW',
         'FERV39k',
         'FERV39k, Crime',
-        'Synthetic v1, easy',
-        'Synthetic v1, medium',
-        'Synthetic v1, hard',
+        'Synthetic v2, easy',
+        'Synthetic v2, medium',
+        'Synthetic v2, hard',
         'Other drawn sets, no two the same',
-        'Synthetic v1, medium: ablation',
+        'Synthetic v2, medium: ablation',
     ]
 
 
@@ -201,6 +207,20 @@ def test_head_to_tail(dataset, order):
     assert ' '.join(head_to_tail(dataset)) == order
 
 
+def test_clips_that_all_rows_of_the_benchmark_lack_are_seen():
+    counts = BENCHMARK_COUNTS['v1']
+    found = {}
+    for name, totals in (('all', counts), ('lacks', [*counts[:6], 79])):
+        rows = [
+            cells([9] * 7, totals, dataset='synthetic-v1-hard', seed=str(seed))
+            for seed in range(3)
+        ]
+        (table,) = board_of(*rows)
+        found[name] = table.entries[0]
+    assert found['all'].comparable and not found['lacks'].comparable
+    assert found['lacks'].odd_runs == 3
+
+
 def test_no_rows():
     assert build_board([]) == []
     assert board_markdown([], []).startswith('No training has been run')
@@ -209,20 +229,22 @@ def test_no_rows():
     assert readme_markdown(other).startswith('No row of the open benchmark')
 
 
-def test_readme_is_short_and_without_ablations():
+def test_readme_is_short_and_without_ablations(monkeypatch):
+    monkeypatch.setattr(markdown, 'README_SET', SETTINGS['dataset'])
     rows = rows_of(
-        *(row for i in range(SHORT + 2) for row in of(f'm{i:02}', i, i + 1))
+        *(row for i in range(SHORT + 2) for row in of(f'm{i:02}', i, i + 1, i))
     )
     rows += rows_of(*of('part', 20), group='ablation')
     text = readme_markdown(build_board(rows))
-    assert text.startswith('Synthetic v1, medium:\n\n| Method | UAR | WAR | ')
+    assert text.startswith('Synthetic v2, medium:\n\n| Method | UAR | WAR | ')
     assert '| Disgust (rarest) |' in text
     shown = [line for line in text.splitlines() if line.startswith('| m')]
     assert len(shown) == SHORT and shown[0].startswith('| m16 | **')
     assert '2 more stand on the board.' in text and 'part' not in text
 
 
-def test_markdown_is_escaped():
+def test_markdown_is_escaped(monkeypatch):
+    monkeypatch.setattr(markdown, 'README_SET', SETTINGS['dataset'])
     assert escape('a|b <i> *c* `d` [e](f) _g_ &') == (
         r'a\|b &lt;i&gt; \*c\* \`d\` \[e\](f) \_g\_ &amp;'
     )

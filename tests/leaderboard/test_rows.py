@@ -1,11 +1,18 @@
 """Reading, checking and writing of result rows."""
 
 import json
+from collections import Counter
 
 import pytest
 
+from micacl_mm.datasets.synthetic import benchmark_settings
 from micacl_mm.leaderboard.published import read_published
-from micacl_mm.leaderboard.row_checks import CLASSES, COLUMNS, problems
+from micacl_mm.leaderboard.row_checks import (
+    BENCHMARK_COUNTS,
+    CLASSES,
+    COLUMNS,
+    problems,
+)
 from micacl_mm.leaderboard.rows import (
     add_rows,
     format_rows,
@@ -68,9 +75,12 @@ def test_no_rows(tmp_path):
         (dict(recall_Sad='nan'), 'recall_Sad must be a percentage'),
         (dict(gflops='-1'), 'gflops must be a number, 0 or above'),
         (dict(gflops='inf'), 'gflops must be a number, 0 or above'),
+        (dict(gflops='1_0'), 'gflops must be a number, 0 or above'),
+        (dict(clips='9' * 5000), 'clips must be a whole number'),
         (dict(date='2025-02-30'), 'date must be a day such as'),
         (dict(method=' micacl'), 'method must have no blanks around it'),
         (dict(command='a\nb'), 'command must be one line of plain text'),
+        (dict(method='a\u202eb'), 'method must be one line of plain text'),
         (dict(dataset='DFEW'), 'dataset must be dfew, ferv39k, synthetic-v'),
         (dict(fold='6'), "fold must be 1 to 5 or empty, got '6'"),
         (dict(dataset='dfew', fold=''), 'DFEW is tested fold by fold'),
@@ -144,6 +154,12 @@ def test_official_counts_give_a_wrong_order_away():
     # Fewer clips are no other order; the board marks them.
     fewer = [*DFEW_FOLD1[:6], 180]
     assert problems(cells([9] * 7, fewer, dataset='dfew')) == []
+
+
+def test_counts_of_the_benchmark_are_those_of_its_recipe():
+    test = benchmark_settings('easy').plan().splits['test1']
+    found = Counter(clip.emotions[0] for clip in test)
+    assert [found[name] for name in CLASSES] == BENCHMARK_COUNTS['v1']
 
 
 def test_malformed_files(tmp_path):

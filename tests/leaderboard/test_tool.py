@@ -8,6 +8,7 @@ from runpy import run_path
 
 import pytest
 
+from micacl_mm.leaderboard import markdown
 from micacl_mm.leaderboard.pages import BEGIN, END
 from micacl_mm.leaderboard.row_checks import CLASSES
 from micacl_mm.leaderboard.rows import read_rows, write_rows
@@ -57,8 +58,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch):
     """A project with pages, published figures and no row."""
+    monkeypatch.setattr(markdown, 'README_SET', SETTINGS['dataset'])
     results = tmp_path / 'results'
     results.mkdir()
     (tmp_path / 'docs').mkdir()
@@ -176,6 +178,10 @@ def test_fresh_runs_change_nothing_that_is_committed(project, call, tmp_path):
     commit(project, cells())
     assert call() == 0
     before, out = tree(project), tmp_path / 'out'
+    (project / 'README.md').write_bytes(b'stale')
+    before[Path('README.md')] = b'stale'
+    write_run(tmp_path / 'work/seed0', cells())  # is there
+    assert call('--runs', tmp_path / 'work', '--out', out) == 0
     write_run(tmp_path / 'work/seed1', cells(12, seed='1'))
     assert call('--runs', tmp_path / 'work', '--out', out) == 0
     page = Page((out / 'leaderboard.html').read_text())

@@ -6,7 +6,7 @@ from scipy import stats
 from micacl_mm.visualization import recall_plot
 from micacl_mm.visualization.recall_plot import plot_recall, recall_intervals
 from micacl_mm.visualization.result import check_alike, results_of_rows
-from micacl_mm.visualization.style import DFEW_ORDER, head_to_tail, mark_of
+from micacl_mm.visualization.style import head_to_tail, mark_of
 
 from .helpers import EMOTIONS, check_png, of_hits, result_of
 
@@ -59,7 +59,9 @@ def test_runs_that_are_no_replicates(more, words):
 def test_order_of_classes():
     assert head_to_tail('abc', [5, 9, 7]) == [1, 2, 0]
     found = [EMOTIONS[i] for i in head_to_tail(EMOTIONS)]
-    assert tuple(found) == DFEW_ORDER
+    assert ' '.join(found) == 'Neutral Happy Angry Sad Surprise Fear Disgust'
+    found = [EMOTIONS[i] for i in head_to_tail(EMOTIONS, None, 'ferv39k')]
+    assert found[-1] == 'Fear'
     assert head_to_tail('cab') == [0, 1, 2]
 
 
@@ -118,6 +120,18 @@ def test_methods_of_different_classes_have_no_common_axis(tmp_path):
     one, other = of_hits(1, 2), of_hits(1, 2, classes='xyz')
     other = other._replace(classes=('x', 'y'))
     with pytest.raises(ValueError, match='the same classes'):
+        plot_recall({'one': [one], 'other': [other]}, tmp_path / 'a.png')
+
+
+@pytest.mark.parametrize(
+    'more', [dict(dataset='dfew'), dict(fold=2), dict(selection='test')]
+)
+def test_methods_tested_on_other_clips_do_not_stand_side_by_side(
+    tmp_path, more
+):
+    one, other = of_hits(1, 2, 3), of_hits(1, 2, 3, **more)
+    ((name, text),) = more.items()
+    with pytest.raises(ValueError, match=f'agree in {name}, got .* {text};'):
         plot_recall({'one': [one], 'other': [other]}, tmp_path / 'a.png')
 
 

@@ -17,7 +17,7 @@
     const rows = [...table.tBodies[0].rows].sort((a, b) => {
       const [x, y] = [value(a), value(b)];
       if (x === '' || y === '') return (x === '') - (y === '');
-      return sign * (numeric ? x - y : x.localeCompare(y, 'en', { numeric: true }));
+      return sign * (numeric ? parseFloat(x) - parseFloat(y) : x.localeCompare(y, 'en', { numeric: true }));
     });
     table.tBodies[0].append(...rows);
     heads.forEach((other) => other.removeAttribute('aria-sort'));
