@@ -28,7 +28,8 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize('block', BLOCKS)
-def test_python_blocks_do_what_they_show(block, tmp_path):
+def test_python_blocks_do_what_they_show(monkeypatch, block, tmp_path):
+    monkeypatch.chdir(tmp_path)
     init_default_scope('mmaction')
     if 'read_base' in block:  # a config, which only MMEngine can run
         config = tmp_path / 'config.py'
