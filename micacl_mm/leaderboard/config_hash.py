@@ -118,7 +118,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)  # the environment gives 0 or 0.0
     if isinstance(value, str):
-        return value.rsplit('/', 1)[-1]  # of a path its last part
+        # Of a path its last part.
+        return value.rstrip('/').rsplit('/', 1)[-1]
     return value
 
 

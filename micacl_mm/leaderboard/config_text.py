@@ -72,6 +72,8 @@ def inner_dataset(dataloader: Optional[Mapping[str, Any]]) -> dict[str, Any]:
 def _read(node: ast.expr) -> Any:
     if isinstance(node, (ast.List, ast.Tuple)):
         return [_read(item) for item in node.elts]
+    if isinstance(node, ast.Set):
+        return sorted(map(_read, node.elts), key=repr)
     if isinstance(node, ast.Dict):
         pairs = zip(node.keys, node.values, strict=True)
         return {_read(key): _read(value) for key, value in pairs if key}
@@ -84,9 +86,12 @@ def _read(node: ast.expr) -> Any:
             merged[keyword.arg] = _read(keyword.value)
         return merged
     try:
-        return ast.literal_eval(node)
+        value = ast.literal_eval(node)
     except (ValueError, TypeError):
         return ast.unparse(node)
+    # Bytes and complex numbers are literals too, but not of JSON.
+    known = value is None or isinstance(value, (str, int, float))
+    return value if known else ast.unparse(node)
 
 
 def _is_dict_call(node: ast.expr) -> bool:

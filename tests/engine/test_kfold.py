@@ -9,11 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from micacl_mm import __main__ as command_line
-from micacl_mm.engine.kfold import main, processes
+from micacl_mm.engine.kfold import main, processes, sweep
 from micacl_mm.engine.kfold import run as run_module
 from micacl_mm.engine.kfold.options import parse_options
 from micacl_mm.engine.kfold.plan import make_plan
@@ -82,7 +81,7 @@ def test_defaults():
     found = parse_options(['configs/leaderboard/dfew/micacl.py'])
     assert found.selection == 'val' and found.seeds == [0]
     assert found.folds is None and found.jobs == found.processes == 1
-    assert found.method == 'micacl'
+    assert found.name is None
     assert found.work_dir == Path('work_dirs/kfold/leaderboard/dfew/micacl')
 
 
@@ -90,7 +89,7 @@ def test_names_and_options_of_the_stock_tools():
     line = ['--amp', 'x.py', '--cfg-options', 'a=1', 'b=2', '--name', 'A / b']
     line += ['--auto-scale-lr', '--cfg-options', 'c=3', '--seeds', '2', '1']
     found = parse_options([*line, '--selection', 'last', '--folds', '5', '5'])
-    assert found.config == 'x.py' and found.method == 'A / b'
+    assert found.config == 'x.py' and found.name == 'A / b'
     assert found.work_dir == Path('work_dirs/kfold/A_b')
     assert found.train_options == ['--amp', '--auto-scale-lr']
     assert found.cfg_options == ['a=1', 'b=2', 'c=3']
@@ -159,6 +158,16 @@ def test_hash_of_the_plan_follows_the_options(data):
     assert hashed('--name', 'other') == hashed('--seeds', '3') == plain
     changed = hashed('--cfg-options', 'optim_wrapper.optimizer.lr=1e-5')
     assert len({changed, hashed('--amp'), plain}) == 3
+
+
+def test_name_of_the_method(data):
+    def method(*arguments):
+        return plan('--folds', '1', *arguments)[0].facts['method']
+
+    assert method() == 'tiny'
+    told = ('--cfg-options', 'method=told')
+    assert method(*told) == 'told'
+    assert method(*told, '--name', 'mine') == 'mine'
 
 
 @pytest.mark.parametrize(
@@ -240,6 +249,18 @@ def test_all_runs_then_none_then_what_was_deleted(fake, capsys):
     assert kfold(*arguments, work_dir='all') == 0
     assert fake() == ['test2']
     assert read_record(record)['metrics'] == before['metrics']
+
+
+def test_a_deleted_checkpoint_is_told_without_a_log(fake, capsys):
+    assert kfold('--folds', '1', work_dir='deleted') == 0
+    folder = Path('deleted/fold1/seed0')
+    for path in [*folder.glob('best_*'), folder / 'val/result.json']:
+        path.unlink()
+    (folder / 'kfold.log').write_text('of the test before')
+    assert kfold('--folds', '1', work_dir='deleted') == 1
+    text = capsys.readouterr().out
+    assert 'no checkpoint for --selection val; delete deleted/fold1' in text
+    assert 'of the test before' not in text
 
 
 def test_another_rule_tests_the_same_training(fake):
@@ -377,6 +398,30 @@ def test_an_interrupt_ends_the_tools_and_says_how_to_go_on(
     assert fake() == ['train1+', 'test1']
 
 
+def test_another_kfold_between_check_and_start(fake, data):
+    """Each command looks at the folders before it waits for its turn."""
+    start = processes.Processes(1)
+    given = ('--folds', '1', '--work-dir', 'raced')
+    (first,), (second,) = plan(*given), plan(*given)
+    lr = ('--cfg-options', 'optim_wrapper.optimizer.lr=1e-5')
+    (other,) = plan(*given, *lr)
+    record = first.execute(start, 'python x')
+    assert second.execute(start, 'python x') == record
+    with pytest.raises(ValueError, match='lr 0.*choose another --work-dir'):
+        other.execute(start, 'python x')
+    assert fake() == ['train1', 'test1']
+
+
+def test_nohup_is_heeded():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with sweep._interruptible():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_tools_that_outlive_kfold_are_not_disturbed(fake, capsys):
     process, tool = begin('--folds', '1', work_dir='orphan')
     process.kill()
@@ -409,21 +454,20 @@ def test_both_ways_to_call_it(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_stock_tools_run_two_folds(monkeypatch):
+def test_stock_tools_run_a_fold(monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
-    assert kfold('--jobs', '2', '--name', 'tiny way', work_dir='real') == 0
+    given = ('--folds', '2', '--name', 'tiny way')
+    assert kfold(*given, work_dir='real') == 0
     with open('real/rows.csv') as stream:
         rows = list(csv.DictReader(stream))
-    assert [row['fold'] for row in rows] == ['1', '2']
-    for row in rows:
-        assert not problems(row)
-        assert row['method'] == 'tiny way' and row['selection'] == 'val'
-        assert row['clips'] == '7' and float(row['gflops']) >= 0
-    assert rows[0]['config_hash'] == rows[1]['config_hash']
+    (row,) = rows
+    assert not problems(row)
+    assert row['method'] == 'tiny way' and row['selection'] == 'val'
+    assert row['fold'] == '2' and row['seed'] == '0'
+    assert row['clips'] == '7' and float(row['gflops']) >= 0
     summary = json.loads(Path('real/summary.json').read_text())
-    uar = [float(row['UAR']) / 100 for row in rows]
     mean = summary['metrics']['UAR']['mean']
-    assert mean == pytest.approx(np.mean(uar), abs=1e-4)
+    assert 100 * mean == pytest.approx(float(row['UAR']), abs=0.01)
     # Done is done.
     monkeypatch.setattr(run_module.Run, 'execute', None)
-    assert kfold('--name', 'tiny way', work_dir='real') == 0
+    assert kfold(*given, work_dir='real') == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from micacl_mm.engine.kfold.checkpoints import choose, has_begun, mend
+from micacl_mm.engine.kfold.checkpoints import choose, count_done, mend
 
 
 def store(folder, name, best=None, size=None):
@@ -21,7 +21,10 @@ def mended(folder):
     mend(folder, folder / 'log')
     note = folder / 'last_checkpoint'
     left = sorted(path.name for path in folder.glob('*.pth'))
-    return (Path(note.read_text()).name if has_begun(folder) else None), left
+    found = Path(note.read_text()).name if note.exists() else None
+    number = int(found.split('_')[1].split('.')[0]) if found else 0
+    assert count_done(folder) == number
+    return found, left
 
 
 def test_half_a_checkpoint_is_not_resumed_from(tmp_path):
@@ -80,6 +83,18 @@ def test_without_its_best_checkpoint_a_training_starts_anew(tmp_path, size):
         (tmp_path / 'best_epoch_2.pth').write_bytes(b'x' * size)
     assert mended(tmp_path) == (None, [])
     assert 'going on from the start' in (tmp_path / 'log').read_text()
+
+
+def test_zeros_of_a_reboot_are_no_checkpoint(tmp_path):
+    for number in (1, 2):
+        store(tmp_path, f'epoch_{number}.pth')
+    path = tmp_path / 'epoch_2.pth'
+    data = bytearray(path.read_bytes())
+    place = data.index(b'runtime_info')
+    data[place : place + 12] = bytes(12)
+    path.write_bytes(data)
+    assert choose(tmp_path, 'last').name == 'epoch_1.pth'
+    assert mended(tmp_path) == (None, [])
 
 
 def test_nothing_to_mend(tmp_path):

@@ -12,8 +12,8 @@ from sklearn.metrics import (
 )
 
 from micacl_mm.engine.kfold.differences import differences
+from micacl_mm.engine.kfold.progress import Progress, clock
 from micacl_mm.engine.kfold.report import format_summary, summarise
-from micacl_mm.engine.kfold.sweep import clock
 
 
 def records(shape, classes=3):
@@ -81,25 +81,60 @@ def test_text_of_a_summary():
     text = format_summary(summarise(runs))
     assert 'One run has no interval' in text and 'too narrow' not in text
     uar = f'{100 * runs[0]["metrics"]["acc/UAR"]:.2f}'
-    assert text.splitlines()[1].split()[:4] == ['1', '0', '3', uar]
+    assert text.splitlines()[0] == 'm on dfew' and 'left out' not in text
+    assert text.splitlines()[2].split()[:4] == ['1', '0', '3', uar]
     absent = next(line for line in text.splitlines() if 'recall/c' in line)
     assert absent.split() == ['recall/c', '-', '-', '+-', '-', '-']
 
 
 def test_differences():
-    old = dict(a=dict(b=[1, dict(c=2)]), more=1)
+    old = dict(a=dict(b=[1, dict(c=2)]))
     assert differences(old, dict(a=dict(b=[1, dict(c=2)]))) == []
+    assert differences(old, dict(a=dict(b=[1]))) == [
+        "a.b [1, {'c': 2}], now [1]"
+    ]
     assert differences(old, dict(a=dict(b=[1, dict(c=3)]))) == [
         'a.b.1.c 2, now 3'
     ]
-    assert (
-        differences(old, dict(a=dict(d=1)))
-        == [
-            'a.d None, now 1',
-            'a.b [1, {...}], now None',
-        ]
-        or len(differences(old, dict(a=dict(d=1)))) == 2
-    )
+    assert differences(old, dict(a=dict(d=1))) == [
+        'a.d None, now 1',
+        "a.b [1, {'c': 2}], now None",
+    ]
+
+
+def test_dropped_clips_are_told():
+    runs = [{**run, 'dropped': 2} for run in records((2, 1))]
+    text = format_summary(summarise(runs))
+    assert '4 clips of the test splits were left out' in text
+
+
+def test_progress(monkeypatch):
+    class Run:
+        def __init__(self, name, share):
+            self.name, self.done = name, share
+
+        def share(self):
+            return self.done
+
+    now = [0]
+    monkeypatch.setattr('time.monotonic', lambda: now[0])
+    half, new = Run('half', 0.5), Run('new', 0.0)
+    progress = Progress([half, new])
+    assert list(progress.news()) == []
+    # A quarter of a training in 100 s; one and a quarter are left.
+    now[0], half.done = 100, 0.75
+    assert list(progress.news()) == ['half: 75% trained, about 0:08:20 left']
+    half.done = 0.79
+    assert list(progress.news()) == []
+    now[0], new.done = 200, 0.01  # the first epoch
+    assert [text[:16] for text in progress.news()] == ['new: 1% trained,']
+    new.done = 0.0  # while it is written
+    assert list(progress.news()) == []
+    now[0] = 1000
+    text = progress.finish(half)
+    # 0.51 of a training in 1000 s, 0.99 are left.
+    assert text == '1 of 2 done in 0:16:40, about 0:32:21 left'
+    assert progress.finish(new) == '2 of 2 done in 0:16:40'
 
 
 def test_clock():

@@ -43,11 +43,16 @@ def test_text_is_read_as_mmengine_would(name):
 
 def test_odd_keys_and_values():
     odd = dict(a={'x y': 1, 3: [dict(b=(1,))]}, c=float('inf'), d=-1e-3)
+    odd |= dict(e={'b', 'a'}, f=b'x', g=None, h=True)
     text = Config(odd).pretty_text
     assert parse_config(text) == {
         'a': {'x y': 1, 3: [{'b': [1]}]},
         'c': 'inf',
         'd': -1e-3,
+        'e': ['a', 'b'],
+        'f': "b'x'",
+        'g': None,
+        'h': True,
     }
 
 
@@ -150,6 +155,15 @@ def test_hash_does_not_tell_where_weights_lie(config):
         for path in ('/a/r3d.pth', 'b/c/r3d.pth', '/a/other.pth')
     )
     assert here == there != other
+
+
+def test_hash_of_folders(config):
+    path = 'train_dataloader__dataset__dataset__data_prefix'
+    one, other = (
+        config_hash(changed(config, **{path: {'img': name}}))
+        for name in ('raw/faces/', 'raw/aligned/')
+    )
+    assert one != other
 
 
 def test_hash_of_a_resumed_training(config):

@@ -117,7 +117,6 @@ class ResultHook(Hook):
             return
         classes, matrix = list(map(str, found[0].classes)), found[0].matrix
         folder = Path(runner.log_dir)
-        plot_confusion(classes, matrix, folder / 'confusion_matrix.png')
         training = self._training(runner)
         # JSON has no nan: the recall of an absent class is null.
         figures = {
@@ -135,6 +134,7 @@ class ResultHook(Hook):
         )
         record |= self._size_and_speed(runner)
         write_record(record, folder / FILE_NAME)
+        plot_confusion(classes, matrix, folder / 'confusion_matrix.png')
         self._warn(runner, training, record)
         runner.logger.info(
             f'result of {record["checkpoint"]}\n'

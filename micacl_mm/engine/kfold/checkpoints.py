@@ -29,7 +29,7 @@ def mend(folder: Path, log: Path) -> None:
         log (Path): Where to say what was done.
     """
     files = list(folder.glob('*.pth'))
-    whole = [path for path in files if zipfile.is_zipfile(path)]
+    whole = [path for path in files if _is_whole(path)]
     start = _start(
         whole,
         best_broken=any(
@@ -58,9 +58,12 @@ def mend(folder: Path, log: Path) -> None:
             )
 
 
-def has_begun(folder: Path) -> bool:
-    """Whether there is a checkpoint to resume from."""
-    return (folder / _LAST).is_file()
+def count_done(folder: Path) -> int:
+    """Epochs, or iterations, of the checkpoint to resume from, if any."""
+    try:
+        return _number(Path((folder / _LAST).read_text().strip()))
+    except OSError:
+        return 0
 
 
 def choose(folder: Path, selection: str) -> Optional[Path]:
@@ -73,7 +76,7 @@ def choose(folder: Path, selection: str) -> Optional[Path]:
     Returns:
         Path | None: None if there is none.
     """
-    files = [p for p in folder.glob('*.pth') if zipfile.is_zipfile(p)]
+    files = [path for path in folder.glob('*.pth') if _is_whole(path)]
     if selection == 'last':
         return _newest(files)
     best = [path for path in files if path.name.startswith('best_')]
@@ -97,6 +100,15 @@ def _start(whole: list[Path], best_broken: bool) -> Optional[Path]:
         return before
     # Of several epochs at once no more than one is given up.
     return newest if _number(newest) > 1 else None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether all of it was written; after a reboot parts may be zeros."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except zipfile.BadZipFile:
+        return False
 
 
 def _newest(files: Iterable[Path]) -> Optional[Path]:

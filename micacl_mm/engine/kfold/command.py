@@ -1,9 +1,7 @@
 """The kfold tool."""
 
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Optional
 
 from .options import RULES, parse_options
@@ -23,39 +21,28 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         int: exit code: 0, 1 for a failed or refused run, 130 if interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    with _environment_kept():
-        try:
-            options = parse_options(arguments)
-            runs = make_plan(options)
-            for run in runs:
-                run.check()
-        except (ValueError, FileNotFoundError) as error:
-            print(error, file=sys.stderr)
-            return 1
-        print(
-            f'{options.method}: {len(runs)} runs in {options.work_dir}\n'
-            f'selection: {RULES[options.selection]}',
-            flush=True,
-        )
-        code = run_all(runs, options.jobs)
+    try:
+        options = parse_options(arguments)
+        runs = make_plan(options)
+        for run in runs:
+            run.check()
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(
+        f'{runs[0].facts["method"]}: {len(runs)} runs in {options.work_dir}\n'
+        f'tested: {RULES[options.selection]}',
+        flush=True,
+    )
+    code = run_all(runs, options.jobs)
     if code:
         return code
     records = [run.read() for run in runs]
     summary = summarise(records)
     write_summary(summary, records, options.work_dir)
     print(
-        f'\n{format_summary(summary)}\n\nwritten to '
+        f'\n{format_summary(summary)}\n'
+        f'Tested: {RULES[options.selection]}.\n\nwritten to '
         f'{options.work_dir}/summary.json and rows.csv'
     )
     return 0
-
-
-@contextmanager
-def _environment_kept() -> Iterator[None]:
-    """Take our options back afterwards, which travel as variables."""
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

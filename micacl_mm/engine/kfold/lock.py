@@ -10,6 +10,16 @@ from typing import Optional
 class RunError(Exception):
     """A run did not come to its end; the message says why."""
 
+    #: Whether the end of its log says more.
+    see_log = False
+
+    @classmethod
+    def of_tool(cls, tool: str, code: int) -> 'RunError':
+        """A tool has ended with an exit code other than 0."""
+        error = cls(f'{tool} ended with exit code {code}')
+        error.see_log = True
+        return error
+
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Optional[int]]:

@@ -13,10 +13,9 @@ from ..launch import OPTIONS, take_options
 
 #: How the tested checkpoint is chosen.
 RULES = {
-    'val': 'best UAR on the validation slice, cut from the training clips',
+    'val': 'best on the validation slice, cut from the training clips',
     'last': 'last epoch',
-    'test': "best UAR on the test split itself, the field's habit: it "
-    'flatters the result',
+    'test': "best on the test split itself, the field's habit, which flatters",
 }
 #: Options of the stock tools that kfold gives itself, and what to use.
 _OURS = {
@@ -46,7 +45,8 @@ class Options(NamedTuple):
     folds: Optional[list[int]]
     seeds: list[int]
     selection: str
-    method: str
+    #: Method in the tables, if the user names it.
+    name: Optional[str]
     work_dir: Path
     processes: int
     launcher: str
@@ -82,7 +82,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         folds=found.folds and sorted(set(found.folds)),
         seeds=sorted(set(found.seeds)),
         selection=found.selection,
-        method=found.name or Path(found.config).stem,
+        name=found.name,
         work_dir=found.work_dir or _work_dir(found),
         processes=processes,
         launcher=launcher,
@@ -115,7 +115,10 @@ def _parser() -> argparse.ArgumentParser:
         default='val',
         help='; '.join(f'{name}: {text}' for name, text in RULES.items()),
     )
-    add('--name', help='method in the tables; default: name of the config')
+    add(
+        '--name',
+        help='method in the tables; default: as the config says, or its name',
+    )
     add(
         '--work-dir',
         type=Path,

@@ -56,7 +56,9 @@ def make_plan(options: Options) -> list[Run]:
         _check_parts(config, options.selection)
         dataset = _check_fold(config, fold)
         facts = {
-            'method': options.method,
+            'method': options.name
+            or config.get('method')
+            or Path(options.config).stem,
             'config_hash': config_hash(config),
             'fold': fold,
             'subset': inner_dataset(config['test_dataloader']).get('subset'),

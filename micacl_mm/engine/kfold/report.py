@@ -41,6 +41,7 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         'runs': [
             {
                 **{k: record[k] for k in ('fold', 'seed', 'epoch')},
+                'dropped': record.get('dropped'),
                 **{k: metric_of(record, k) for k in ('UAR', 'WAR')},
             }
             for record in records
@@ -66,7 +67,10 @@ def _summary(
 
 def format_summary(summary: Mapping[str, Any]) -> str:
     """Lay out a summary as text, in percent."""
-    lines = ['fold  seed  epoch    UAR     WAR']
+    lines = [
+        f'{summary["method"]} on {summary["dataset"]}',
+        'fold  seed  epoch    UAR     WAR',
+    ]
     for run in summary['runs']:
         fold = '-' if run['fold'] is None else run['fold']
         lines.append(
@@ -86,6 +90,9 @@ def format_summary(summary: Mapping[str, Any]) -> str:
             f'{name:<{width}}  {cells[0]}  {cells[1]}  +- {cells[2]}'
             f'       {_percent(summary["pooled"][name])}'
         )
+    dropped = sum(run['dropped'] or 0 for run in summary['runs'])
+    if dropped:
+        lines.append(f'{dropped} clips of the test splits were left out.')
     if summary['replicates'] == 'folds':
         lines.append(
             'The folds share training clips, so the interval is approximate '

@@ -14,7 +14,7 @@ from micacl_mm.leaderboard.record import (
     write_record,
 )
 
-from .checkpoints import choose, has_begun, mend
+from .checkpoints import choose, count_done, mend
 from .differences import differences
 from .lock import RunError, claimed
 from .options import Options
@@ -22,6 +22,7 @@ from .processes import Processes, tool_command
 
 MARKER = 'run.json'
 LOG = 'kfold.log'
+_IN_RECORD = ('method', 'config_hash', 'seed', 'fold')
 
 
 class Run(NamedTuple):
@@ -74,13 +75,20 @@ class Run(NamedTuple):
                     'not start; choose another --work-dir'
                 )
             return
-        other = differences(marker, self.facts)
+        told = {key: marker.get(key) for key in self.facts}
+        other = differences(told, self.facts)
         if other:
             raise ValueError(
                 f'kfold: {self.folder} was begun with other settings: '
                 f'{"; ".join(other)}; choose another --work-dir, or call it '
                 'with the old settings to go on'
             )
+
+    def share(self) -> float:
+        """Share of the training that is done, in [0, 1]."""
+        loop = self.facts['settings'].get('train_cfg', {})
+        planned = loop.get('max_epochs') or loop.get('max_iters')
+        return min(1.0, count_done(self.folder) / planned) if planned else 0.0
 
     def read(self) -> Optional[dict[str, Any]]:
         """Return the record, or None if the run is not finished."""
@@ -105,9 +113,13 @@ class Run(NamedTuple):
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with claimed(self.folder) as lock:
+            self.check()  # another kfold may have been here since
+            record = self.read()
+            if record is not None:
+                return record
             marker = self._read_marker()
             if marker is None:
-                marker = dict(self.facts)
+                marker = self.facts
                 self._write_marker(marker)
 
             def call(tool: str, *arguments: str) -> None:
@@ -118,7 +130,7 @@ class Run(NamedTuple):
                     lock,
                 )
                 if code:
-                    raise RunError(f'{tool} ended with exit code {code}')
+                    raise RunError.of_tool(tool, code)
 
             if not marker.get('trained'):
                 mend(self.folder, self.log)
@@ -138,7 +150,7 @@ class Run(NamedTuple):
         settings = [*self.options.cfg_options, *self.own_options]
         settings.append(f'randomness.seed={self.facts["seed"]}')
         # Not from the start, for then it would forget load_from.
-        resume = ['--resume'] if has_begun(self.folder) else []
+        resume = ['--resume'] if count_done(self.folder) else []
         return [
             self.options.config,
             *self.options.train_options,
@@ -163,10 +175,13 @@ class Run(NamedTuple):
         )
         if not found:
             raise RunError('the test wrote no result')
-        record = {**read_record(found[-1]), 'method': self.options.method}
+        record = {**read_record(found[-1]), 'method': self.facts['method']}
         problem = self._problem(record)
         if problem:
-            raise RunError(f'{found[-1]} is not of this run: {problem}')
+            raise RunError(
+                f'{found[-1]} is not of this run: {problem}; was the config '
+                f'changed meanwhile? Delete {self.folder} to train it again'
+            )
         write_record(record, self.record_path)
         for path in found:  # or it would count twice
             path.unlink()
@@ -174,8 +189,7 @@ class Run(NamedTuple):
 
     def _problem(self, record: Mapping[str, Any]) -> Optional[str]:
         wanted = {
-            **{k: self.facts[k] for k in ('config_hash', 'seed', 'fold')},
-            'method': self.options.method,
+            **{k: self.facts[k] for k in _IN_RECORD},
             'selection': self.options.selection,
         }
         other = differences({k: record.get(k) for k in wanted}, wanted)

@@ -1,7 +1,6 @@
 """All runs, some of them at a time, with their progress."""
 
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -11,9 +10,11 @@ from micacl_mm.leaderboard.machine import command_line
 from micacl_mm.leaderboard.record import metric_of
 
 from .processes import Processes
+from .progress import Progress
 from .run import Run, RunError
 
 _SHOWN = 15  # lines of the log of a failed run
+_LOOK = 5.0  # seconds between two looks at what runs
 
 
 def run_all(runs: Sequence[Run], jobs: int) -> int:
@@ -51,16 +52,16 @@ def _follow(
     todo: Sequence[Run], pool: ThreadPoolExecutor, processes: Processes
 ) -> int:
     """Start the runs and tell how they end."""
-    command, started = command_line(), time.monotonic()
+    command, progress = command_line(), Progress(todo)
 
     def execute(run: Run) -> dict[str, Any]:
         _say(f'{run.name}: running, log in {run.log}')
         return run.execute(processes, command)
 
     futures = {pool.submit(execute, run): run for run in todo}
-    pending, done, failed = set(futures), 0, False
+    pending, failed = set(futures), False
     while pending:
-        ended, pending = wait(pending, return_when=FIRST_COMPLETED)
+        ended, pending = wait(pending, _LOOK, FIRST_COMPLETED)
         for future in ended:
             run = futures[future]
             try:
@@ -71,15 +72,15 @@ def _follow(
                 pending -= {other for other in pending if other.cancel()}
                 _tell_failure(run, error)
                 continue
-            done += 1
-            times = _times(time.monotonic() - started, done, len(todo))
-            _say(f'{run.name}: {_figures(record)}; {times}')
+            _say(f'{run.name}: {_figures(record)}; {progress.finish(run)}')
+        for text in progress.news():
+            _say(text)
     return 1 if failed else 0
 
 
 def _tell_failure(run: Run, error: Exception) -> None:
     lines = []
-    if run.log.is_file():
+    if getattr(error, 'see_log', False):
         text = run.log.read_text(errors='replace')
         lines = text.rstrip().splitlines()[-_SHOWN:]
     shown = ''.join(f'  | {line}\n' for line in lines)
@@ -94,20 +95,6 @@ def _figures(record: dict[str, Any]) -> str:
     return f'UAR {uar:.2f}, WAR {war:.2f}, epoch {record["epoch"]}'
 
 
-def _times(elapsed: float, done: int, total: int) -> str:
-    text = f'{done} of {total} done in {clock(elapsed)}'
-    if done == total:
-        return text
-    return f'{text}, about {clock(elapsed / done * (total - done))} left'
-
-
-def clock(seconds: float) -> str:
-    """Format a duration as hours:minutes:seconds."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f'{hours}:{minutes:02d}:{seconds:02d}'
-
-
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """A closed terminal and ``kill`` end the runs as Ctrl-C does."""
@@ -116,13 +103,15 @@ def _interruptible() -> Iterator[None]:
         raise KeyboardInterrupt
 
     names = [n for n in ('SIGTERM', 'SIGHUP') if hasattr(signal, n)]
-    numbers = [getattr(signal, name) for name in names]
-    before = [signal.signal(number, interrupt) for number in numbers]
+    before = {n: signal.getsignal(getattr(signal, n)) for n in names}
+    for name, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(getattr(signal, name), interrupt)
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
 
 
 def _say(text: str) -> None:
