@@ -53,8 +53,9 @@ def measure_complexity(
     parameters = sum(p.numel() for p in model.parameters())
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
-        device = next(model.parameters(), torch.empty(0)).device
-        bag = torch.zeros(1, *bag_shape, device=device)
+        # The data preprocessor decides what the backbone sees of the bag.
+        batch = dict(inputs=[torch.zeros(bag_shape)], data_samples=[])
+        bag = model.data_preprocessor(batch)['inputs']
         # The fast path of nn.MultiheadAttention is one opaque operator.
         torch.backends.mha.set_fastpath_enabled(False)
         with torch.no_grad():
