@@ -17,7 +17,7 @@ from micacl_mm.engine.kfold import run as run_module
 from micacl_mm.engine.kfold.options import parse_options
 from micacl_mm.engine.kfold.plan import make_plan
 from micacl_mm.leaderboard.record import read_record
-from micacl_mm.leaderboard.row_checks import COLUMNS, problems
+from micacl_mm.leaderboard.row_checks import COLUMNS
 from tests.leaderboard.tiny import write_config, write_set
 
 from .test_kfold_checkpoints import store
@@ -451,23 +451,3 @@ def test_both_ways_to_call_it(monkeypatch, capsys):
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert '--selection' in text and '--data-root  folder' in text
-
-
-@pytest.mark.slow
-def test_stock_tools_run_a_fold(monkeypatch):
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
-    given = ('--folds', '2', '--name', 'tiny way')
-    assert kfold(*given, work_dir='real') == 0
-    with open('real/rows.csv') as stream:
-        rows = list(csv.DictReader(stream))
-    (row,) = rows
-    assert not problems(row)
-    assert row['method'] == 'tiny way' and row['selection'] == 'val'
-    assert row['fold'] == '2' and row['seed'] == '0'
-    assert row['clips'] == '7' and float(row['gflops']) >= 0
-    summary = json.loads(Path('real/summary.json').read_text())
-    mean = summary['metrics']['UAR']['mean']
-    assert 100 * mean == pytest.approx(float(row['UAR']), abs=0.01)
-    # Done is done.
-    monkeypatch.setattr(run_module.Run, 'execute', None)
-    assert kfold(*given, work_dir='real') == 0
