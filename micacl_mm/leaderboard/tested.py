@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER, BaseDFERDataset
+from micacl_mm.datasets.synthetic.reference import LABELS
 
 from .config_text import short_type
 
@@ -31,7 +32,8 @@ def dataset_id(dataset: Any) -> str:
 
     Returns:
         str: ``'dfew'``, ``'ferv39k'``, ``'synthetic-v1-medium'`` for a
-        benchmark set, ``'synthetic'`` for another drawn one; of other data
+        benchmark set, ``'synthetic'`` for another drawn one and for a
+        benchmark set whose labels are not the reference's; of other data
         sets the name in their meta information or that of the class.
     """
     root = Path(getattr(dataset, 'data_root', None) or '.')
@@ -43,6 +45,8 @@ def dataset_id(dataset: Any) -> str:
         return name.lower()
     try:
         recipe = json.loads((root / BENCHMARK_MARKER).read_text())
+        if recipe['labels'] != LABELS:
+            return 'synthetic'
         return '{name}-v{version}-{level}'.format(**recipe)
     except (OSError, ValueError, TypeError, KeyError):
         return 'synthetic'

@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
+from micacl_mm.datasets.synthetic.reference import LABELS
 from micacl_mm.leaderboard.tested import (
     count_dropped,
     dataset_id,
@@ -24,10 +25,11 @@ def test_ids(tmp_path):
     assert dataset_id(lazy(tmp_path, FERV39kDataset)) == 'ferv39k'
     (tmp_path / 'synthetic.json').write_text('{}')
     assert dataset_id(lazy(tmp_path, FERV39kDataset)) == 'synthetic'
-    recipe = dict(name='synthetic', version=1, level='hard', more=2)
+    recipe = dict(name='synthetic', version=1, level='hard', labels=LABELS)
     (tmp_path / 'benchmark.json').write_text(json.dumps(recipe))
     assert dataset_id(lazy(tmp_path)) == 'synthetic-v1-hard'
-    for broken in ('{', '[]', '{"name": "synthetic"}'):
+    other = json.dumps({**recipe, 'labels': 'others'})
+    for broken in ('{', '[]', '{"name": "synthetic"}', other):
         (tmp_path / 'benchmark.json').write_text(broken)
         assert dataset_id(lazy(tmp_path)) == 'synthetic'
 
