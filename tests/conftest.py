@@ -1,4 +1,5 @@
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -6,6 +7,9 @@ from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import pytest
+
+# Shells start background jobs deaf to Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for name in [name for name in os.environ if name.startswith('MICACL_')]:
     del os.environ[name]  # settings of the user's shell
