@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains and tests the rows of docs/ablation.md: parts of MICACL, answers to
-# long tails and forms of MCCL on the open benchmark, seeds 0, 1 and 2.
+# Trains and tests the rows of the ablation: parts of MICACL, answers to long
+# tails and forms of MCCL on the open benchmark, seeds 0, 1 and 2.
 #
 #   tools/ablation.sh data/benchmark/medium parts --jobs 2
 #   tools/ablation.sh data/benchmark/medium mccl --jobs 2

@@ -11,6 +11,8 @@ from typing import Optional
 
 import torch
 
+from micacl_mm.leaderboard.machine import count_cores
+
 #: Options of ours -> environment variables that the configs read.
 OPTIONS = {
     'data_root': ('MICACL_DATA_ROOT', 'folder of the data set'),
@@ -35,11 +37,7 @@ def limit_threads() -> None:
     """
     if 'OMP_NUM_THREADS' in os.environ:
         return
-    if hasattr(os, 'sched_getaffinity'):
-        cores = len(os.sched_getaffinity(0))
-    else:  # not on macOS and Windows
-        cores = os.cpu_count() or 1
-    threads = max(1, cores // 2)
+    threads = max(1, count_cores() // 2)
     os.environ['OMP_NUM_THREADS'] = str(threads)
     torch.set_num_threads(threads)
 

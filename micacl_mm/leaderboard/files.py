@@ -1,9 +1,10 @@
-"""CSV files in, text files out."""
+"""CSV files in, whole files out."""
 
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -73,10 +74,22 @@ def _header_problem(found: Sequence[str], columns: Sequence[str]) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file as a whole or not at all; its folder is made."""
+    with replacing(path) as part:
+        part.write_text(text, encoding='utf-8', newline='\n')
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Replace a file as a whole or not at all; its folder is made.
+
+    Yields:
+        Path: where to write; it takes the place of the file in the end,
+        unless there was an error.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
-        part.write_text(text, encoding='utf-8', newline='\n')
+        yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -8,9 +8,6 @@ from .config_hash import config_hash
 from .config_text import inner_dataset, parse_config
 from .pretraining import pretraining_of
 
-#: Last epoch; best on the validation slice; best on the test split; other.
-SELECTIONS = ('last', 'val', 'test', 'other')
-
 
 class Training(NamedTuple):
     """The training of a checkpoint, as far as it is known."""
@@ -87,7 +84,8 @@ class Training(NamedTuple):
                 just trained.
 
         Returns:
-            str: one of :data:`SELECTIONS`.
+            str: ``'last'``, ``'val'`` (best on the validation slice),
+            ``'test'`` (best on the test split) or ``'other'``.
         """
         if Path(checkpoint or '').name.startswith('best_'):
             return self.chosen_on if self.config else 'other'

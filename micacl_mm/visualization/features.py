@@ -1,7 +1,6 @@
 """Bag features: what enters the classification of a trained recognizer."""
 
 import copy
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from mmengine.utils import track_iter_progress
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from micacl_mm.leaderboard.files import replacing
 from micacl_mm.models.bag import Features, flatten
 
 
@@ -35,14 +35,8 @@ class BagFeatures(NamedTuple):
 
     def save(self, path: Path) -> Path:
         """Write an ``.npz`` with all of it, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f'.{path.name}.{os.getpid()}')
-        try:
-            with partial.open('wb') as file:
-                np.savez_compressed(file, **self._asdict())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as part, part.open('wb') as file:
+            np.savez_compressed(file, **self._asdict())
         return path
 
 

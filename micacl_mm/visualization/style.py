@@ -1,6 +1,5 @@
 """How all pictures look: fonts, colours, order of the classes, files."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from micacl_mm.leaderboard.board import head_to_tail as leaderboard_order
+from micacl_mm.leaderboard.files import replacing
 
 #: Colours that the colour-blind tell apart (Okabe and Ito, 2008; grey for
 #: their black, and no yellow, which is hard to see on white). In the order of
@@ -109,11 +109,6 @@ def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a PNG whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        figure.savefig(partial, dpi=150, format='png')
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=150, format='png')
     return path

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from micacl_mm.leaderboard.record import row_of
 from micacl_mm.leaderboard.rows import ResultRow, write_rows
@@ -14,6 +15,7 @@ SHAPE = (3, 4, 32, 32)
 @pytest.fixture
 def trained(tmp_path):
     """A model with dropout, its config and its checkpoint."""
+    init_default_scope('mmaction')
     inputs = torch.rand(3, 1, *SHAPE)
     torch.save(inputs, tmp_path / 'inputs.pt')
     cfg = Config(

@@ -101,7 +101,7 @@ def main() -> None:
     bags, weights, rows = [], [], defaultdict(list)
     watch(model.neck, bags.append)
     for part in model.neck.modules():
-        if isinstance(part, GEIIM) and part is not model.neck:
+        if isinstance(part, GEIIM) and part.weight_source != 'none':
             watch(part, lambda bag: weights.append(bag.weights.detach()))
     for _, batch in zip(range(args.batches), loader, strict=False):
         labels = torch.cat([s.gt_label for s in batch['data_samples']])

@@ -47,7 +47,7 @@ def plot_confusion(
         percent, include_values=True, cmap='Blues', classes=classes, show=False
     )
     figure.axes[0].set_title('percent of each true class', pad=24)
-    figure.savefig(path, dpi=100, bbox_inches='tight')
+    figure.savefig(path, format='png', dpi=100, bbox_inches='tight')
     plt.close(figure)
 
 
