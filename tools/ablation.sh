@@ -4,6 +4,7 @@
 #
 #   tools/ablation.sh data/benchmark/medium parts --jobs 2
 #   tools/ablation.sh data/benchmark/medium mccl --jobs 2
+#   tools/ablation.sh data/benchmark/medium tail --jobs 2
 #
 # What follows goes to tools/kfold.py. Stopped, the same command goes on.
 set -euo pipefail
@@ -47,7 +48,21 @@ mccl() {
   train weight_1 micacl "$loss.loss_weight=1.0"
 }
 
+# The parts together with an answer to the tail.
+tail() {
+  local sampler=train_dataloader.sampler ce=model.cls_head.loss_cls
+  local sampling=("$sampler._delete_=True"
+    "$sampler.type=ClassBalancedSampler" "$sampler.power=0.5")
+  local adjustment=("$ce.type=LongTailCrossEntropyLoss" "$ce.num_classes=7"
+    "$ce.logit_adjustment=1.0")
+  train r3d18_mil_sampling r3d18_mil "${sampling[@]}"
+  train geiim_wian_sampling geiim_wian "${sampling[@]}"
+  train micacl_sampling micacl "${sampling[@]}"
+  train geiim_wian_adjustment geiim_wian "${adjustment[@]}"
+  train micacl_adjustment micacl "${adjustment[@]}"
+}
+
 case $group in
-  parts | mccl) "$group" ;;
-  *) echo "no group '$group': parts or mccl" >&2 && exit 2 ;;
+  parts | mccl | tail) "$group" ;;
+  *) echo "no group '$group': parts, mccl or tail" >&2 && exit 2 ;;
 esac

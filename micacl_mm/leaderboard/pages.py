@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .ablation import ablation_markdown
 from .board import Table
 from .html import board_html
 from .markdown import board_markdown, readme_markdown
@@ -38,6 +39,7 @@ def page_files(
     blocks = {
         root / 'README.md': readme_markdown(tables),
         root / 'docs' / 'leaderboard.md': board_markdown(tables, published),
+        root / 'docs' / 'ablation.md': ablation_markdown(tables),
     }
     return {
         path: replace_block(path, block)

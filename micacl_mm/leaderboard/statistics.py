@@ -103,3 +103,55 @@ def pool(matrices: Sequence[Sequence[Sequence[int]]]) -> np.ndarray:
             f'{sorted(shapes)}; do pool runs of one data set'
         )
     return np.sum([np.asarray(m, dtype=np.int64) for m in matrices], axis=0)
+
+
+class Difference(NamedTuple):
+    """A mean minus the mean of a reference, and how sure it is."""
+
+    #: In the unit of the values.
+    value: float
+    #: Half the width of the interval; None where no spread is known.
+    half_width: Optional[float]
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return (
+            self.half_width is not None and abs(self.value) > self.half_width
+        )
+
+
+def differences(
+    reference: Interval, others: Sequence[Interval], level: float = 0.95
+) -> list[Difference]:
+    """Compare several means with one.
+
+    The intervals hold together: with probability ``level`` at least, all of
+    them cover (Bonferroni). The standard deviation is pooled over all groups,
+    reference included, as if replicates of all scattered alike: three
+    replicates tell too little of their own spread.
+
+    Args:
+        reference (Interval): What all others are held against.
+        others (Sequence[Interval]): In the same unit.
+        level (float): Of all intervals together. Defaults to 0.95.
+
+    Returns:
+        list[Difference]: other minus reference, one each.
+    """
+    groups = [g for g in (reference, *others) if g.std is not None]
+    freedom = sum(g.count - 1 for g in groups)
+    if freedom:
+        squares = sum((g.count - 1) * g.std**2 for g in groups)
+        share = (1 - level) / (2 * max(1, len(others)))
+        factor = stats.t.ppf(1 - share, df=freedom)
+        scale = float(factor * (squares / freedom) ** 0.5)
+    return [
+        Difference(
+            other.mean - reference.mean,
+            scale * (1 / other.count + 1 / reference.count) ** 0.5
+            if freedom
+            else None,
+        )
+        for other in others
+    ]

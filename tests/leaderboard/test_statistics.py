@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from micacl_mm.leaderboard.statistics import interval, pool, replicates
+from micacl_mm.leaderboard.statistics import (
+    differences,
+    interval,
+    pool,
+    replicates,
+)
 
 
 def test_interval_by_hand():
@@ -68,3 +73,38 @@ def test_pooled_matrix():
         pool([a, b[:2, :2]])
     with pytest.raises(ValueError, match='of one size'):
         pool([])
+
+
+@pytest.mark.parametrize('level', [0.9, 0.95])
+@pytest.mark.parametrize('counts', [(3, 3), (2, 5)])
+def test_one_difference_is_students(counts, level):
+    draw = np.random.default_rng(3)
+    first, second = (draw.normal(60, 3, count) for count in counts)
+    (found,) = differences(interval(first), [interval(second)], level)
+    test = stats.ttest_ind(second, first)
+    low, high = test.confidence_interval(level)
+    assert found.value - found.half_width == pytest.approx(low)
+    assert found.value + found.half_width == pytest.approx(high)
+    assert found.shown == (test.pvalue < 1 - level)
+
+
+def test_differences_hold_all_at_once():
+    draw = np.random.default_rng(0).normal(size=(500, 6, 3))
+    hits = []
+    for groups in draw:
+        first, *others = map(interval, groups)
+        hits.append(not any(d.shown for d in differences(first, others)))
+    # At least the level; less than four standard errors below it.
+    assert 0.95 - 0.039 < np.mean(hits) < 1
+
+
+def test_differences_without_spread():
+    alone = interval([2.0]), interval([3.5])
+    (found,) = differences(alone[0], alone[1:])
+    assert found == (1.5, None) and not found.shown
+    assert differences(alone[0], []) == []
+    # The spread of the one is taken for both.
+    (found,) = differences(interval([1, 2, 3]), [interval([9])])
+    assert found.value == 7 and found.half_width == pytest.approx(
+        stats.t.ppf(0.975, 2) * (1 + 1 / 3) ** 0.5
+    )
