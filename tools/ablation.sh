@@ -28,8 +28,8 @@ train() {
 
 parts() {
   local method
-  for method in r3d18_mil m3dfel supcon balanced_sampling logit_adjustment \
-    geiim wian geiim_wian mccl micacl; do
+  for method in r3d18_mil m3dfel supcon weighted_ce balanced_sampling focal \
+    logit_adjustment geiim wian geiim_wian mccl micacl; do
     train "$method" "$method"
   done
 }

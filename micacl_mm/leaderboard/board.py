@@ -122,21 +122,25 @@ def _title(ablation: bool, dataset: str, subset: str) -> str:
 
 
 def _sort_and_mark(entries: Iterable[Entry]) -> list[Entry]:
-    """Best UAR first; mark what the best of its rule does not exceed."""
+    """Best UAR first; mark what the best of its kind does not exceed."""
     entries = sorted(
         entries, key=lambda entry: (-entry.uar.mean, entry.text('method'))
     )
-    bounds: dict[str, float] = {}
+    bounds: dict[tuple[str, str], float] = {}
     for entry in entries:
         if entry.comparable:
             low = entry.uar.mean - entry.uar.half_width
-            bounds.setdefault(entry.text('selection'), low)
+            bounds.setdefault(_kind(entry), low)
     return [
         replace(
             entry,
             best=entry.comparable
-            and entry.uar.mean + entry.uar.half_width
-            >= bounds[entry.text('selection')],
+            and entry.uar.mean + entry.uar.half_width >= bounds[_kind(entry)],
         )
         for entry in entries
     ]
+
+
+def _kind(entry: Entry) -> tuple[str, str]:
+    """What entries must agree in to be held against each other."""
+    return entry.text('selection'), entry.text('pretraining')

@@ -14,10 +14,10 @@ NO_ROWS = 'No training has been run and committed yet.'
 READING = (
     'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval '
     'over folds or seeds. **Bold**: the best UAR among entries of one '
-    'selection rule, and every entry whose interval overlaps with that of the '
-    'best, which is not shown to be worse. An entry with fewer than '
-    'three replicates, or with folds or test clips missing, is compared with '
-    'nobody.'
+    'selection rule and pretraining, and every entry whose interval overlaps '
+    'with that of the best, which is not shown to be worse. An entry with '
+    'fewer than three replicates, or with folds or test clips missing, is '
+    'compared with nobody.'
 )
 PUBLISHED_NOTE = (
     'Figures as others printed them, in percent, on DFEW the mean of five '

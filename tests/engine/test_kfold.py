@@ -8,14 +8,17 @@ import signal
 import sys
 import time
 from pathlib import Path
+from runpy import run_path
 
 import pytest
+from mmengine.config import Config
 
 from micacl_mm import __main__ as command_line
 from micacl_mm.engine.kfold import main, processes, sweep
 from micacl_mm.engine.kfold import run as run_module
 from micacl_mm.engine.kfold.options import parse_options
 from micacl_mm.engine.kfold.plan import make_plan
+from micacl_mm.engine.launch import stock_tool
 from micacl_mm.leaderboard.record import read_record
 from micacl_mm.leaderboard.row_checks import COLUMNS
 from tests.leaderboard.tiny import write_config, write_set
@@ -135,6 +138,21 @@ def test_commands_of_one_and_of_many_processes():
 
 
 @pytest.fixture
+def stock_train(monkeypatch):
+    """The config that the stock tool makes of a run's command line."""
+    tool = run_path(str(stock_tool('train')))
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+    def read(run):
+        arguments = ['train.py', *run._train_arguments()]
+        monkeypatch.setattr(sys, 'argv', arguments)
+        args = tool['parse_args']()
+        return tool['merge_args'](Config.fromfile(args.config), args)
+
+    return read
+
+
+@pytest.fixture
 def data(monkeypatch):
     monkeypatch.setenv('MICACL_DATA_ROOT', 'data')
 
@@ -215,6 +233,20 @@ def test_weights_of_the_start_are_not_forgotten(data):
     assert 'pretraining=k400' in run.own_options
     # One checkpoint is kept by the config, which a kill could destroy.
     assert 'default_hooks.checkpoint.max_keep_ckpts=2' in run.own_options
+
+
+def test_a_resumed_training_starts_from_its_own_checkpoint(data, stock_train):
+    """And not from the weights that it once started from."""
+    given = ('--folds', '1', '--cfg-options', 'load_from=/w/k400.pth')
+    (run,) = plan(*given)
+    cfg = stock_train(run)
+    assert cfg.load_from == '/w/k400.pth' and not cfg.get('resume')
+    run.folder.mkdir(parents=True)
+    (run.folder / 'last_checkpoint').write_text('epoch_1.pth')
+    (run.folder / 'epoch_1.pth').touch()
+    cfg = stock_train(run)
+    assert cfg.load_from is None and cfg.resume
+    assert cfg.pretraining == 'k400'
 
 
 # ------------------------------------------------------------ what it runs

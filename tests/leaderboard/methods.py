@@ -40,9 +40,10 @@ FAMILIES = (
     'clip_vit_base',
 )
 METHODS = (REFERENCE, *ON_REFERENCE, *FAMILIES)
-#: Those with weights for 224 px, and those whose weights move slowly.
+#: Those with weights for 224 px.
 LARGE = FAMILIES[FAMILIES.index('swin_tiny') :]
-SLOW = FAMILIES[FAMILIES.index('timesformer') :]
+#: Losses that are defined for hard labels.
+HARD = ('weighted_ce', 'focal', 'logit_adjustment')
 
 
 @cache

@@ -87,6 +87,7 @@ def test_what_cannot_be_compared_is_never_best():
         *of('two', 18, 18),  # their interval would reach them all
         *of('a', 10, 11, 10),
         *of('on test', 18, 18, 18, selection='test', val_ratio='0'),
+        *of('more data', 17, 17, 17, pretraining='Kinetics-400'),
     ]
     rows[1] |= cells(19, [20] * 6 + [19], seed='0', method='dropped')
     rows[1]['config_hash'] = 'hash of dropped'
@@ -95,8 +96,9 @@ def test_what_cannot_be_compared_is_never_best():
     assert names(table)[0] == 'one run'
     for name in ('one run', 'dropped', 'two'):
         assert not found[name].best
-    # The field's habit is compared with its like only.
-    assert found['a'].best and found['on test'].best
+    # The field's habit and more data are compared with their like only.
+    for name in ('a', 'on test', 'more data'):
+        assert found[name].best
     assert found['one run'].metrics['UAR'].half_width is None
     assert found['one run'].notes == found['two'].notes == ['not compared']
     assert found['dropped'].notes[0].startswith('1 of 3 runs not on exactly')

@@ -97,9 +97,9 @@ def test_all_at_once_equals_the_formula_term_by_term(scores):
     over = under = 0.0
     for f, y in zip(scores.double(), soft.double(), strict=True):
         e = [n / sum(COUNTS) * s.exp() for n, s in zip(COUNTS, f, strict=True)]
+        focus = (1 - sum(y[c] * e[c] / sum(e) for c in range(4))) ** 2
         for c in range(4):
-            p = e[c] / sum(e)
-            over -= weights[c] * y[c] * (1 - p) ** 2 * p.log()
+            over -= weights[c] * y[c] * focus * (e[c] / sum(e)).log()
             under += weights[c] * y[c]
     assert loss(scores, soft).item() == pytest.approx(
         3 * (over / under).item(), 1e-5
@@ -114,6 +114,21 @@ def test_mixup_is_the_mixture_of_the_losses(scores, labels):
         loss(scores, 0.3 * one + 0.7 * two),
         0.3 * loss(scores, labels) + 0.7 * loss(scores, other),
     )
+
+
+@pytest.mark.parametrize('smoothing', [0.0, 0.1])
+@pytest.mark.parametrize('share', [0.7, 0.8, 0.9])
+def test_focal_pulls_less_at_what_is_recognised(smoothing, share):
+    rest = (1 - share) / 3
+    probabilities = torch.tensor([[share, rest, rest, rest]])
+    label = (1 - smoothing) * torch.eye(4)[:1] + smoothing / 4
+    pulls = []
+    for gamma in (0.0, 2.0):
+        scores = probabilities.log().requires_grad_()
+        loss = LongTailCrossEntropyLoss(num_classes=4, gamma=gamma)
+        loss(scores, label).backward()
+        pulls.append(scores.grad.abs().sum().item())
+    assert 0 < pulls[1] < pulls[0]
 
 
 OPTIONS = [
@@ -228,3 +243,18 @@ def test_without_options_no_counts_are_needed(scores, labels):
 def test_wrong_options(options, match):
     with pytest.raises(ValueError, match=match):
         LongTailCrossEntropyLoss(**{'num_classes': 4, **options})
+
+
+@pytest.mark.parametrize(
+    'scores, label, match',
+    [
+        ((2, 5), (2,), r'scores must .* \(B, 4\), got \(2, 5\)'),
+        ((4,), (4,), r'\(B, 4\), got \(4,\)'),
+        ((2, 4), (3,), r'labels must .* \(2,\) or \(2, 4\), got \(3,\)'),
+        ((2, 4), (2, 1), r'labels must .* got \(2, 1\)'),
+    ],
+)
+def test_wrong_shapes(scores, label, match):
+    loss = LongTailCrossEntropyLoss(num_classes=4)
+    with pytest.raises(ValueError, match=match):
+        loss(torch.zeros(scores), torch.zeros(label, dtype=torch.long))

@@ -2,7 +2,7 @@ _base_ = [
     '../../_base_/default_runtime.py',
     '../../_base_/datasets/ferv39k_16x224.py',
     '../../_base_/models/leaderboard/swin_tiny.py',
-    '../../_base_/schedules/adamw_300e.py',
+    '../../_base_/schedules/adamw_300e_scaled.py',
 ]
 departures = {
     '*pipeline.*.scale': 'its published weights are for 224 px',

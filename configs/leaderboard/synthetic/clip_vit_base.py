@@ -4,7 +4,6 @@ _base_ = [
     '../../_base_/models/leaderboard/clip_vit_base.py',
     '../../_base_/schedules/benchmark_15e.py',
 ]
-# From random weights, so none of its layers stays as it is.
 model = dict(
     backbone=dict(
         backbone=dict(
@@ -17,7 +16,6 @@ model = dict(
             ),
             img_size=48,
             patch_size=12,
-            frozen_stages=-1,
         )
     ),
     cls_head=dict(in_channels=96, dropout_ratio=0.2),

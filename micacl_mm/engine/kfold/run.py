@@ -151,6 +151,8 @@ class Run(NamedTuple):
         settings.append(f'randomness.seed={self.facts["seed"]}')
         # Not from the start, for then it would forget load_from.
         resume = ['--resume'] if count_done(self.folder) else []
+        if resume:  # or MMEngine would resume from that file
+            settings.append('load_from=None')
         return [
             self.options.config,
             *self.options.train_options,

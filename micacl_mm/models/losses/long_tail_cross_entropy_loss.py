@@ -23,8 +23,9 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
 
     .. math::
         p &= \mathrm{softmax}(s + \tau \log \pi) \\
-        L &= -\frac{\sum_{i,c} w_c\, y_{ic}\, (1 - p_{ic})^\gamma
-            \log p_{ic}}{\sum_{i,c} w_c\, y_{ic}}
+        f_i &= \Bigl(1 - \sum_c y_{ic}\, p_{ic}\Bigr)^\gamma \\
+        L &= -\frac{\sum_{i,c} w_c\, y_{ic}\, f_i \log p_{ic}}
+            {\sum_{i,c} w_c\, y_{ic}}
 
     With w alone it is MMAction2's CrossEntropyLoss with ``class_weight``,
     whose counts nobody has to type. :math:`\tau` is `logit adjustment
@@ -32,7 +33,12 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
     prediction, as it should be. :math:`\gamma` is the `focal loss
     <https://arxiv.org/abs/1708.02002>`_ in its form for one class of many,
     over the softmax: with two classes, the sigmoid form on the difference of
-    the scores.
+    the scores. One factor a video, so that it falls for what is recognised,
+    whether labels are smoothed or not.
+
+    All three are defined for hard labels. Label smoothing (the head's
+    ``label_smooth_eps``) gives each class the same mass, which :math:`w` and
+    :math:`1 / \pi` then blow up for rare ones: leave it at 0 with them.
 
     Args:
         num_classes (int, optional): K. Needed unless ``class_counts`` is
@@ -45,7 +51,7 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
             ``'none'``.
         beta (float): For ``'effective'``. Defaults to 0.999.
         logit_adjustment (float): tau; 1 is consistent for the balanced
-            error. Defaults to 0.0.
+            error on labels that are not smoothed. Defaults to 0.0.
         gamma (float): Defaults to 0.0.
         loss_weight (float): Defaults to 1.0.
 
@@ -55,8 +61,9 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
         as one video in logit adjustment, whose logarithm would be infinite.
 
     Raises:
-        ValueError: An unknown or negative option, or class counts that are
-            missing when they are needed or do not fit ``num_classes``.
+        ValueError: An unknown or negative option, class counts that are
+            missing when they are needed or do not fit ``num_classes``, or
+            scores or labels of another number of classes.
 
     Examples:
         >>> cls_head = dict(
@@ -101,6 +108,7 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
         if not self._checked:  # once, as looking at values stalls a GPU
             self.check_class_counts()
             self._checked = True
+        self._check_shapes(cls_score, label)
         precision = torch.promote_types(cls_score.dtype, torch.float32)
         scores = cls_score.to(precision) + self._adjustment(precision)
         logs = scores.log_softmax(dim=1)  # (B, K)
@@ -112,10 +120,27 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
         mass = label * weights.to(precision)  # (B, K)
         if self.gamma:
             # Not quite 0, where a power below 1 has no derivative.
-            miss = (-logs.expm1()).clamp(min=torch.finfo(precision).tiny)
+            miss = -(label * logs.expm1()).sum(dim=1, keepdim=True)
+            miss = miss.clamp(min=torch.finfo(precision).tiny)
             logs = logs * miss**self.gamma
         total = mass.sum().clamp(min=torch.finfo(precision).tiny)
         return -(mass * logs).sum() / total
+
+    def _check_shapes(self, cls_score: Tensor, label: Tensor) -> None:
+        """Shapes only, as looking at values stalls a GPU."""
+        shape, size = tuple(cls_score.shape), self.num_classes
+        if len(shape) != 2 or shape[1] != size:
+            raise ValueError(
+                'LongTailCrossEntropyLoss: the scores must have the shape '
+                f'(B, {size}), got {shape}; give the head and this loss the '
+                'same num_classes'
+            )
+        if tuple(label.shape) not in (shape[:1], shape):
+            raise ValueError(
+                'LongTailCrossEntropyLoss: the labels must have the shape '
+                f'{shape[:1]} or {shape}, got {tuple(label.shape)}; give one '
+                'class, or a share of each, a video'
+            )
 
     def _adjustment(self, dtype: torch.dtype) -> Tensor:
         """Tau times the logarithm of each class's share, (K,)."""
