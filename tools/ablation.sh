@@ -50,10 +50,12 @@ mccl() {
 
 # The parts together with an answer to the tail.
 tail() {
-  local sampler=train_dataloader.sampler ce=model.cls_head.loss_cls
+  local sampler=train_dataloader.sampler
+  local head=model.cls_head ce=model.cls_head.loss_cls
   local sampling=("$sampler._delete_=True"
     "$sampler.type=ClassBalancedSampler" "$sampler.power=0.5")
-  local adjustment=("$ce.type=LongTailCrossEntropyLoss" "$ce.num_classes=7"
+  local adjustment=("$head.label_smooth_eps=0.0"
+    "$ce.type=LongTailCrossEntropyLoss" "$ce.num_classes=7"
     "$ce.logit_adjustment=1.0")
   train r3d18_mil_sampling r3d18_mil "${sampling[@]}"
   train geiim_wian_sampling geiim_wian "${sampling[@]}"

@@ -7,6 +7,7 @@ from runpy import run_path
 
 import pytest
 import torch
+from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -54,7 +55,8 @@ def report(tmp_path, monkeypatch, capsys):
 
 
 def table(text):
-    header, *rows = text[text.index('class  ') :].splitlines()
+    text = text[text.index('class  ') : text.index('test  ')]
+    header, *rows = text.splitlines()
     return [
         dict(zip(header.split(), row.split(), strict=True)) for row in rows
     ]
@@ -86,3 +88,22 @@ def test_classes_and_their_pulls(report):
         # Who is alone in its batch has no positive, so no pull.
         if float(row['alone']) == 1:
             assert float(row['loss_mccl']) == 0
+
+
+def test_recalls():
+    """Where the classifier says no more than frequencies, both differ."""
+    tool = run_path(str(TOOL))
+    shares = torch.tensor([0.6, 0.3, 0.1])
+    scores = [[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.5, 0.3, 0.2]]
+
+    class Model(torch.nn.Module):
+        def test_step(self, batch):
+            return [
+                ActionDataSample(
+                    pred_score=torch.tensor(scores[i])
+                ).set_gt_label(i)
+                for i in batch
+            ]
+
+    found = tool['recalls'](Model(), [[0, 1], [2]], shares)
+    assert found.tolist() == [[100, 0, 0], [100, 100, 100]]

@@ -3,7 +3,9 @@
 Prints what GEIIM and WIAN have learned and, class by class over training
 batches, how hard each loss pulls at the bag feature of a video (norm of its
 gradient there), how many others of its class a video meets in its batch, and
-how often none.
+how often none. Then the recalls on the test split, as they are and with the
+scores divided by the classes' shares of the training videos: what rises there
+is known to the feature, and hidden by the frequencies in the classifier.
 
 Usage: python tools/analysis/inspect_parts.py CONFIG CHECKPOINT
            [--batches 20] [--data-root DIR] [--fold 1]
@@ -11,7 +13,7 @@ Usage: python tools/analysis/inspect_parts.py CONFIG CHECKPOINT
 
 import argparse
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import torch
@@ -19,6 +21,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from micacl_mm import GEIIM, WIAN
 from micacl_mm.engine.launch import limit_threads, take_options
@@ -89,6 +92,30 @@ def print_classes(classes: list[str], rows: dict[int, list[dict]]) -> None:
         )
 
 
+def recalls(model: nn.Module, loader: DataLoader, shares: Tensor) -> Tensor:
+    """Recall in percent of each class, plain and adjusted, (2, K)."""
+    hits, videos = torch.zeros(2, len(shares)), torch.zeros(len(shares))
+    model.eval()
+    for batch in loader:
+        with torch.no_grad():
+            samples = model.test_step(batch)
+        for sample in samples:
+            scores, label = sample.pred_score.cpu(), sample.gt_label.item()
+            videos[label] += 1
+            for row, found in enumerate((scores, scores / shares)):
+                hits[row, label] += found.argmax().item() == label
+    return 100 * hits / videos
+
+
+def print_recalls(classes: list[str], found: Tensor) -> None:
+    """Print a line for each class and their mean, without absent ones."""
+    print('test       recall %  adjusted')
+    lines = [*zip(classes, found.T, strict=True)]
+    lines.append(('UAR', found.nanmean(dim=1)))
+    for name, (plain, adjusted) in lines:
+        print(f'{name:<9} {plain:>9.2f} {adjusted:>9.2f}')
+
+
 def main() -> None:
     """Print the report."""
     args = parse_args()
@@ -112,7 +139,15 @@ def main() -> None:
             row.update(others=others, alone=float(others == 0))
             rows[label].append(row)
     print_parts(model, weights)
-    print_classes(loader.dataset.metainfo['classes'], rows)
+    classes = loader.dataset.metainfo['classes']
+    print_classes(classes, rows)
+    seen = Counter(
+        loader.dataset.get_data_info(i)['label']
+        for i in range(len(loader.dataset))
+    )
+    counts = torch.tensor([max(1, seen[k]) for k in range(len(classes))])
+    test = Runner.build_dataloader(cfg.test_dataloader, seed=0)
+    print_recalls(classes, recalls(model, test, counts / counts.sum()))
 
 
 if __name__ == '__main__':
