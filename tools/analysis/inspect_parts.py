@@ -122,9 +122,19 @@ def main() -> None:
     limit_threads()
     cfg = Config.fromfile(args.config)
     init_default_scope(cfg.default_scope)
-    model = MODELS.build(cfg.model).train()
+    model = MODELS.build(cfg.model)
     load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    classes = loader.dataset.metainfo['classes']
+    seen = Counter(
+        loader.dataset.get_data_info(i)['label']
+        for i in range(len(loader.dataset))
+    )
+    counts = torch.tensor([max(1, seen[k]) for k in range(len(classes))])
+    # First, for training batches move the statistics of BatchNorm.
+    test = Runner.build_dataloader(cfg.test_dataloader, seed=0)
+    found = recalls(model, test, counts / counts.sum())
+    model.train()
     bags, weights, rows = [], [], defaultdict(list)
     watch(model.neck, bags.append)
     for part in model.neck.modules():
@@ -139,15 +149,8 @@ def main() -> None:
             row.update(others=others, alone=float(others == 0))
             rows[label].append(row)
     print_parts(model, weights)
-    classes = loader.dataset.metainfo['classes']
     print_classes(classes, rows)
-    seen = Counter(
-        loader.dataset.get_data_info(i)['label']
-        for i in range(len(loader.dataset))
-    )
-    counts = torch.tensor([max(1, seen[k]) for k in range(len(classes))])
-    test = Runner.build_dataloader(cfg.test_dataloader, seed=0)
-    print_recalls(classes, recalls(model, test, counts / counts.sum()))
+    print_recalls(classes, found)
 
 
 if __name__ == '__main__':
