@@ -6,15 +6,15 @@ from typing import NamedTuple
 from .board import Table
 from .entry import Entry
 from .markdown import NO_ROWS, README_SET, escape, figure, grid, names_of
-from .statistics import Difference, differences
+from .statistics import difference
 
 SELECTION = 'last'
 READING = (
-    'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval '
-    'of each entry alone. Difference: UAR minus that of the first line, with '
-    'an interval that holds for all lines of the table at once (standard '
-    'deviation pooled over the table, Bonferroni). **Bold**: its interval '
-    'leaves out zero.'
+    'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval. '
+    'Difference: UAR minus that of the first line, with its 95 % interval '
+    '(Welch); **bold** where that leaves out zero. Each interval is for one '
+    'line alone: of 20 lines without any effect one is bold by chance. All '
+    'are about other random starts on the same clips, not about other clips.'
 )
 
 
@@ -44,6 +44,7 @@ STUDIES = (
             'micacl',
             'm3dfel',
             'supcon',
+            'r3d18_mil_hard',
             'weighted_ce',
             'balanced_sampling',
             'focal',
@@ -76,6 +77,7 @@ STUDIES = (
             'micacl_sampling',
             'geiim_wian_adjustment',
             'micacl_adjustment',
+            'geiim_wian_hard',
         ),
     ),
 )
@@ -114,32 +116,30 @@ def _study_markdown(
         for entry in entries
         if entry.text('method') == method
     ]
-    first, *others = chosen
-    compared = differences(first.uar, [entry.uar for entry in others])
     rows = [
         [
             escape(name),
             figure(entry.uar),
-            difference,
+            _difference(chosen, entry, study.reference),
             figure(entry.metrics['WAR']),
             figure(entry.metrics[f'recall_{order[0]}']),
             figure(entry.metrics[f'recall_{order[-1]}']),
-            escape(entry.replicates),
+            escape('; '.join([entry.replicates, *entry.notes])),
         ]
-        for name, entry, difference in zip(
-            names_of(chosen),
-            chosen,
-            ['', *map(_difference, compared)],
-            strict=True,
-        )
+        for name, entry in zip(names_of(chosen), chosen, strict=True)
     ]
     header = ['Method', 'UAR', 'Difference', 'WAR']
     header += [f'{order[0]} (head)', f'{order[-1]} (tail)', 'Runs']
     return f'### {study.title}\n\n{grid(header, "lrrrrrl", rows)}'
 
 
-def _difference(found: Difference) -> str:
-    if found.half_width is None:
-        return f'{found.value:+.2f}'
+def _difference(chosen: Sequence[Entry], entry: Entry, reference: str) -> str:
+    """Empty for the reference, and where there is nothing to compare."""
+    first = [e for e in chosen if e.text('method') == reference]
+    if entry in first or len(first) > 1:  # which of them?
+        return ''
+    if not (entry.comparable and first[0].comparable):
+        return '-'
+    found = difference(first[0].uar, entry.uar)
     text = f'{found.value:+.2f} ± {found.half_width:.2f}'
     return f'**{text}**' if found.shown else text

@@ -110,7 +110,7 @@ class Difference(NamedTuple):
 
     #: In the unit of the values.
     value: float
-    #: Half the width of the interval; None where no spread is known.
+    #: Half the width of the interval; None where a spread is not known.
     half_width: Optional[float]
 
     @property
@@ -121,37 +121,30 @@ class Difference(NamedTuple):
         )
 
 
-def differences(
-    reference: Interval, others: Sequence[Interval], level: float = 0.95
-) -> list[Difference]:
-    """Compare several means with one.
-
-    The intervals hold together: with probability ``level`` at least, all of
-    them cover (Bonferroni). The standard deviation is pooled over all groups,
-    reference included, as if replicates of all scattered alike: three
-    replicates tell too little of their own spread.
+def difference(
+    reference: Interval, other: Interval, level: float = 0.95
+) -> Difference:
+    """Compare two means by Welch's interval, of unequal spreads.
 
     Args:
-        reference (Interval): What all others are held against.
-        others (Sequence[Interval]): In the same unit.
-        level (float): Of all intervals together. Defaults to 0.95.
+        reference (Interval): What the other is held against.
+        other (Interval): In the same unit, of other trainings.
+        level (float): Confidence level in (0, 1). Defaults to 0.95.
 
     Returns:
-        list[Difference]: other minus reference, one each.
+        Difference: other minus reference.
     """
-    groups = [g for g in (reference, *others) if g.std is not None]
-    freedom = sum(g.count - 1 for g in groups)
-    if freedom:
-        squares = sum((g.count - 1) * g.std**2 for g in groups)
-        share = (1 - level) / (2 * max(1, len(others)))
-        factor = stats.t.ppf(1 - share, df=freedom)
-        scale = float(factor * (squares / freedom) ** 0.5)
-    return [
-        Difference(
-            other.mean - reference.mean,
-            scale * (1 / other.count + 1 / reference.count) ** 0.5
-            if freedom
-            else None,
-        )
-        for other in others
-    ]
+    value = other.mean - reference.mean
+    if reference.std is None or other.std is None:
+        return Difference(value, None)
+    groups = (reference, other)
+    errors = [group.std**2 / group.count for group in groups]
+    if not sum(errors):
+        return Difference(value, 0.0)
+    # Welch and Satterthwaite's degrees of freedom.
+    freedom = sum(errors) ** 2 / sum(
+        error**2 / (group.count - 1)
+        for error, group in zip(errors, groups, strict=True)
+    )
+    factor = stats.t.ppf((1 + level) / 2, df=freedom)
+    return Difference(value, float(factor * sum(errors) ** 0.5))

@@ -48,12 +48,24 @@ def test_differences_by_hand():
     parts = lines(text.split('### ')[1])
     assert list(parts)[2:] == ['r3d18_mil', 'wian', 'micacl']
     assert parts['r3d18_mil'][:2] == ['50.00 ± 12.42', '']
-    # 5 points of standard deviation, 6 degrees of freedom and two
-    # differences: t(0.9875) = 2.9687 in every table.
-    width = 2.9687 * 5 * (2 / 3) ** 0.5
+    # 5 points of standard deviation each; t(0.975, 4) = 2.7764.
+    width = 2.7764 * 5 * (2 / 3) ** 0.5
     assert parts['wian'][1] == f'+5.00 ± {width:.2f}'
     assert parts['micacl'][1] == f'**+40.00 ± {width:.2f}**'
     assert parts['micacl'][2:] == ['90.00 ± 12.42'] * 3 + ['3 seeds']
+
+
+def test_what_the_board_compares_with_nobody_has_no_difference():
+    rows = of('r3d18_mil', 9, 10, 11) + of('wian', 17)
+    text = ablation_markdown(build_board(rows_of(*rows)))
+    assert lines(text)['wian'][1] == '-'
+    assert lines(text)['wian'][-1] == '1 seed; not compared'
+    # Two of the reference: none of them is taken.
+    rows += of('geiim', 12, 13, 14)
+    for row in of('r3d18_mil', 1, 2, 3):
+        rows.append({**row, 'config_hash': 'f' * 10})
+    text = ablation_markdown(build_board(rows_of(*rows)))
+    assert lines(text)['geiim'][1] == ''
 
 
 def test_ablations_of_the_loss_stand_beside_micacl():
