@@ -4,10 +4,10 @@ import re
 import sys
 from pathlib import Path
 from runpy import run_path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -75,35 +75,72 @@ def test_both_necks(report):
     assert sum(weights) == pytest.approx(1, abs=2e-3)
 
 
-def test_classes_and_their_pulls(report):
+def test_classes_and_their_batches(report):
     text = report(necks=False)
     assert 'adjacency' not in text and 'instance weights' not in text
     rows = table(text)
-    assert sum(int(row['videos']) for row in rows) <= 28
+    # 21 clips are left of 28, in one whole batch of 14.
+    assert sum(int(row['videos']) for row in rows) == 14
     for row in rows:
-        # Four clips of each class, or fewer, in batches of 14.
-        assert 0 <= float(row['others']) <= 3
-        assert 0 <= float(row['alone']) <= 1
+        assert float(row['others']) == int(row['videos']) - 1
+        assert float(row['alone']) == (int(row['videos']) == 1)
         assert float(row['loss_cls']) > 0
-        # Who is alone in its batch has no positive, so no pull.
-        if float(row['alone']) == 1:
-            assert float(row['loss_mccl']) == 0
 
 
-def test_recalls():
-    """Where the classifier says no more than frequencies, both differ."""
+def test_pulls_are_the_gradients_at_the_bag():
     tool = run_path(str(TOOL))
-    shares = torch.tensor([0.6, 0.3, 0.1])
-    scores = [[0.6, 0.3, 0.1], [0.5, 0.4, 0.1], [0.5, 0.3, 0.2]]
+    bag = SimpleNamespace(features=torch.randn(3, 1, 2, requires_grad=True))
+    factors = torch.tensor([1.0, 2.0, 5.0]).view(3, 1, 1)
+    bags = []
 
     class Model(torch.nn.Module):
-        def test_step(self, batch):
-            return [
-                ActionDataSample(
-                    pred_score=torch.tensor(scores[i])
-                ).set_gt_label(i)
-                for i in batch
-            ]
+        def data_preprocessor(self, batch, training):
+            assert training
+            return batch
 
-    found = tool['recalls'](Model(), [[0, 1], [2]], shares)
-    assert found.tolist() == [[100, 0, 0], [100, 100, 100]]
+        def forward(self, mode):
+            bags.append(bag)
+            loss = (factors * bag.features).sum()
+            return dict(loss_cls=loss, loss_mccl=3 * loss, top1_acc=loss)
+
+    found = tool['pulls'](Model(), {}, bags)
+    expected = 2**0.5 * torch.tensor([1.0, 2.0, 5.0])
+    assert set(found) == {'loss_cls', 'loss_mccl'}
+    torch.testing.assert_close(found['loss_cls'], expected)
+    torch.testing.assert_close(found['loss_mccl'], 3 * expected)
+
+
+def test_recalls_and_areas():
+    """Three classes; the third has no video."""
+    tool = run_path(str(TOOL))
+    scores = torch.rand(30, 3).softmax(dim=1)
+    labels = torch.arange(30) % 2
+    found = scores.argmax(dim=1)
+    recalls = tool['recalls'](scores, labels)
+    for k in range(2):
+        share = (found[labels == k] == k).float().mean()
+        assert recalls[k].item() == pytest.approx(100 * share.item())
+    assert recalls[2].isnan()
+    metrics = pytest.importorskip('sklearn.metrics')
+    areas = tool['areas'](scores, labels)
+    for k in range(2):
+        area = metrics.roc_auc_score((labels == k).numpy(), scores[:, k])
+        assert areas[k].item() == pytest.approx(100 * area)
+    assert areas[2].isnan()
+    shares = torch.tensor([0.7, 0.2, 0.1])
+    moved = tool['areas'](scores / shares, labels)
+    torch.testing.assert_close(moved, areas, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    'arguments, match',
+    [
+        (['no.py', 'no.pth'], 'no file no.py'),
+        ([__file__, __file__, '--batches', '0'], 'at least 1, got 0'),
+    ],
+)
+def test_wrong_arguments(arguments, match, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), *arguments])
+    with pytest.raises(SystemExit):
+        run_path(str(TOOL), run_name='__main__')
+    assert match in capsys.readouterr().err

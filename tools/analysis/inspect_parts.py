@@ -3,25 +3,34 @@
 Prints what GEIIM and WIAN have learned and, class by class over training
 batches, how hard each loss pulls at the bag feature of a video (norm of its
 gradient there), how many others of its class a video meets in its batch, and
-how often none. Then the recalls on the test split, as they are and with the
-scores divided by the classes' shares of the training videos: what rises there
-is known to the feature, and hidden by the frequencies in the classifier.
+how often none.
+
+Then, class by class on the test split: the recall, the recall with the scores
+divided by the classes' shares of the training videos (adjusted), and the area
+under the ROC curve of the class against the rest (AUC), which no such factor
+moves. A rare class with a recall of 0 and a high AUC is ranked well, but
+always below a frequent one.
 
 Usage: python tools/analysis/inspect_parts.py CONFIG CHECKPOINT
-           [--batches 20] [--data-root DIR] [--fold 1]
+           [--batches 20] [--data-root DIR] [--fold 1] [--cfg-options K=V ...]
+
+Give the --cfg-options of the training too: what is measured is the loss of
+this config, whatever the checkpoint was trained with.
 """
 
 import argparse
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint
+from scipy.stats import mannwhitneyu
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from micacl_mm import GEIIM, WIAN
 from micacl_mm.engine.launch import limit_threads, take_options
@@ -36,7 +45,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('--batches', type=int, default=20)
-    return parser.parse_args(take_options(sys.argv[1:]))
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    args = parser.parse_args(take_options(sys.argv[1:]))
+    if args.batches < 1:
+        parser.error(f'--batches must be at least 1, got {args.batches}')
+    for path in (args.config, args.checkpoint):
+        if not Path(path).is_file():
+            parser.error(f'there is no file {path}')
+    return args
 
 
 def watch(neck: nn.Module, look: Callable) -> None:
@@ -92,55 +108,64 @@ def print_classes(classes: list[str], rows: dict[int, list[dict]]) -> None:
         )
 
 
-def recalls(model: nn.Module, loader: DataLoader, shares: Tensor) -> Tensor:
-    """Recall in percent of each class, plain and adjusted, (2, K)."""
-    hits, videos = torch.zeros(2, len(shares)), torch.zeros(len(shares))
+def test_scores(model: nn.Module, loader: DataLoader) -> tuple:
+    """Scores (N, K) and labels (N,) of the test split."""
+    scores, labels = [], []
     model.eval()
     for batch in loader:
         with torch.no_grad():
             samples = model.test_step(batch)
-        for sample in samples:
-            scores, label = sample.pred_score.cpu(), sample.gt_label.item()
-            videos[label] += 1
-            for row, found in enumerate((scores, scores / shares)):
-                hits[row, label] += found.argmax().item() == label
-    return 100 * hits / videos
+        scores += [sample.pred_score.cpu() for sample in samples]
+        labels += [sample.gt_label.cpu().view(1) for sample in samples]
+    return torch.stack(scores), torch.cat(labels)
 
 
-def print_recalls(classes: list[str], found: Tensor) -> None:
-    """Print a line for each class and their mean, without absent ones."""
-    print('test       recall %  adjusted')
-    lines = [*zip(classes, found.T, strict=True)]
-    lines.append(('UAR', found.nanmean(dim=1)))
-    for name, (plain, adjusted) in lines:
-        print(f'{name:<9} {plain:>9.2f} {adjusted:>9.2f}')
+def recalls(scores: Tensor, labels: Tensor) -> Tensor:
+    """Recall of each class in percent, (K,); nan without videos."""
+    found, size = scores.argmax(dim=1), scores.shape[1]
+    hits = torch.bincount(labels[found == labels], minlength=size)
+    return 100 * hits / torch.bincount(labels, minlength=size)
 
 
-def main() -> None:
-    """Print the report."""
-    args = parse_args()
-    limit_threads()
-    cfg = Config.fromfile(args.config)
-    init_default_scope(cfg.default_scope)
-    model = MODELS.build(cfg.model)
-    load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
-    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
-    classes = loader.dataset.metainfo['classes']
-    seen = Counter(
-        loader.dataset.get_data_info(i)['label']
-        for i in range(len(loader.dataset))
-    )
-    counts = torch.tensor([max(1, seen[k]) for k in range(len(classes))])
-    # First, for training batches move the statistics of BatchNorm.
-    test = Runner.build_dataloader(cfg.test_dataloader, seed=0)
-    found = recalls(model, test, counts / counts.sum())
-    model.train()
+def areas(scores: Tensor, labels: Tensor) -> Tensor:
+    """AUC of each class against the rest in percent, (K,), else nan."""
+    found = []
+    for k, column in enumerate(scores.T):
+        own, rest = column[labels == k].numpy(), column[labels != k].numpy()
+        pairs = len(own) * len(rest)
+        wins = mannwhitneyu(own, rest).statistic if pairs else float('nan')
+        found.append(100 * wins / max(1, pairs))
+    return torch.tensor(found)
+
+
+def print_test(classes: list[str], columns: list[Tensor]) -> None:
+    """Print a line for each class, and the mean without absent ones."""
+    print('test       recall %  adjusted     AUC %')
+    lines = [*zip(classes, *columns, strict=True)]
+    lines.append(('mean', *(column.nanmean() for column in columns)))
+    for name, *values in lines:
+        print(f'{name:<9}', *(f'{value:>9.2f}' for value in values))
+
+
+def class_shares(dataset: Dataset, size: int) -> Tensor:
+    """Share of each class in a training set, (K,); absent ones count 1."""
+    infos = map(dataset.get_data_info, range(len(dataset)))
+    seen = Counter(info['label'] for info in infos)
+    counts = torch.tensor([max(1, seen[k]) for k in range(size)])
+    return counts / counts.sum()
+
+
+def look_at_training(
+    model: nn.Module, loader: DataLoader, batches: int
+) -> tuple:
+    """Instance weights (B, M) of batches, and a row for each video."""
     bags, weights, rows = [], [], defaultdict(list)
     watch(model.neck, bags.append)
     for part in model.neck.modules():
         if isinstance(part, GEIIM) and part.weight_source != 'none':
             watch(part, lambda bag: weights.append(bag.weights.detach()))
-    for _, batch in zip(range(args.batches), loader, strict=False):
+    model.train()
+    for _, batch in zip(range(batches), loader, strict=False):
         labels = torch.cat([s.gt_label for s in batch['data_samples']])
         norms = pulls(model, batch, bags)
         for index, label in enumerate(labels.tolist()):
@@ -148,9 +173,32 @@ def main() -> None:
             row = {name: norms[name][index].item() for name in norms}
             row.update(others=others, alone=float(others == 0))
             rows[label].append(row)
+    return weights, rows
+
+
+def main() -> None:
+    """Print the report."""
+    args = parse_args()
+    limit_threads()
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    if not hasattr(getattr(model, 'neck', None), 'advance'):
+        sys.exit(f'{args.config}: its model has no neck of ours to look into')
+    load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
+    train = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    test = Runner.build_dataloader(cfg.test_dataloader, seed=0)
+    classes = train.dataset.metainfo['classes']
+    # First, for training batches move the statistics of BatchNorm.
+    scores, labels = test_scores(model, test)
+    shares = class_shares(train.dataset, len(classes))
+    adjusted = recalls(scores / shares, labels)
+    columns = [recalls(scores, labels), adjusted, areas(scores, labels)]
+    weights, rows = look_at_training(model, train, args.batches)
     print_parts(model, weights)
     print_classes(classes, rows)
-    print_recalls(classes, found)
+    print_test(classes, columns)
 
 
 if __name__ == '__main__':
