@@ -64,8 +64,12 @@ def parse_arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='change the config of the run, for the features; for instance '
-        'test_dataloader.dataset.data_root=DIR where the set has moved',
+        help='change the config of the run, for the features',
+    )
+    parser.add_argument(
+        '--data-root',
+        metavar='DIR',
+        help='where the set lies now, for the features',
     )
     parser.add_argument(
         '--from-rows',
@@ -127,9 +131,10 @@ def plot_runs(arguments: argparse.Namespace, report: Report) -> None:
         check_checkpoint(methods, arguments.checkpoint)
     except (OSError, ValueError) as error:
         sys.exit(str(error))
-    options = FeatureOptions(
-        arguments.features, arguments.checkpoint, arguments.cfg_options
-    )
+    changes = dict(arguments.cfg_options or {})
+    if arguments.data_root:
+        changes['test_dataloader.dataset.data_root'] = arguments.data_root
+    options = FeatureOptions(arguments.features, arguments.checkpoint, changes)
     # A folder for each method, unless the RUN is its folder already.
     held = Counter(run for run, _ in found)
     for method, (run, _) in zip(methods, found, strict=True):

@@ -12,7 +12,13 @@ from micacl_mm.version import __version__
 from .config_text import inner_dataset
 from .machine import command_line, describe_machine, git_commit
 from .record import SCHEMA
-from .tested import count_dropped, dataset_id, inner, sampling_in_words
+from .tested import (
+    count_dropped,
+    dataset_id,
+    frames_of,
+    inner,
+    sampling_in_words,
+)
 from .training import Training
 
 
@@ -49,6 +55,7 @@ def collect_record(
         'schema': SCHEMA,
         'method': _method(config, training),
         'dataset': dataset_id(dataset),
+        'frames': frames_of(dataset),
         'config': config.filename,
         'config_hash': training.hash,
         'version': __version__,

@@ -103,6 +103,8 @@ class Entry:
                 f'{self.odd_runs} of {len(self.rows)} runs not on exactly '
                 'the test clips of the set'
             )
+        if 'differ' in self.values('frames'):
+            notes.append('on frames that differ from the reference')
         if not self.comparable:
             notes.append('not compared')
         if self.fresh:
@@ -129,6 +131,7 @@ class Entry:
             ('Folds', self.text('fold')),
             ('Seeds', self.text('seed')),
             ('Test clips', self.text('clips')),
+            ('Frames of the set', self.text('frames')),
             ('Config', ', '.join(filter(None, config))),
             ('Version', self.text('version')),
             ('Commit', self.text('commit')),

@@ -18,7 +18,7 @@ CLASSES = BaseDFERDataset.CLASSES
 RECALLS = tuple(f'recall_{name}' for name in CLASSES)
 METRICS = ('UAR', 'WAR', *RECALLS)
 COLUMNS = (
-    *('dataset', 'method', 'pretraining', 'fold', 'subset', 'seed'),
+    *('dataset', 'frames', 'method', 'pretraining', 'fold', 'subset', 'seed'),
     *('selection', 'epoch', 'max_epochs', 'val_ratio', 'sampling'),
     *METRICS,
     *('clips', 'parameters_m', 'gflops', 'bags_per_second', 'machine'),
@@ -108,6 +108,9 @@ def _run_problems(row: Mapping[str, str]) -> Iterator[str]:
             'dataset must be dfew, ferv39k, synthetic-v<n>-easy, -medium or '
             f'-hard, or synthetic (any other drawn set), got {dataset!r}'
         )
+    frames = row['frames']
+    if frames not in ('', 'reference', 'differ'):
+        yield f'frames must be reference, differ or empty, got {frames!r}'
     if fold and fold not in ('1', '2', '3', '4', '5'):
         yield f'fold must be 1 to 5 or empty, got {fold!r}'
     elif dataset == 'dfew' and not fold:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, Optional
 
 from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER, BaseDFERDataset
-from micacl_mm.datasets.synthetic.reference import LABELS
+from micacl_mm.datasets.synthetic.digests import join_blocks
+from micacl_mm.datasets.synthetic.reference import BLOCKS, LABELS
 
 from .config_text import short_type
 
 BENCHMARK_MARKER = 'benchmark.json'  # in the root of a set of fixed recipe
+_SAID = {'name', 'version', 'level', 'labels'}
 #: Transforms that draw, beside those called Random...
 _CHANCE = {'ColorJitter', 'Imgaug', 'MultiScaleCrop', 'PytorchVideoWrapper'}
 _CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}
@@ -43,13 +45,37 @@ def dataset_id(dataset: Any) -> str:
     if not drawn:
         name = dataset.metainfo.get('dataset_name') or type(dataset).__name__
         return name.lower()
+    recipe = _recipe(root)
+    if recipe is None or recipe['labels'] != LABELS:
+        return 'synthetic'
+    return '{name}-v{version}-{level}'.format(**recipe)
+
+
+def frames_of(dataset: Any) -> Optional[str]:
+    """Tell whether a benchmark set has the frames of its level.
+
+    Args:
+        dataset: A built one, without wrappers.
+
+    Returns:
+        str | None: ``'reference'``, to the byte; ``'differ'``, by rounding
+        on another machine or by far; None for other sets.
+    """
+    if not dataset_id(dataset).startswith('synthetic-'):
+        return None
+    recipe = _recipe(Path(dataset.data_root))
+    blocks = BLOCKS.get(recipe['level'], '').split()
+    same = recipe.get('frames') == join_blocks(blocks)
+    return 'reference' if same else 'differ'
+
+
+def _recipe(root: Path) -> Optional[dict]:
+    """What a set of the benchmark says of itself, None without sense."""
     try:
         recipe = json.loads((root / BENCHMARK_MARKER).read_text())
-        if recipe['labels'] != LABELS:
-            return 'synthetic'
-        return '{name}-v{version}-{level}'.format(**recipe)
-    except (OSError, ValueError, TypeError, KeyError):
-        return 'synthetic'
+        return recipe if recipe.keys() >= _SAID else None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def count_dropped(dataset: Any, clips: int) -> Optional[int]:

@@ -10,6 +10,25 @@ from .features import BagFeatures
 from .style import FAINT, drawing, head_to_tail, mark_of, new_axes, save
 
 
+def check_projection(method: str) -> None:
+    """Find out before the features are made what they could not be for.
+
+    Args:
+        method (str): ``'pca'`` or ``'tsne'``.
+
+    Raises:
+        ImportError: t-SNE without scikit-learn.
+    """
+    if method == 'tsne':
+        try:
+            import sklearn.manifold  # noqa: F401
+        except ImportError:
+            raise ImportError(
+                't-SNE needs scikit-learn; run: pip install scikit-learn (or '
+                'plot with --features pca)'
+            ) from None
+
+
 def project_pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Project on the two directions of greatest variance.
 
@@ -44,13 +63,9 @@ def project_tsne(features: np.ndarray, seed: int = 0) -> np.ndarray:
         ImportError: scikit-learn is not installed.
         ValueError: As in :func:`project_pca`.
     """
-    try:
-        from sklearn.manifold import TSNE
-    except ImportError:
-        raise ImportError(
-            't-SNE needs scikit-learn; run: pip install scikit-learn (or plot '
-            'with --features pca)'
-        ) from None
+    check_projection('tsne')
+    from sklearn.manifold import TSNE
+
     _check(features)
     # It must be below the number of videos; 30 is scikit-learn's own.
     perplexity = min(30, (len(features) - 1) / 3)

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -59,16 +60,16 @@ def find_methods(
 
     Raises:
         FileNotFoundError: There is no such folder, or no run in it.
+        ValueError: There are tests, but none of them fits ``where``.
     """
     if not folder.is_dir():
         raise FileNotFoundError(
             f'{folder} is no folder; give the work directory of a training'
         )
-    groups = {}
-    for run in _find_runs(folder):
-        if where:
-            kept = tuple(p for p in run.records if _says(p, where))
-            run = run._replace(records=kept)
+    groups, runs = {}, _find_runs(folder)
+    if where:
+        runs = _choose_tests(runs, where)
+    for run in runs:
         groups.setdefault(_kind(run), []).append(run)
     if not groups:
         raise FileNotFoundError(
@@ -110,13 +111,46 @@ def _when(path: Path) -> str:
     return time.strftime('%Y%m%d_%H%M%S')
 
 
-def _says(path: Path, where: dict[str, str]) -> bool:
+def _choose_tests(runs: list[Run], where: dict[str, str]) -> list[Run]:
+    """Drop the tests that do not say what is wanted."""
+    said = {p: _said(p, where) for run in runs for p in run.records}
+    if said and where not in said.values():
+        wanted = ' '.join(f'{k}={v}' for k, v in where.items())
+        there = {
+            ' '.join(f'{k}={v}' for k, v in texts.items())
+            for texts in said.values()
+            if texts
+        }
+        raise ValueError(
+            f'no test fits --where {wanted}; there are: '
+            f'{"; ".join(sorted(there)) or "none that can be read"}'
+        )
+    return [
+        run._replace(records=tuple(p for p in run.records if said[p] == where))
+        for run in runs
+    ]
+
+
+def _said(path: Path, names: Iterable[str]) -> dict[str, str]:
+    """What a record says of some columns, as text; empty if unreadable.
+
+    Raises:
+        ValueError: Records have no such column.
+    """
     try:
         record = result_of_run(path).record
     except ValueError:
-        return False
-    found = {name: record.get(name) for name in where}
-    return where == {k: '' if v is None else str(v) for k, v in found.items()}
+        return {}
+    for name in names:
+        if name not in record:
+            raise ValueError(
+                f'--where: {path} has no {name!r}; it has '
+                f'{", ".join(sorted(record))}'
+            )
+    return {
+        name: '' if record[name] is None else str(record[name])
+        for name in names
+    }
 
 
 def _kind(run: Run) -> tuple:

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from .confusion import plot_pooled_confusion
 from .curves import plot_curves
-from .feature_plot import plot_features
+from .feature_plot import check_projection, plot_features
 from .features import collect_features
 from .method import Method
 from .recall_plot import plot_recall
@@ -70,6 +70,12 @@ def plot_method(
         report (Report): Takes the files, and what cannot be made.
     """
     of = f'of {method.label} ({method.folder})'
+    tested = sum(bool(run.records) for run in method.runs)
+    if 0 < tested < len(method.runs):
+        report.missing.append(
+            f'{tested} of {len(method.runs)} runs {of} have a test; the '
+            'others are not in confusion matrix and recall'
+        )
     report.add(f'confusion matrix {of}', _confusion, method, folder)
     report.add(f'recall {of}', plot_recalls, [method], folder / 'recall.png')
     report.add(f'learning curves {of}', _curves, method, folder)
@@ -109,6 +115,7 @@ def _curves(method: Method, folder: Path) -> list[Path]:
 def _features(
     method: Method, folder: Path, options: FeatureOptions
 ) -> list[Path]:
+    check_projection(options.projection)
     run = method.runs[0]
     checkpoint = options.checkpoint or run.checkpoint()
     config = Config.fromfile(run.config())

@@ -60,6 +60,12 @@ def check_alike(results: Sequence[Result], cure: str) -> None:
                 f'runs to be averaged must have one {name}, got '
                 f'{", ".join(values)}; {cure.format(name)}'
             )
+    if any(len(clips) > 1 for clips in _clips(results).values()):
+        raise ValueError(
+            'runs to be averaged must be tested on the same clips of a fold, '
+            'but they differ in number; was one tested with --missing drop, '
+            'or on another set?'
+        )
     runs = [(r.record.get('fold'), r.record.get('seed')) for r in results]
     if len(set(runs)) < len(runs):
         raise ValueError(
@@ -88,6 +94,22 @@ def check_comparable(methods: Iterable[Sequence[Result]]) -> None:
                 f'choose tests with --where {name}=..., or plot the methods '
                 'one by one'
             )
+    clips = [_clips(results) for results in methods]
+    if any(other != clips[0] for other in clips):
+        raise ValueError(
+            'methods side by side must be tested on the same clips, but the '
+            'numbers of clips of the classes differ; was one tested with '
+            '--missing drop, or on another set?'
+        )
+
+
+def _clips(results: Sequence[Result]) -> dict[str, set[tuple[int, ...]]]:
+    """Numbers of clips of each class that were tested, by fold."""
+    found: dict[str, set] = {}
+    for result in results:
+        clips = tuple(result.matrix.sum(dim=1).tolist())
+        found.setdefault(str(result.record.get('fold')), set()).add(clips)
+    return found
 
 
 def _values(results: Sequence[Result], name: str) -> list[str]:

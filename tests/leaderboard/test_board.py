@@ -107,6 +107,15 @@ def test_what_cannot_be_compared_is_never_best():
     assert "best on TEST split (the field's habit)" in text
 
 
+def test_other_frames_are_noted():
+    rows = of('a', 10, 11, 12)
+    rows[1]['frames'] = 'differ'
+    (table,) = board_of(*rows)
+    assert table.entries[0].notes[0] == (
+        'on frames that differ from the reference'
+    )
+
+
 def dfew(method, folds, seeds=1, hit=9, **changes):
     return [
         cells(

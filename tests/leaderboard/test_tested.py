@@ -4,10 +4,12 @@ import pytest
 from mmengine.config import Config
 
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
-from micacl_mm.datasets.synthetic.reference import LABELS
+from micacl_mm.datasets.synthetic.digests import join_blocks
+from micacl_mm.datasets.synthetic.reference import BLOCKS, LABELS
 from micacl_mm.leaderboard.tested import (
     count_dropped,
     dataset_id,
+    frames_of,
     inner,
     sampling_in_words,
 )
@@ -32,6 +34,19 @@ def test_ids(tmp_path):
     for broken in ('{', '[]', '{"name": "synthetic"}', other):
         (tmp_path / 'benchmark.json').write_text(broken)
         assert dataset_id(lazy(tmp_path)) == 'synthetic'
+
+
+def test_frames_of_a_level_are_told_from_others(tmp_path):
+    assert frames_of(lazy(tmp_path)) is None
+    recipe = dict(name='synthetic', version=1, level='hard', labels=LABELS)
+    for level, expected in (('hard', 'reference'), ('easy', 'differ')):
+        frames = join_blocks(BLOCKS[level].split())
+        text = json.dumps({**recipe, 'frames': frames})
+        (tmp_path / 'benchmark.json').write_text(text)
+        assert dataset_id(lazy(tmp_path)) == 'synthetic-v1-hard'
+        assert frames_of(lazy(tmp_path)) == expected
+    (tmp_path / 'benchmark.json').write_text(json.dumps(recipe))
+    assert frames_of(lazy(tmp_path)) == 'differ'
 
 
 def test_ids_of_other_sets_and_wrappers():

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,9 +20,9 @@ class Videos(Dataset):
 
     metainfo = dict(classes=('a', 'b', 'c'))
 
-    def __init__(self, inputs, labels=LABELS):
+    def __init__(self, inputs, labels=LABELS, data_root=''):
         if isinstance(inputs, str):
-            inputs = torch.load(inputs)
+            inputs = torch.load(Path(data_root, inputs))
         self.inputs, self.labels = inputs, labels
 
     def __len__(self):

@@ -131,6 +131,37 @@ def test_options_that_do_not_fit(plot, several):
             plot(*arguments)
 
 
+def test_tests_that_do_not_fit_are_told(plot, several):
+    with pytest.raises(SystemExit, match='last; there are: selection=val$'):
+        plot(several, '--where', 'selection=last')
+    with pytest.raises(SystemExit, match="has no 'rule'; it has .*selection"):
+        plot(several, '--where', 'rule=val')
+    shutil.rmtree(several / 'micacl/fold1/seed1/20250102_000000')
+    code, out = plot(several / 'micacl', '--features', 'none')
+    assert code == 0 and '1 of 2 runs of micacl' in out
+
+
+def test_runs_on_other_clips_are_not_averaged(plot, several):
+    folder = several / 'micacl/fold1/seed1'
+    shutil.rmtree(folder / '20250102_000000')
+    doubled = [[2 * count for count in row] for row in MATRIX]
+    record = record_of(doubled, method='micacl', seed=1)
+    (folder / '20250102_000000').mkdir()
+    path = folder / '20250102_000000/result.json'
+    path.write_text(json.dumps(record))
+    _, out = plot(several / 'micacl', '--features', 'none')
+    assert 'must be tested on the same clips of a fold' in out
+
+
+def test_a_set_that_has_moved(plot, trained, tmp_path):
+    _, cfg, checkpoint, _ = trained
+    cfg.test_dataloader.dataset.update(inputs='inputs.pt', data_root='gone')
+    run = write_run(tmp_path / 'run', None, SCALARS, cfg.pretty_text)
+    shutil.copy(checkpoint, run)
+    code, out = plot(run, '--data-root', tmp_path)
+    assert code == 0 and 'features_pca.png' in pictures(run / 'plots'), out
+
+
 def test_a_broken_record_does_not_hide_the_curves(plot, several):
     run = several / 'baseline/fold1/seed0'
     (run / '20250102_000000/result.json').write_text(json.dumps([]))

@@ -74,10 +74,14 @@ def test_classes_are_told_apart():
 @pytest.mark.parametrize('methods', [1, 2, 10])
 @pytest.mark.parametrize('counts', [None, [9, 5, 100]])
 def test_pictures(tmp_path, methods, counts):
-    absent = result_of([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
-    repeated = [of_hits(n, 10, 0, seed=n) for n in (2, 4, 9)]
+    # Of the third class there is no clip.
+    once = result_of([[9, 1, 0], [4, 6, 0], [0, 0, 0]])
+    thrice = [
+        result_of([[n, 10 - n, 0], [0, 10, 0], [0, 0, 0]], seed=n)
+        for n in (2, 4, 9)
+    ]
     found = {
-        f'method {i}': [absent] if i % 2 else repeated for i in range(methods)
+        f'method {i}': [once] if i % 2 else thrice for i in range(methods)
     }
     check_png(plot_recall(found, tmp_path / 'recall.png', counts))
 
@@ -132,6 +136,13 @@ def test_methods_tested_on_other_clips_do_not_stand_side_by_side(
     one, other = of_hits(1, 2, 3), of_hits(1, 2, 3, **more)
     ((name, text),) = more.items()
     with pytest.raises(ValueError, match=f'agree in {name}, got .* {text};'):
+        plot_recall({'one': [one], 'other': [other]}, tmp_path / 'a.png')
+
+
+def test_other_numbers_of_clips_do_not_stand_side_by_side(tmp_path):
+    one, other = of_hits(1, 2, 3), of_hits(1, 2, 3)
+    other = other._replace(matrix=2 * other.matrix)
+    with pytest.raises(ValueError, match='on the same clips, but the numbers'):
         plot_recall({'one': [one], 'other': [other]}, tmp_path / 'a.png')
 
 

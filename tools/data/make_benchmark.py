@@ -7,6 +7,7 @@ differs, 2 if it could not be drawn or checked.
 import argparse
 import sys
 import warnings
+from concurrent.futures.process import BrokenProcessPool
 
 from micacl_mm.datasets.synthetic import (
     BENCHMARK_LEVELS,
@@ -89,6 +90,13 @@ def main(argv: list[str] | None = None) -> int:
         return run(args)
     except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
+        return 2
+    except BrokenProcessPool:
+        print(
+            'error: a process was killed, perhaps for want of memory; the '
+            'same command goes on from here, with fewer --workers',
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print('\nstopped; the same command goes on from here', file=sys.stderr)

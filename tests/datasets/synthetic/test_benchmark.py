@@ -19,6 +19,7 @@ from micacl_mm.datasets.synthetic import (
 )
 from micacl_mm.datasets.synthetic import digests as checksums
 from micacl_mm.datasets.synthetic.clip import clip_layout
+from micacl_mm.datasets.synthetic.clip_writer import ClipJob, write_clip
 from micacl_mm.datasets.synthetic.layouts import write_annotation
 from micacl_mm.datasets.synthetic.plan import DFEW_COUNTS
 
@@ -126,6 +127,24 @@ def _rounds_as_the_reference():
 @pytest.mark.parametrize('level', BENCHMARK_LEVELS)
 def test_pinned_frames(level, drawn):
     assert sample_digest(drawn / level, level) == SAMPLES[level]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not _rounds_as_the_reference(),
+    reason=f'the bytes are those of {reference.VERSIONS} on x86-64 with AVX2',
+)
+@pytest.mark.parametrize('level', BENCHMARK_LEVELS)
+def test_the_first_hundred_clips_have_the_checksum_of_the_set(level, tmp_path):
+    settings = benchmark_settings(level)
+    clips = settings.plan().clips[: checksums.BLOCK]
+    (tmp_path / 'scratch').mkdir()
+    job = ClipJob(tmp_path, tmp_path / 'scratch', settings)
+    assert all(write_clip(clip, job) for clip in clips)
+    found = checksums.frame_digests(tmp_path, clips, settings)
+    assert found.blocks == reference.BLOCKS[level].split()[:1]
+    # Clips of two emotions are among them.
+    assert any(len(clip.emotions) > 1 for clip in clips)
 
 
 @pytest.mark.parametrize('level', BENCHMARK_LEVELS)
