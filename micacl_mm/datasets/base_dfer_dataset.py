@@ -124,7 +124,7 @@ class BaseDFERDataset(DFERChecks, BaseActionDataset):
     def class_counts(self) -> list[int]:
         """Number of loaded clips of each class."""
         labels = [self.get_cat_ids(idx)[0] for idx in range(len(self))]
-        return [labels.count(i) for i in range(len(self.CLASSES))]
+        return [labels.count(i) for i in range(len(self.metainfo['classes']))]
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """The class of a clip, as a list for ``ClassBalancedDataset``."""
@@ -140,11 +140,7 @@ class BaseDFERDataset(DFERChecks, BaseActionDataset):
 
     def load_data_list(self) -> list[dict]:
         """Join the split file with the clips on disk."""
-        if not os.path.isdir(self.data_root):
-            self._raise_not_found(
-                f'data_root {self.data_root} does not exist or is no folder',
-                'set data_root (--data-root DIR)',
-            )
+        self._check_root()
         official = self.read_split('test' if self.split == 'test' else 'train')
         rows, rest = official, []
         if self.split != 'test' and self.val_ratio:

@@ -1,7 +1,7 @@
 """Checks of what a person hands to a dataset, and the errors they end in."""
 
 import logging
-from abc import abstractmethod
+import os
 from collections.abc import Sequence
 from numbers import Real
 from typing import NoReturn
@@ -21,15 +21,16 @@ class DFERChecks:
     """
 
     EXPECTED_TREE = ''
+    ROOT_CURE = 'set data_root (--data-root) or clip_root (--clip-root DIR)'
     data_root = ''
 
-    @abstractmethod
     def parse_row(self, line: str) -> SplitRow:
-        """Read one row of a split file.
+        """Read one row of a split file; for sets that have such files.
 
         Raises:
             ValueError: With what is wrong about it, and no more.
         """
+        raise NotImplementedError
 
     def parse_rows(
         self, path: str, lines: Sequence[tuple[int, str]]
@@ -77,18 +78,31 @@ class DFERChecks:
         self._check_choice('split', self.split, ('train', 'val', 'test'))
         self._check_choice('source', self.source, ('frames', 'videos'))
         self._check_choice('missing', self.missing, ('raise', 'drop'))
+        self._check_ratio('val_ratio', self.val_ratio)
+        self._check_has_val()
+
+    def _check_ratio(self, name: str, value: object) -> None:
         # A config's environment variable in quotes arrives as text.
-        if not isinstance(self.val_ratio, Real) or not 0 <= self.val_ratio < 1:
+        if not isinstance(value, Real) or not 0 <= value < 1:
             raise ValueError(
-                f'{type(self).__name__}: val_ratio must be a number in '
-                f'[0, 1), got {self.val_ratio!r}; do set 0.1, say, which '
-                'holds out a tenth of each class.'
+                f'{type(self).__name__}: {name} must be a number in [0, 1), '
+                f'got {value!r}; do set 0.1, say, which holds out a tenth of '
+                'each class.'
             )
+
+    def _check_has_val(self) -> None:
         if self.split == 'val' and self.val_ratio == 0:
             raise ValueError(
                 f"{type(self).__name__}: with split='val' val_ratio must be "
                 'above 0, got 0, as the set has no validation split; do set '
                 "the same val_ratio, say 0.1, here and for split='train'."
+            )
+
+    def _check_root(self) -> None:
+        if not os.path.isdir(self.data_root):
+            self._raise_not_found(
+                f'data_root {self.data_root} does not exist or is no folder',
+                'set data_root (--data-root DIR)',
             )
 
     def _check_choice(self, name: str, value: object, choices: tuple) -> None:
@@ -120,7 +134,7 @@ class DFERChecks:
         )
         if most:
             text += ' (more than half, so probably a wrong folder)'
-            cure = 'set data_root (--data-root) or clip_root (--clip-root DIR)'
+            cure = self.ROOT_CURE
         self._raise_not_found(
             f'{text}: {shorten(gone)}; the log names all of them; the clips '
             f'were taken from {self.layout}',

@@ -26,6 +26,18 @@ OPTIONS = {
         'share of the training clips to choose checkpoints on; 0 chooses on '
         'the test split',
     ),
+    'test_ratio': (
+        'MICACL_TEST_RATIO',
+        'own classes: share of the clips to test on',
+    ),
+    'classes': (
+        'MICACL_CLASSES',
+        'own classes in the order of their labels, with commas',
+    ),
+    'group_pattern': (
+        'MICACL_GROUP_PATTERN',
+        "own classes: regular expression for the person in a clip's name",
+    ),
 }
 
 

@@ -35,7 +35,8 @@ RECIPES = [path for path in PATHS if '/' not in path]
 EXAMPLES = [path for path in PATHS if path.startswith('mixing/')]
 LEAVES = [*RECIPES, *EXAMPLES]
 #: Those with the settings of a set of faces.
-FACES = [path for path in LEAVES if not path.endswith('_actions.py')]
+OTHERS = ('_actions.py', '_folder.py')
+FACES = [path for path in LEAVES if not path.endswith(OTHERS)]
 OPTIONS = dict(
     DATA_ROOT='/faces',
     FOLD='3',

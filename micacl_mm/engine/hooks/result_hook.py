@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.dist import get_world_size, master_only
@@ -51,6 +51,30 @@ def plot_confusion(
     plt.close(figure)
 
 
+def check_classes(meta: Optional[dict], dataset: Any) -> None:
+    """Refuse a checkpoint of other classes, or in another order.
+
+    MMEngine loads it all the same, as far as the shapes agree.
+
+    Args:
+        meta (dict, optional): That of the checkpoint. Foreign ones do not
+            always name their classes, and then nothing is known.
+        dataset: The data set at work.
+
+    Raises:
+        ValueError: Its classes are others.
+    """
+    old = ((meta or {}).get('dataset_meta') or {}).get('classes')
+    new = getattr(dataset, 'metainfo', {}).get('classes')
+    if old and new and list(map(str, old)) != list(map(str, new)):
+        raise ValueError(
+            'ResultHook: the checkpoint must be of the classes of the data '
+            f'set, {", ".join(map(str, new))}, in this order, got one of '
+            f'{", ".join(map(str, old))}; take another checkpoint or another '
+            'data root, or train anew in another work directory'
+        )
+
+
 @HOOKS.register_module()
 class ResultHook(Hook):
     """Prints and keeps the result of a test.
@@ -78,6 +102,16 @@ class ResultHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """From here on the weights are those of this very training."""
         self._trained = True
+
+    def before_train(self, runner: Runner) -> None:
+        """See that a resumed training goes on with the same classes."""
+        if runner.iter > 0:  # else weights to start from, of any classes
+            check_classes(self._meta, runner.train_dataloader.dataset)
+
+    def before_test(self, runner: Runner) -> None:
+        """See that the weights are of the classes of the set."""
+        if not self._trained:
+            check_classes(self._meta, runner.test_dataloader.dataset)
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Forget an earlier test."""

@@ -1,0 +1,424 @@
+"""Own clips: where they lie, what they are called, how they are cut."""
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+from mmengine.dataset import ClassBalancedDataset
+
+from micacl_mm.datasets import ClassFolderDataset
+from micacl_mm.datasets.class_clips import VIDEO_SUFFIXES, find_classes
+from micacl_mm.engine.hooks.class_counts_hook import count_classes
+
+from .tree import frame_number, logged, write_frames, write_video
+
+SPLITS = ('train', 'val', 'test')
+COUNTS = {'class_2': 23, 'class_10': 9, 'class_1': 4}
+
+
+def touch(path, content=b'x'):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def write_own(root, counts=COUNTS, frames=False):
+    for name, count in counts.items():
+        for number in range(count):
+            clip = Path(root, name, f'p{number % 5}_{number}')
+            if frames:
+                write_frames(clip, ['00007.jpg', '00012.png'])
+            else:
+                touch(clip.with_suffix('.mp4'))
+
+
+def load(root, split='train', **kwargs):
+    return ClassFolderDataset(str(root), pipeline=[], split=split, **kwargs)
+
+
+def infos(dataset):
+    return [dataset.get_data_info(i) for i in range(len(dataset))]
+
+
+def ids(root, **kwargs):
+    """Names of the clips of each split."""
+    return {
+        split: {i['video_id'] for i in infos(load(root, split, **kwargs))}
+        for split in SPLITS
+    }
+
+
+def path_of(info):
+    return Path(info.get('filename') or info['frame_dir'])
+
+
+@pytest.mark.parametrize('frames', [False, True])
+def test_labels_are_the_folders_in_natural_order(tmp_path, frames):
+    write_own(tmp_path, frames=frames)
+    seen = []
+    for split in SPLITS:
+        dataset = load(tmp_path, split)
+        assert dataset.metainfo['classes'] == (
+            'class_1',
+            'class_2',
+            'class_10',
+        )
+        assert dataset.metainfo['dataset_name'] == f'folder-{tmp_path.name}'
+        for info in infos(dataset):
+            folder = path_of(info).parent.name
+            assert dataset.metainfo['classes'][info['label']] == folder
+            assert f'{folder}/{path_of(info).stem}' == info['video_id']
+            seen.append(path_of(info))
+    listed = tmp_path.glob('*/*')
+    assert sorted(seen) == sorted(listed) and len(seen) == 36
+
+
+def test_counts_are_found_and_logged(tmp_path):
+    write_own(tmp_path, {'a': 1, 'b': 20, 'c': 2})
+    with logged() as lines:
+        dataset = load(tmp_path)
+        test, val = load(tmp_path, 'test'), load(tmp_path, 'val')
+    # 20 % of b and one of c for test; then 10 % of what is left.
+    assert dataset.class_counts == [1, 14, 1] == count_classes(dataset, 3)
+    assert test.class_counts == [0, 4, 1] and val.class_counts == [0, 2, 0]
+    text = '\n'.join(lines)
+    assert (
+        'train: 16 clips (a 1, b 14, c 1). Imbalance 14.0 : 1. Found videos '
+        'in folders of the classes in ' in text
+    )
+    assert 'test has no a: a single clip or person stays in train.' in text
+    assert 'val has no a, c: a single clip' in text
+    wrapped = ClassBalancedDataset(dataset, oversample_thr=1)
+    assert len(wrapped) > len(dataset)
+    assert wrapped.metainfo['classes'] == ('a', 'b', 'c')
+
+
+def test_the_pixels_are_of_the_clip(tmp_path):
+    for number, name in enumerate(['first', 'second', 'third']):
+        names = [f'{7 + 3 * i:05d}.jpg' for i in range(number + 4)]
+        write_frames(tmp_path / name / 'only', names)
+        write_video(tmp_path / f'videos/{name}/only.mp4', number + 4)
+    (tmp_path / 'videos').rename(tmp_path.parent / 'own_videos')
+    sampler = dict(type='SampleInstances', num_frames=4, test_mode=True)
+    decode = [sampler, dict(type='RawFrameDecode')]
+    videos = [dict(type='DecordInit'), sampler, dict(type='DecordDecode')]
+    for root, pipeline in (
+        (tmp_path, decode),
+        (tmp_path.parent / 'own_videos', videos),
+    ):
+        dataset = ClassFolderDataset(str(root), pipeline=pipeline)
+        for label in range(3):
+            sample = dataset[label]
+            assert sample['label'] == label
+            assert sample['total_frames'] == label + 4
+            decoded = [frame_number(image) for image in sample['imgs']]
+            assert decoded == sample['frame_inds'].tolist()
+
+
+@pytest.mark.parametrize('kwargs', [{}, {'group_pattern': '/(p[0-9]+)_'}])
+def test_splits_are_a_partition(tmp_path, kwargs):
+    write_own(tmp_path, {'a': 47, 'b': 20, 'c': 5})
+    found = ids(tmp_path, val_ratio=0.2, test_ratio=0.2, **kwargs)
+    clips = {f'{p.parent.name}/{p.stem}' for p in tmp_path.glob('*/*')}
+    assert set.union(*found.values()) == clips
+    assert sum(map(len, found.values())) == len(clips)
+    for name in 'abc':
+        assert all(any(c[0] == name for c in found[s]) for s in SPLITS)
+    if kwargs:
+        sides = [{c[2:].split('_')[0] for c in found[s]} for s in SPLITS]
+        assert len(set.union(*sides)) == sum(map(len, sides)) == 5
+    else:
+        assert found != ids(tmp_path, split_seed=1, val_ratio=0.2)
+    dataset = load(tmp_path, val_ratio=0.2, test_ratio=0.2, **kwargs)
+    for split in SPLITS:
+        assert {r.video_id for r in dataset.read_split(split)} == found[split]
+
+
+def test_the_cut_depends_on_names_alone(tmp_path, monkeypatch):
+    write_own(tmp_path / 'videos')
+    write_own(tmp_path / 'crops', frames=True)
+    before = ids(tmp_path / 'videos')
+    assert ids(tmp_path / 'crops') == before
+    scandir = os.scandir
+
+    class Reversed:
+        def __init__(self, path):
+            with scandir(path) as entries:
+                self.entries = sorted(entries, key=lambda e: e.name)[::-1]
+
+        def __enter__(self):
+            return iter(self.entries)
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(os, 'scandir', Reversed)
+    assert ids(tmp_path / 'videos') == before
+
+
+def test_a_new_clip_leaves_nearly_all_where_they_are(tmp_path):
+    write_own(tmp_path)
+    before = ids(tmp_path)
+    for number in range(10):
+        new = tmp_path / f'class_2/new_{number}.mp4'
+        touch(new)
+        after = ids(tmp_path)
+        moved = [
+            clip
+            for split in SPLITS
+            for clip in before[split]
+            if clip not in after[split]
+        ]
+        # One over the border of test, one over that of val.
+        assert len(moved) <= 2
+        new.unlink()
+
+
+def test_the_order_of_the_classes_can_be_given(tmp_path):
+    write_own(tmp_path)
+    wanted = ['class_10', 'class_1', 'class_2']
+    for classes in (wanted, tuple(wanted), 'class_10, class_1,class_2'):
+        dataset = load(tmp_path, classes=classes)
+        assert dataset.metainfo['classes'] == tuple(wanted)
+        for info in infos(dataset):
+            assert info['video_id'].startswith(f'{wanted[info["label"]]}/')
+
+
+def test_given_splits_are_kept(tmp_path):
+    for split, numbers in (('Train', 8), ('validation', 2), ('test', 3)):
+        for name in ('a', 'b'):
+            for number in range(numbers):
+                touch(tmp_path / split / name / f'{split}_{number}.avi')
+    for ratio in (0, 0.5):
+        found = ids(tmp_path, val_ratio=ratio, test_ratio=ratio)
+        assert {k: len(v) for k, v in found.items()} == dict(
+            train=16, val=4, test=6
+        )
+        assert all(i.startswith('val/') for i in found['val'])
+
+
+def test_what_is_not_given_is_cut_from_train(tmp_path):
+    for name in ('a', 'b'):
+        for number in range(10):
+            touch(tmp_path / f'train/{name}/{number}.mp4')
+        touch(tmp_path / f'test/{name}/x.mp4')
+    found = ids(tmp_path, val_ratio=0.2)
+    assert {k: len(v) for k, v in found.items()} == dict(
+        train=16, val=4, test=2
+    )
+    assert found['test'] == {'test/a/x', 'test/b/x'}
+
+
+def test_a_test_set_alone_may_lack_classes(tmp_path):
+    touch(tmp_path / 'test/a/x.mp4')
+    (tmp_path / 'test/b').mkdir()
+    assert load(tmp_path, 'test').class_counts == [1, 0]
+    with pytest.raises(ValueError, match="split 'train'.*add a folder train"):
+        load(tmp_path)
+
+
+def test_persons_in_two_given_splits_are_named(tmp_path):
+    for split in SPLITS:
+        for name in 'ab':
+            touch(tmp_path / f'{split}/{name}/p1_{split}.mp4')
+            touch(tmp_path / f'{split}/{name}/{split}_1.mp4')
+    with logged() as lines:
+        load(tmp_path, group_pattern='/([^/_]+)_')
+    assert any('1 persons are in more than one' in line for line in lines)
+
+
+def test_every_suffix_and_folders_of_persons(tmp_path):
+    for number, suffix in enumerate(VIDEO_SUFFIXES):
+        touch(tmp_path / f'a/anna/{number}{suffix.upper()}')
+        touch(tmp_path / f'b/ben/deeper/{number}{suffix}')
+    touch(tmp_path / 'a/notes.txt')
+    touch(tmp_path / 'a/thumbnail.jpg')
+    touch(tmp_path / 'readme.txt')
+    dataset = load(tmp_path, test_ratio=0, val_ratio=0)
+    assert dataset.class_counts == [6, 6]
+    assert infos(dataset)[0]['video_id'] == 'a/anna/0'
+    with pytest.raises(ValueError, match='or persons, of a class to be'):
+        # Each person is all of a class.
+        load(tmp_path, 'test', group_pattern=r'^\w/(\w+)', test_ratio=0.4)
+
+
+def test_what_systems_leave_behind_is_no_class_and_no_clip(tmp_path):
+    write_own(tmp_path)
+    before = ids(tmp_path)
+    for stray in (
+        '.DS_Store',
+        '.git/x.mp4',
+        '__MACOSX/class_1/._p0_0.mp4',
+        'class_1/._p0_0.mp4',
+        'class_1/.DS_Store',
+        'class_1/__MACOSX/x.mp4',
+        'class_1/@eaDir/p0_0.mp4/thumb.jpg',
+        'lost+found/x.mp4',
+    ):
+        touch(tmp_path / stray)
+    assert ids(tmp_path) == before
+
+
+def test_links_are_followed_but_never_up(tmp_path):
+    own, elsewhere = tmp_path / 'own', tmp_path / 'elsewhere'
+    write_own(own, {'a': 3, 'b': 3})
+    touch(elsewhere / 'far/x.mp4')
+    (own / 'c').symlink_to(elsewhere / 'far')
+    (own / 'a/linked').symlink_to(elsewhere)
+    (own / 'a/one.mp4').symlink_to(elsewhere / 'far/x.mp4')
+    before = load(own, test_ratio=0, val_ratio=0)
+    assert before.class_counts == [5, 3, 1]
+    (own / 'a/up').symlink_to(own)
+    (own / 'a/higher').symlink_to(tmp_path.parent)
+    (own / 'a/self').symlink_to('self')
+    (own / 'b/to_a').symlink_to(own / 'a')  # which leads back to b
+    (own / 'a/linked_b').symlink_to(own / 'b')
+    (own / 'loop').symlink_to(own)
+    after = load(own, test_ratio=0, val_ratio=0, missing='drop')
+    assert after.metainfo == before.metainfo
+    assert len(after) < 30
+
+
+@pytest.mark.parametrize('frames', [False, True])
+def test_empty_clips(tmp_path, frames):
+    write_own(tmp_path, {'a': 8, 'b': 8}, frames=frames)
+    if frames:
+        (tmp_path / 'a/p9_hollow').mkdir()
+        touch(tmp_path / 'b/p9_cut/1.jpg', b'')
+        wrong = ['a/p9_hollow (no image in ', 'b/p9_cut (empty file ']
+    else:
+        touch(tmp_path / 'a/p9_cut.mp4', b'')
+        (tmp_path / 'b/p9_gone.mp4').symlink_to(tmp_path / 'nowhere')
+        wrong = ['a/p9_cut (empty file ', 'b/p9_gone (cannot read ']
+    kwargs = dict(test_ratio=0, val_ratio=0)
+    with pytest.raises(FileNotFoundError, match='2 of 18 clips') as error:
+        load(tmp_path, **kwargs)
+    assert all(text in str(error.value) for text in wrong)
+    dataset = load(tmp_path, missing='drop', **kwargs)
+    assert dataset.class_counts == [8, 8]
+    for path in tmp_path.glob('*/*/*' if frames else '*/*'):
+        if not path.is_symlink():
+            path.write_bytes(b'')
+    with pytest.raises(FileNotFoundError, match='more than half') as error:
+        load(tmp_path, missing='drop', **kwargs)
+    assert 'clip_root' not in str(error.value)
+
+
+def test_the_source_that_is_named_is_taken(tmp_path):
+    write_own(tmp_path)
+    write_own(tmp_path, {'class_2': 0, 'class_10': 0, 'class_1': 0})
+    for name in COUNTS:
+        write_frames(tmp_path / name / 'crops/x', ['1.jpg'])
+    with pytest.raises(ValueError, match='must be all videos or all folders'):
+        load(tmp_path)
+    kwargs = dict(test_ratio=0, val_ratio=0)
+    with logged() as lines:
+        assert (
+            load(tmp_path, source='frames', **kwargs).class_counts == [1] * 3
+        )
+    assert any('36 clips are no frames and left' in line for line in lines)
+    assert len(load(tmp_path, source='videos', **kwargs)) == 36
+
+
+def test_one_spelling_of_accents(tmp_path):
+    apart = unicodedata.normalize('NFD', 'gêné')
+    write_own(tmp_path / 'mac', {apart: 5, 'b': 5})
+    write_own(tmp_path / 'linux', {'gêné': 5, 'b': 5})
+    assert ids(tmp_path / 'mac') == ids(tmp_path / 'linux')
+    assert find_classes(str(tmp_path / 'mac'))[0] == ['b', 'gêné']
+    load(tmp_path / 'mac', classes=['gêné', 'b'])
+
+
+def test_classes_without_the_folder(tmp_path):
+    gone = str(tmp_path / 'gone')
+    assert find_classes(gone) == ([], 'videos')
+    assert find_classes(gone, 'b,a', 'frames') == (['b', 'a'], 'frames')
+
+
+WRONG = {
+    'nothing': ([], {}, 'must hold a folder for each class, got none'),
+    'one class': (['a/1.mp4'], {}, "two classes or more, got one, 'a'"),
+    'no clip': (['a/1.mp4', 'b/x.txt'], {}, 'got none of class b; do put'),
+    'case': (['a/1.mp4', 'A/2.mp4'], {}, 'more than case, got A, a in'),
+    'copies': (
+        ['a/1.mp4', 'a/1.avi', 'b/1.mp4'],
+        {},
+        'more than suffix and case, got .*1.avi and .*1.mp4',
+    ),
+    'not listed': (
+        ['a/1.mp4', 'b/1.mp4', 'c/1.mp4'],
+        dict(classes=['a', 'b', 'd', 'd']),
+        r'which are a, b, c, got a, b, d, d \(listed twice: d; listed twice: '
+        r'd; without a folder: d; without a folder: d; not listed: c\)',
+    ),
+    'beside splits': (
+        ['train/a/1.mp4', 'test/a/1.mp4', 'extra/x.txt'],
+        {},
+        'got the splits test, train and extra beside them',
+    ),
+    'split twice': (
+        ['train/a/1.mp4', 'val/a/1.mp4', 'valid/a/2.mp4'],
+        {},
+        'each split must have one folder, got train, val, valid',
+    ),
+    'bare split': (
+        ['train/a/1.mp4', 'train/b/1.mp4', 'test/1.mp4'],
+        {},
+        'test must hold a folder for each class',
+    ),
+    'hollow split': (
+        ['train/a/1.mp4', 'train/b/1.mp4', 'test/a/x.txt'],
+        {},
+        'got none of split test',
+    ),
+    'untrained': (
+        ['train/a/1.mp4', 'train/b/1.mp4', 'test/c/1.mp4'],
+        {},
+        'got none of class c',
+    ),
+    'no test': (
+        ['a/1.mp4', 'b/1.mp4'],
+        dict(split='test', test_ratio=0),
+        r"split 'test' .* or set test_ratio \(--test-ratio\) above 0",
+    ),
+    'no val': (
+        ['a/1.mp4', 'b/1.mp4'],
+        dict(split='val'),
+        r"split 'val' .* or set val_ratio \(--val-ratio\) above 0",
+    ),
+    'ratio': (['a/1.mp4'], dict(test_ratio='0.2'), 'test_ratio must be a num'),
+    'source': (['a/1.mp4'], dict(source='mp4'), "one of 'auto', 'videos'"),
+    'other source': (
+        ['a/1.mp4', 'b/1.mp4'],
+        dict(source='frames'),
+        'must hold frames .* got none of class a, class b',
+    ),
+    'pattern': (
+        ['a/1.mp4', 'b/1.mp4'],
+        dict(group_pattern='(x)'),
+        'must find a person in the name of every clip',
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ('paths', 'kwargs', 'words'), WRONG.values(), ids=WRONG
+)
+def test_what_is_no_set_of_classes(tmp_path, paths, kwargs, words):
+    for path in paths:
+        touch(tmp_path / path)
+    with pytest.raises(ValueError, match=words) as error:
+        load(tmp_path, **kwargs)
+    text = str(error.value)
+    assert text.startswith('ClassFolderDataset: ') and '; do ' in text
+
+
+def test_a_missing_root(tmp_path):
+    with pytest.raises(FileNotFoundError, match='gone does not exist'):
+        load(tmp_path / 'gone')
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    write_own(tmp_path, {'car': 2, 'train': 2})
+    assert load(tmp_path).metainfo['classes'] == ('car', 'train')

@@ -1,0 +1,212 @@
+"""From a folder for each class to a tested model, as the page has it."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from micacl_mm.engine.hooks.result_hook import check_classes
+from micacl_mm.registry import DATASETS, MODELS
+
+from .datasets.own_faces import OWN, write_own
+from .models.helpers import samples
+from .naming.twins import NEW, TEXT, differences, load
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / 'docs/own_data.md').read_text()
+LEAF = 'micacl_folder.py'
+CHECKPOINT = 'work_dirs/micacl_folder/best_acc_UAR_epoch_'
+CLASSES = [*OWN]  # in natural order, which is not that of the letters
+LOADERS = ('train', 'val', 'test')
+TINY = [
+    'model.backbone.base_channels=4',
+    'model.neck.necks.0.in_channels=32',
+    'model.neck.necks.1.in_channels=32',
+    'train_cfg.max_epochs=1',
+    *(f'{name}_dataloader.num_workers=0' for name in LOADERS),
+    *(f'{name}_dataloader.persistent_workers=False' for name in LOADERS),
+]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Lay out classes of empty clips and name them to the config."""
+
+    def lay_out(names, **options):
+        for name in names:
+            for number in range(4):
+                path = tmp_path / f'own/{name}/{number}.mp4'
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b'x')
+        for key, value in dict(options, DATA_ROOT=tmp_path / 'own').items():
+            monkeypatch.setenv(f'MICACL_{key}', str(value))
+        return tmp_path / 'own'
+
+    return lay_out
+
+
+@pytest.mark.parametrize('number', [2, 11])
+def test_the_folders_say_how_many_classes_there_are(own, number):
+    own([f'k{i}' for i in range(number)])
+    new, text = load(NEW / LEAF), load(TEXT / LEAF)
+    assert differences(new, text) == []
+    assert text['classes'] == [f'k{i}' for i in range(number)]
+    config = Config.fromfile(TEXT / LEAF)
+    config.merge_from_dict(
+        {
+            'model.backbone.base_channels': 4,
+            'model.neck.necks.0.in_channels': 32,
+            'model.neck.necks.1.in_channels': 32,
+        }
+    )
+    init_default_scope(config.default_scope)
+    model = MODELS.build(config.model)
+    assert model.cls_head.num_classes == number
+    train = DATASETS.build({**config.train_dataloader.dataset, 'pipeline': []})
+    model.neck.aux_loss.set_class_counts(train.class_counts)
+    # Also for a last batch of one clip.
+    for labels in ([0, number - 1], [0]):
+        clips = torch.rand(len(labels), 4, 3, 4, 32, 32)
+        losses = model(clips, samples(labels), mode='loss')
+        total, _ = model.parse_losses(losses)
+        total.backward()
+        assert total.isfinite() and 'loss_mccl' in losses
+    found = model.eval()(clips, samples([0]), mode='predict')[0].pred_score
+    assert found.shape == (number,)
+
+
+@pytest.mark.parametrize('folder', [TEXT, NEW], ids=['text', 'new'])
+def test_a_stored_config_needs_the_folder_no_more(own, tmp_path, folder):
+    root = own(['b', 'a', 'c'], CLASSES='c,a,b')
+    config = Config.fromfile(folder / LEAF)
+    config.dump(tmp_path / 'stored.py')
+    before = load(tmp_path / 'stored.py')
+    assert before['num_classes'] == 3
+    assert before['model']['cls_head']['num_classes'] == 3
+    assert before['model']['neck']['aux_loss']['num_classes'] == 3
+    assert 'find_classes' not in (tmp_path / 'stored.py').read_text()
+    assert before['test_dataloader']['dataset']['classes'] == ['c', 'a', 'b']
+    shutil.rmtree(root)
+    assert load(tmp_path / 'stored.py') == before
+    # The folder has got another class since.
+    own(['a', 'b', 'c', 'd'])
+    init_default_scope('mmaction')
+    with pytest.raises(ValueError, match='not listed: d.*stored lists'):
+        DATASETS.build({**config.test_dataloader.dataset, 'pipeline': []})
+
+
+@pytest.mark.parametrize('folder', [TEXT, NEW], ids=['text', 'new'])
+def test_options_reach_the_dataset(own, monkeypatch, folder):
+    pattern = r'/(\d)|it\'s "quoted"'
+    root = own(
+        ['a', 'b'],
+        CLASSES='b,a',
+        VAL_RATIO='0',
+        TEST_RATIO='0.4',
+        GROUP_PATTERN=pattern,
+        MISSING='drop',
+        SOURCE='videos',
+    )
+    config = Config.fromfile(folder / LEAF)
+    for name in LOADERS:
+        dataset = config[f'{name}_dataloader'].dataset
+        assert dataset.data_root == str(root)
+        assert (dataset.classes, dataset.source) == (['b', 'a'], 'videos')
+        assert (dataset.val_ratio, dataset.test_ratio) == (0, 0.4)
+        assert dataset.group_pattern == pattern
+        assert dataset.missing == 'drop'
+    assert config.val_dataloader.dataset.split == 'test'
+    monkeypatch.setenv('MICACL_DATA_ROOT', str(root / 'gone'))
+    for name in ('CLASSES', 'SOURCE', 'GROUP_PATTERN', 'TEST_RATIO'):
+        monkeypatch.setenv(f'MICACL_{name}', '')  # as if it were not set
+    dataset = Config.fromfile(folder / LEAF).val_dataloader.dataset
+    assert (dataset.classes, dataset.group_pattern) == (None, None)
+    assert dataset.test_ratio == 0.2
+
+
+@pytest.mark.parametrize('old', [['a', 'c'], ['b', 'a'], ['a', 'b', 'c']])
+def test_a_checkpoint_of_other_classes_is_refused(own, old):
+    root = own(['a', 'b'])
+    init_default_scope('mmaction')
+    dataset = DATASETS.build(
+        dict(type='ClassFolderDataset', data_root=str(root), pipeline=[])
+    )
+    for meta in (None, {}, {'dataset_meta': None}, {'dataset_meta': {}}):
+        check_classes(meta, dataset)
+    check_classes({'dataset_meta': dataset.metainfo}, dataset)
+    check_classes({'dataset_meta': {'classes': ['a', 'b']}}, dataset)
+    with pytest.raises(ValueError, match=f'a, b, .* of {", ".join(old)}; '):
+        check_classes({'dataset_meta': {'classes': old}}, dataset)
+
+
+def page_command(tool):
+    """The first command of the page for a tool."""
+    return re.search(rf'^python (tools/{tool}.py configs/.*)$', PAGE, re.M)[1]
+
+
+def run(place, command, *options):
+    """Run a command of the page on our clips and on a tiny model."""
+    parts = shlex.split(command.replace('/data/faces', 'faces'))
+    for index, part in enumerate(parts):
+        if part.startswith(('tools/', 'configs/', 'micacl_mm/')):
+            parts[index] = str(ROOT / part)
+        if part.startswith(CHECKPOINT):
+            (path,) = place.glob(f'{CHECKPOINT}*.pth')
+            parts[index] = str(path)
+    found = subprocess.run(
+        [sys.executable, *parts, '--cfg-options', *TINY, *options],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout[-3000:]
+    return found.stdout
+
+
+def check_table(log, place):
+    (path,) = place.glob('work_dirs/micacl_folder/*/result.json')
+    result = json.loads(path.read_text())
+    assert result['classes'] == CLASSES
+    assert result['dataset'] == 'folder-faces'
+    table = log[log.index('class ') :]
+    assert re.findall(r'^(\w+) +\d+ +[\d.-]+$', table, re.M) == [
+        *CLASSES,
+        'UAR',
+        'WAR',
+    ]
+    matrix = torch.tensor(result['confusion_matrix'])
+    assert matrix.sum(1).tolist() == result['clips_per_class'] == [3, 2, 1]
+    assert (path.parent / 'confusion_matrix.png').stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_videos_are_trained_and_tested_by_the_commands_of_the_page(tmp_path):
+    write_own(tmp_path / 'faces')
+    log = run(tmp_path, page_command('train'))
+    # 3, 2 and 1 clips are for the test, one of each class for validation.
+    for line in re.findall(r'^(?:ClassFolderD|class counts).*$', PAGE, re.M):
+        assert line in log
+    check_table(run(tmp_path, page_command('test')), tmp_path)
+
+
+@pytest.mark.slow
+def test_frames_with_balanced_sampling_and_the_stored_config(tmp_path):
+    write_own(tmp_path / 'faces', frames=True)
+    command = page_command('train').replace('configs', 'micacl_mm/configs')
+    balanced = re.search(r'`--cfg-options (.*ClassBalancedSampler)`', PAGE)[1]
+    log = run(tmp_path, command, *balanced.split())
+    assert 'Found frames in folders' in log and 'loss_mccl' in log
+    stored = load(tmp_path / 'work_dirs/micacl_folder' / LEAF)
+    sampler = stored['train_dataloader']['sampler']
+    assert sampler == {'type': 'ClassBalancedSampler'}
+    again = re.search(r'^python (tools/test.py work_dirs.*)$', PAGE, re.M)[1]
+    check_table(run(tmp_path, again), tmp_path)
