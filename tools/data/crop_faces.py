@@ -1,0 +1,131 @@
+r"""Crop the faces of all clips of a folder, for training and testing.
+
+Every video below SOURCE, and every folder of frames, becomes a folder of face
+crops below OUT, at the same place without the suffix, with the numbers of the
+frames as names: 00001.jpg, 00002.jpg, .. Frames without a face are left out.
+
+DFEW and FERV39k come with crops of their own. From the raw clips:
+
+  python tools/data/crop_faces.py data/DFEW/Clip/original \
+      data/DFEW/Clip/clip_224x224 --layout dfew
+  python tools/data/crop_faces.py data/FERV39k/0_7_LabelClips \
+      data/FERV39k/2_ClipsforFaceCrop --layout ferv39k
+
+Your own set, a folder for each class:
+
+  python tools/data/crop_faces.py data/own data/own_faces
+
+Run again, the same command does what is missing and tries again what failed.
+Clips that failed stand in OUT/failures.csv with the reason. Exit code: 0 if
+all is done, 1 if clips failed, 2 for a wrong argument or a full disk, 130
+after Ctrl-C.
+"""
+
+import argparse
+import os
+import sys
+
+from mmengine.config import DictAction
+
+from micacl_mm.faces.preparation import LAYOUTS, crop_set
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('source', help='folder of clips, or one clip')
+    parser.add_argument('out', help='folder of the crops: new or begun')
+    parser.add_argument(
+        '--face',
+        default='centerface',
+        metavar='DETECTOR',
+        help='centerface (default), haar, or a registered type with its '
+        'module, my_module.MyDetector',
+    )
+    parser.add_argument(
+        '--face-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='arguments of the detector: threshold=0.5 max_side=960',
+    )
+    parser.add_argument(
+        '--margin',
+        type=float,
+        default=0.15,
+        help="on each side, as a share of the face's longer side",
+    )
+    parser.add_argument('--size', type=int, default=224, help='crop, pixels')
+    parser.add_argument(
+        '--every',
+        type=int,
+        default=1,
+        metavar='K',
+        help='find faces in every K-th frame only, crop all: faster',
+    )
+    parser.add_argument(
+        '--max-gap',
+        type=int,
+        default=12,
+        metavar='N',
+        help='fill gaps of up to N frames looked at in vain',
+    )
+    parser.add_argument(
+        '--smoothing',
+        type=float,
+        default=2.0,
+        metavar='FRAMES',
+        help='width of the smoothing over time; 0: none',
+    )
+    parser.add_argument(
+        '--all-faces',
+        action='store_true',
+        help='a folder for each face, CLIP_face0 (the main one), ..',
+    )
+    parser.add_argument(
+        '--min-frames',
+        type=int,
+        default=5,
+        metavar='N',
+        help='with --all-faces: detections that make a face',
+    )
+    parser.add_argument('--layout', choices=LAYOUTS, default='tree')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=os.cpu_count() or 1,
+        help='processes; default: one a core',
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Crop the clips and say what was done."""
+    args = vars(parse_args(argv))
+    try:
+        done = crop_set(
+            args.pop('source'), args.pop('out'), **args, progress=True
+        )
+    except (ImportError, TypeError, ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('\nstopped; the same command goes on from here', file=sys.stderr)
+        return 130
+    print(
+        f'{done["clips"]} clips: {done["done"]} done now, {done["skipped"]} '
+        f'before, {len(done["failures"])} failed; {done["faces"]} faces, '
+        f'{done["crops"]} crops of {done["frames"]} frames, '
+        f'{done["seconds"]:.0f} s'
+    )
+    if done['failures']:
+        print(f'reasons: {done["list"]}', file=sys.stderr)
+    return 1 if done['failures'] else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
