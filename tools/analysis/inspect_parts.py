@@ -21,7 +21,6 @@ this config, whatever the checkpoint was trained with.
 import argparse
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -32,7 +31,7 @@ from scipy.stats import mannwhitneyu
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from micacl_mm import GEIIM, WIAN
+from micacl_mm import GEIIM, WIAN, BaseBagNeck
 from micacl_mm.engine.launch import limit_threads, take_options
 from micacl_mm.registry import MODELS
 
@@ -53,18 +52,6 @@ def parse_args() -> argparse.Namespace:
         if not Path(path).is_file():
             parser.error(f'there is no file {path}')
     return args
-
-
-def watch(neck: nn.Module, look: Callable) -> None:
-    """Show each bag that leaves a neck to ``look``."""
-    advance = neck.advance
-
-    def watched(*args: object) -> tuple:
-        bag, losses = advance(*args)
-        look(bag)
-        return bag, losses
-
-    neck.advance = watched
 
 
 def pulls(model: nn.Module, batch: dict, bags: list) -> dict[str, Tensor]:
@@ -160,10 +147,12 @@ def look_at_training(
 ) -> tuple:
     """Instance weights (B, M) of batches, and a row for each video."""
     bags, weights, rows = [], [], defaultdict(list)
-    watch(model.neck, bags.append)
+    model.neck.register_bag_hook(lambda _, out: bags.append(out))
     for part in model.neck.modules():
         if isinstance(part, GEIIM) and part.weight_source != 'none':
-            watch(part, lambda bag: weights.append(bag.weights.detach()))
+            part.register_bag_hook(
+                lambda _, out: weights.append(out.weights.detach())
+            )
     model.train()
     for _, batch in zip(range(batches), loader, strict=False):
         labels = torch.cat([s.gt_label for s in batch['data_samples']])
@@ -184,7 +173,7 @@ def main() -> None:
     cfg.merge_from_dict(args.cfg_options or {})
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
-    if not hasattr(getattr(model, 'neck', None), 'advance'):
+    if not isinstance(getattr(model, 'neck', None), BaseBagNeck):
         sys.exit(f'{args.config}: its model has no neck of ours to look into')
     load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True)
     train = Runner.build_dataloader(cfg.train_dataloader, seed=0)

@@ -34,7 +34,8 @@ class ClipSpec:
     name: str = ''
 
 
-def _stream(seed: int, purpose: int, key: int) -> np.random.Generator:
+def stream(seed: int, purpose: int, key: int) -> np.random.Generator:
+    """Random numbers of one purpose (0 to 4 for clips, 11 to 14 stories)."""
     return np.random.default_rng([seed, purpose, key])
 
 
@@ -79,7 +80,7 @@ def clip_layout(
     spec: ClipSpec, seed: int, layout: str
 ) -> tuple[int, list[int]]:
     """Length of a clip and the numbers of the frames in its folder."""
-    rng = _stream(seed, 0, spec.clip_id)
+    rng = stream(seed, 0, spec.clip_id)
     num_frames = draw_length(layout, rng)
     return num_frames, draw_numbers(num_frames, rng)
 
@@ -89,7 +90,7 @@ def clip_scene(
 ) -> Scene:
     """How a clip is filmed; see :func:`clip_units` for the arguments."""
     num_frames, _ = clip_layout(spec, seed, layout)
-    return draw_scene(num_frames, _stream(seed, 2, spec.clip_id), knobs)
+    return draw_scene(num_frames, stream(seed, 2, spec.clip_id), knobs)
 
 
 def clip_units(
@@ -108,7 +109,7 @@ def clip_units(
         ``ACTION_UNITS``, (T, 16).
     """
     num_frames, _ = clip_layout(spec, seed, layout)
-    rng = _stream(seed, 3, spec.clip_id)
+    rng = stream(seed, 3, spec.clip_id)
     curve = activation_curve(num_frames, rng, knobs)
     return curve[:, None] * draw_units(spec.emotions, rng, knobs)
 
@@ -131,10 +132,10 @@ def render_clip(
     Returns:
         list[np.ndarray]: Images (size, size, 3), uint8, BGR.
     """
-    who = draw_identity(_stream(seed, 1, spec.identity))
+    who = draw_identity(stream(seed, 1, spec.identity))
     scene = clip_scene(spec, seed, layout, knobs)
     units = clip_units(spec, seed, layout, knobs)
-    painter = FacePainter(who, scene, size, _stream(seed, 4, spec.clip_id))
+    painter = FacePainter(who, scene, size, stream(seed, 4, spec.clip_id))
     return [
         painter.frame(index, unit_dict(row)) for index, row in enumerate(units)
     ]

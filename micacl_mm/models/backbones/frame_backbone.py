@@ -237,12 +237,17 @@ class FrameBackbone(BaseModule):
             p.requires_grad for p in self.backbone.parameters()
         )
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
-            sizes = even_sizes(len(frames), self.chunk_size, self.num_segments)
             recompute = self.with_cp and torch.is_grad_enabled()
+            if self.chunk_size is None and not recompute:
+                # Tracers take the number of chunks for a constant.
+                return self._run(frames)
+            sizes = even_sizes(len(frames), self.chunk_size, self.num_segments)
             return run_in_chunks(
                 self._run, self.backbone, frames, sizes, recompute
             )
 
     def _run(self, frames: Tensor) -> Tensor:
         x = self.backbone(frames)
-        return one_vector(x, len(frames), self.backbone, self.feature_shape)
+        # Not len(), which tracers take for a constant.
+        count = frames.shape[0]
+        return one_vector(x, count, self.backbone, self.feature_shape)

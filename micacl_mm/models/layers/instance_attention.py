@@ -28,7 +28,19 @@ class InstanceAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Let the instances (N, M, C) attend to each other: (N, M, C)."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (N, h, M, C/h)
+        query, key, value = self._split(x)  # each (N, h, M, C/h)
         out = F.scaled_dot_product_attention(query, key, value)
         return self.project(out.transpose(1, 2).flatten(2))  # (N, M, C)
+
+    def weights(self, x: Tensor) -> Tensor:
+        """Who attends to whom in (N, M, C): (N, h, M, M), rows sum to 1.
+
+        The fused attention of :meth:`forward` keeps them to itself.
+        """
+        query, key, _ = self._split(x)
+        scores = query @ key.mT / query.shape[-1] ** 0.5
+        return scores.softmax(dim=-1)
+
+    def _split(self, x: Tensor) -> tuple[Tensor, ...]:
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
+        return qkv.permute(2, 0, 3, 1, 4).unbind()

@@ -1,12 +1,15 @@
 """What all necks on bags share."""
 
 from abc import ABCMeta, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Optional, Union
 
 import torch
 from mmaction.utils import OptConfigType, OptSampleList, SampleList
 from mmengine.model import BaseModule
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from micacl_mm.registry import MODELS
 
@@ -61,6 +64,7 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
                 f'got {num_instances}; set it to the clips of one video'
             )
         self.num_instances = num_instances
+        self._bag_hooks: dict[int, Callable] = OrderedDict()
         self.aux_loss = None if aux_loss is None else MODELS.build(aux_loss)
         name = self.loss_name
         if name == 'loss_cls' or (name and 'loss' not in name):
@@ -98,8 +102,29 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
                 f'the instance features are of size {channels}; set '
                 f'in_channels={channels}'
             )
-        bag = self.process(bag)
-        return bag, self.losses(bag, labels)
+        out = self.process(bag)
+        for hook in self._bag_hooks.values():
+            hook(bag, out)
+        return out, self.losses(out, labels)
+
+    def register_bag_hook(
+        self, hook: Callable[[Bag, Bag], None]
+    ) -> RemovableHandle:
+        """Have bags shown as they come in and go out.
+
+        PyTorch's forward hooks do not see them: a chain hands bags from neck
+        to neck, and what leaves the last one is a feature map.
+
+        Args:
+            hook (Callable[[Bag, Bag], None]): Called with the bag before and
+                after :meth:`process`; what it returns is ignored.
+
+        Returns:
+            RemovableHandle: ``remove()`` ends it.
+        """
+        handle = RemovableHandle(self._bag_hooks)
+        self._bag_hooks[handle.id] = hook
+        return handle
 
     def losses(self, bag: Bag, labels: Optional[Tensor]) -> dict[str, Tensor]:
         """Return the auxiliary loss by its name; empty without labels."""

@@ -121,7 +121,9 @@ class GEIIM(BaseBagNeck):
         if self.weight_source == 'none':
             weights = None
         elif self.weight_source == 'adjacency':
-            weights = graph.sum(dim=0).softmax(dim=-1).expand(len(x), -1)
+            weights = graph.sum(dim=0).softmax(dim=-1)  # (M,)
+            # Not len(x), which tracers take for a constant.
+            weights = weights.expand(x.shape[0], -1)  # (N, M)
         else:
             weights = self.score(out).squeeze(-1).softmax(dim=-1)  # (N, M)
         return Bag(out, weights)

@@ -147,12 +147,14 @@ class NeckChain(BaseBagNeck):
         self, bag: Bag, labels: Optional[Tensor]
     ) -> tuple[Bag, dict[str, Tensor]]:
         """Run all necks on bags and gather their losses."""
-        losses = {}
+        losses, out = {}, bag
         for neck in self.necks:
-            bag, found = neck.advance(bag, labels)
+            out, found = neck.advance(out, labels)
             self._merge(losses, found)
-        self._merge(losses, self.losses(bag, labels))
-        return bag, losses
+        for hook in self._bag_hooks.values():
+            hook(bag, out)
+        self._merge(losses, self.losses(out, labels))
+        return out, losses
 
     def forward(
         self,

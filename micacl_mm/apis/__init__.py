@@ -1,0 +1,17 @@
+"""Predict, look inside, explain: what users call from Python."""
+
+from .clips import ClipError
+from .explain import Explanation, explain, occlusion, without_instance
+from .inferencer import DFERInferencer
+from .predictions import BagPrediction, ClipPrediction
+
+__all__ = [
+    'BagPrediction',
+    'ClipError',
+    'ClipPrediction',
+    'DFERInferencer',
+    'Explanation',
+    'explain',
+    'occlusion',
+    'without_instance',
+]

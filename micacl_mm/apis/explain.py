@@ -1,0 +1,217 @@
+"""What the necks of a recognizer looked at when it predicted."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from micacl_mm.models.bag import Bag, collect
+from micacl_mm.models.layers import (
+    AdaptiveAdjacency,
+    GatedAttention,
+    InstanceAttention,
+)
+from micacl_mm.models.necks import BaseBagNeck
+
+
+class Explanation:
+    """Filled while a model predicts inside :func:`explain`.
+
+    The rows are bags in the order in which they were seen: the videos, and
+    of each its crops if there are several.
+    """
+
+    def __init__(self) -> None:
+        self._sizes: list[tuple[int, int]] = []
+        self._weights: list[Optional[Tensor]] = []
+        self._attention: list[Tensor] = []
+        self._found: Optional[Tensor] = None
+        #: GEIIM's graph, (M, M), row i what instance i receives from whom;
+        #: one for all videos; None without GEIIM.
+        self.adjacency: Optional[Tensor] = None
+
+    @property
+    def instance_weights(self) -> Tensor:
+        """How the instances were weighed, (bags, M), rows sum to 1.
+
+        The weights of GEIIM where it hands them on, else WIAN's gated
+        attention, else, where nothing weighs them, 1 / M each.
+        """
+        rows = [
+            torch.full(size, 1 / size[1]) if found is None else found
+            for size, found in zip(self._sizes, self._weights, strict=True)
+        ]
+        return torch.cat(rows) if rows else torch.zeros(0, 0)
+
+    @property
+    def attention(self) -> Optional[Tensor]:
+        """WIAN's self-attention, (bags, heads, M, M); None without WIAN.
+
+        Row i is how instance i spreads its attention, and sums to 1.
+        """
+        return torch.cat(self._attention) if self._attention else None
+
+    def _weigh(self, weights: Optional[Tensor]) -> None:
+        if weights is not None:
+            self._found = _taken(weights)
+
+    def _close(self, bag: Bag, out: Bag) -> None:
+        """Note the bags of one call of the whole neck."""
+        self._sizes.append(tuple(bag.features.shape[:2]))
+        self._weights.append(self._found)
+        self._found = None
+
+    def _see_graph(self, graph: Tensor) -> None:
+        self.adjacency = _taken(graph)
+
+
+def _taken(x: Tensor) -> Tensor:
+    return x.detach().float().cpu()
+
+
+def _neck_of(model: nn.Module) -> BaseBagNeck:
+    neck = getattr(model, 'neck', None)
+    if not isinstance(neck, BaseBagNeck):
+        raise TypeError(
+            f'{type(model).__name__} has no neck on bags to look into; only '
+            'models whose neck is one of micacl_mm can be explained'
+        )
+    return neck
+
+
+@contextmanager
+def explain(model: nn.Module) -> Iterator[Explanation]:
+    """Look at instance weights, graph and attention of predictions.
+
+    Works for every combination of necks on bags. The hooks are there inside
+    the ``with`` only; outside of it nothing is kept and nothing computed.
+
+    Args:
+        model (nn.Module): A recognizer whose neck is one of ours.
+
+    Yields:
+        Explanation: Filled by every prediction inside.
+
+    Raises:
+        TypeError: The model has no neck on bags.
+
+    Examples:
+        >>> with explain(model) as seen:
+        ...     model.test_step(data)
+        >>> seen.instance_weights  # (videos, M)
+    """
+    neck = _neck_of(model)
+    seen = Explanation()
+    handles = []
+
+    def after(module: nn.Module, look: Callable) -> None:
+        handles.append(
+            module.register_forward_hook(lambda m, x, out: look(m, x, out))
+        )
+
+    # Members before the whole, so that the whole closes the row.
+    for part in reversed([*neck.modules()]):
+        if isinstance(part, AdaptiveAdjacency):
+            after(part, lambda m, x, out: seen._see_graph(out))
+        elif isinstance(part, GatedAttention):
+            after(part, lambda m, x, out: seen._weigh(out))
+        elif isinstance(part, InstanceAttention):
+            after(
+                part,
+                lambda m, x, out: seen._attention.append(
+                    _taken(m.weights(x[0]))
+                ),
+            )
+        elif isinstance(part, BaseBagNeck):
+            handles.append(
+                part.register_bag_hook(
+                    lambda bag, out: seen._weigh(out.weights)
+                )
+            )
+    handles.append(neck.register_bag_hook(seen._close))
+    if getattr(neck, 'keeps_features', False):
+        # One instance, whose bag the neck does not even build.
+        handles.append(
+            neck.register_forward_hook(
+                lambda m, x, out: seen._close(collect(x[0], 1), None)
+            )
+        )
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def without_instance(model: nn.Module, index: int) -> Iterator[None]:
+    """Predict as if an instance of every bag said nothing of its own.
+
+    Its features become the mean of the others', so that bags keep their size
+    and their average and no neck meets an input that it does not know.
+
+    Args:
+        model (nn.Module): A recognizer whose neck is one of ours, with two
+            instances or more.
+        index (int): Which instance, 0 to M - 1.
+
+    Raises:
+        TypeError: The model has no neck on bags, or stock necks come first.
+        ValueError: There is no such instance, or no other.
+    """
+    neck = _neck_of(model)
+    size = neck.num_instances
+    if neck.takes_maps:
+        raise TypeError(
+            f'{type(neck).__name__}: instances cannot be taken out of what '
+            'stock necks in front of it take'
+        )
+    if size < 2 or not 0 <= index < size:
+        raise ValueError(
+            f'{type(neck).__name__}: cannot leave out instance {index} of '
+            f'num_instances={size}; two at least are needed, from 0 on'
+        )
+
+    def replace(module: nn.Module, inputs: Sequence, kwargs: dict) -> tuple:
+        features = collect(inputs[0], size).features.clone()  # (N, M, C)
+        others = [i for i in range(size) if i != index]
+        features[:, index] = features[:, others].mean(dim=1)
+        return (Bag(features), *inputs[1:]), kwargs
+
+    handle = neck.register_forward_pre_hook(replace, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@torch.no_grad()
+def occlusion(model: nn.Module, data: Any) -> Tensor:
+    """Tell how much each instance speaks for the predicted class.
+
+    The score of the predicted class minus that without the instance (see
+    :func:`without_instance`): faithful by its making, where weights inside of
+    a network need not be. It costs M + 1 predictions.
+
+    Args:
+        model (nn.Module): A recognizer in eval mode.
+        data (dict): A batch of N videos, as ``model.test_step`` takes.
+
+    Returns:
+        Tensor: shape (N, M); what speaks against the class is negative.
+    """
+    scores = _scores(model, data)  # (N, K)
+    label = scores.argmax(dim=1, keepdim=True)
+    drops = []
+    for index in range(_neck_of(model).num_instances):
+        with without_instance(model, index):
+            changed = _scores(model, data)
+        drops.append((scores - changed).gather(1, label))
+    return torch.cat(drops, dim=1)
+
+
+def _scores(model: nn.Module, data: Any) -> Tensor:
+    samples = model.test_step(data)
+    return torch.stack([_taken(sample.pred_score) for sample in samples])

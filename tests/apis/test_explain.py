@@ -1,0 +1,236 @@
+"""What the necks looked at, for every combination of them."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from micacl_mm import GEIIM, WIAN, NeckChain, PassThroughNeck
+from micacl_mm.apis import explain, occlusion, without_instance
+from micacl_mm.models.bag import Bag
+from tests.models.helpers import samples
+
+CHANNELS, SIZE, CLASSES = 8, 4, 3
+GRAPH = dict(type='GEIIM', in_channels=CHANNELS)
+COLUMNS = dict(GRAPH, weight_source='adjacency')
+CHAIN = dict(type='WIAN', in_channels=CHANNELS, out_channels=16)
+EVEN = dict(CHAIN, weight_source='uniform')
+NECKS = {
+    'GEIIM': GRAPH,
+    'GEIIM by columns': COLUMNS,
+    'WIAN': CHAIN,
+    'even WIAN': EVEN,
+    'mean': dict(type='PassThroughNeck', num_instances=SIZE),
+    'GEIIM + WIAN': dict(type='NeckChain', necks=[GRAPH, CHAIN]),
+    'GEIIM + even WIAN': dict(type='NeckChain', necks=[GRAPH, EVEN]),
+    'chain in a chain': dict(
+        type='NeckChain',
+        necks=[dict(type='NeckChain', necks=[GRAPH]), CHAIN],
+    ),
+}
+
+
+class Model(nn.Module):
+    """Neck and linear layer, with the interface of a recognizer."""
+
+    def __init__(self, neck):
+        super().__init__()
+        self.neck = neck
+        width = 16 if neck.aggregates else CHANNELS
+        self.fc = nn.Linear(width, CLASSES)
+
+    def test_step(self, x):
+        feats, _ = self.neck(x)
+        answers = samples([0] * len(feats))
+        scores = self.fc(feats.flatten(1)).softmax(1)
+        for answer, score in zip(answers, scores, strict=True):
+            answer.set_pred_score(score)
+        return answers
+
+
+def build(name):
+    classes = dict(
+        GEIIM=GEIIM,
+        WIAN=WIAN,
+        NeckChain=NeckChain,
+        PassThroughNeck=PassThroughNeck,
+    )
+    cfg = copy.deepcopy(NECKS[name])
+    model = Model(classes[cfg.pop('type')](**cfg)).eval()
+    for parameter in model.parameters():  # also those that start at zero
+        nn.init.normal_(parameter, std=0.5)
+    return model
+
+
+@pytest.fixture(params=NECKS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def x():
+    return torch.randn(5 * SIZE, CHANNELS)
+
+
+def scores(model, x):
+    return torch.stack([s.pred_score for s in model.test_step(x)])
+
+
+def test_weights_graph_and_attention_are_there_where_they_are(name, x):
+    model = build(name)
+    with torch.no_grad(), explain(model) as seen:
+        model.test_step(x)
+    weights = seen.instance_weights
+    assert weights.shape == (5, SIZE) and weights.isfinite().all()
+    assert torch.allclose(weights.sum(1), torch.ones(5))
+    assert (seen.adjacency is not None) == ('GEIIM' in name or 'in a' in name)
+    assert (seen.attention is not None) == ('WIAN' in name or 'in a' in name)
+    if seen.adjacency is not None:
+        assert torch.allclose(seen.adjacency.sum(1), torch.ones(SIZE))
+    if seen.attention is not None:
+        assert seen.attention.shape == (5, 8, SIZE, SIZE)
+        total = seen.attention.sum(-1)
+        assert torch.allclose(total, torch.ones_like(total), atol=1e-5)
+
+
+def test_the_weights_are_those_that_were_used(x):
+    bags = x.view(5, SIZE, CHANNELS)
+    model = build('GEIIM')
+    with torch.no_grad(), explain(model) as seen:
+        model.test_step(x)
+        out = model.neck.process(Bag(bags))
+    assert torch.equal(seen.instance_weights, out.weights)
+    model = build('WIAN')
+    with torch.no_grad(), explain(model) as seen:
+        model.test_step(x)
+    assert torch.equal(seen.instance_weights, model.neck.weigh(bags))
+    for even in ('mean', 'even WIAN', 'GEIIM + even WIAN'):
+        model = build(even)
+        with torch.no_grad(), explain(model) as seen:
+            model.test_step(x)
+        assert torch.all(seen.instance_weights == 1 / SIZE)
+
+
+def test_wian_behind_geiim_is_explained_by_what_it_got(x):
+    model = build('GEIIM + WIAN')
+    with torch.no_grad(), explain(model) as seen:
+        model.test_step(x)
+        graph, _ = model.neck.necks
+        out = graph.process(Bag(x.view(5, SIZE, CHANNELS)))
+    assert torch.equal(seen.instance_weights, out.weights)
+
+
+def test_attention_weights_are_those_of_the_fused_attention(x):
+    attention = build('WIAN').neck.attention
+    h = torch.randn(2, SIZE, 16)
+    value = attention.qkv(h).unflatten(-1, (3, 8, -1))[:, :, 2]
+    out = attention.weights(h) @ value.transpose(1, 2)
+    expected = attention.project(out.transpose(1, 2).flatten(2))
+    assert torch.allclose(attention(h), expected, atol=1e-6)
+
+
+def test_several_batches_add_rows(x):
+    model = build('GEIIM + WIAN')
+    with torch.no_grad(), explain(model) as seen:
+        model.test_step(x)
+        model.test_step(x[: 2 * SIZE])
+    assert seen.instance_weights.shape == (7, SIZE)
+    assert torch.allclose(seen.instance_weights[5:], seen.instance_weights[:2])
+    assert seen.attention.shape[0] == 7
+
+
+def test_nothing_stays_behind(name, x):
+    model = build(name)
+    before = scores(model, x)
+    with pytest.raises(RuntimeError, match='stop'), explain(model) as seen:
+        raise RuntimeError('stop')
+    with explain(model):
+        assert torch.equal(scores(model, x), before)
+    for module in model.modules():
+        assert not module._forward_hooks and not module._forward_pre_hooks
+        assert not getattr(module, '_bag_hooks', {})
+    model.test_step(x)
+    assert len(seen.instance_weights) == 0
+    assert torch.equal(scores(copy.deepcopy(model), x), before)
+
+
+def test_one_instance_and_a_batch_of_one():
+    neck = WIAN(in_channels=CHANNELS, out_channels=16, num_instances=1)
+    model = Model(neck).eval()
+    with torch.no_grad(), explain(model) as seen:
+        model.test_step(torch.randn(1, CHANNELS, 2, 3, 3))
+    assert seen.instance_weights.tolist() == [[1.0]]
+    with pytest.raises(ValueError, match='num_instances=1'):
+        occlusion(model, torch.randn(1, CHANNELS))
+    passing = Model(PassThroughNeck()).eval()
+    with torch.no_grad(), explain(passing) as seen:
+        passing.test_step(torch.randn(2, CHANNELS, 1, 1, 1))
+    assert seen.instance_weights.tolist() == [[1.0], [1.0]]
+
+
+def test_models_without_our_neck_are_refused():
+    with pytest.raises(TypeError, match='no neck on bags'):
+        explain(nn.Linear(1, 1)).__enter__()
+
+
+def test_an_instance_left_out_has_the_mean_of_the_others(x):
+    model = build('mean')
+    bags = x.view(5, SIZE, CHANNELS)
+    expected = model.fc(bags[:, [0, 1, 3]].mean(1)).softmax(1)
+    with without_instance(model, 2):
+        assert torch.allclose(scores(model, x), expected, atol=1e-6)
+    full = model.fc(bags.mean(1)).softmax(1)
+    assert torch.allclose(scores(model, x), full, atol=1e-6)
+
+
+def test_occlusion_is_the_drop_of_the_predicted_class(name, x):
+    model = build(name)
+    drops = occlusion(model, x)
+    assert drops.shape == (5, SIZE) and drops.isfinite().all()
+    before = scores(model, x)
+    label = before.argmax(1)
+    for index in range(SIZE):
+        with without_instance(model, index):
+            after = scores(model, x)
+        rows = torch.arange(5)
+        expected = (before - after)[rows, label]
+        assert torch.allclose(drops[:, index], expected, atol=1e-6)
+
+
+def test_the_heaviest_instance_matters_most_once_trained():
+    """One of four instances carries the class; the others are noise."""
+    torch.manual_seed(0)
+    kinds = torch.randn(CLASSES, CHANNELS) * 3
+
+    def draw(count):
+        labels = torch.randint(CLASSES, (count,))
+        bags = torch.randn(count, SIZE, CHANNELS)
+        place = torch.randint(SIZE, (count,))
+        bags[torch.arange(count), place] += kinds[labels]
+        return bags.flatten(0, 1), labels
+
+    for name in ('GEIIM', 'WIAN', 'GEIIM + WIAN'):
+        cfg = copy.deepcopy(NECKS[name])
+        cls = dict(GEIIM=GEIIM, WIAN=WIAN, NeckChain=NeckChain)
+        model = Model(cls[cfg.pop('type')](**cfg))
+        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+        for _ in range(150):
+            x, labels = draw(64)
+            feats, _ = model.neck(x, data_samples=samples(labels))
+            loss = nn.functional.cross_entropy(
+                model.fc(feats.flatten(1)), labels
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        model.eval()
+        x, labels = draw(200)
+        with torch.no_grad(), explain(model) as seen:
+            found = scores(model, x).argmax(1)
+        assert (found == labels).float().mean() > 0.8
+        drops = occlusion(model, x).abs()
+        most = seen.instance_weights.argmax(1, keepdim=True)
+        least = seen.instance_weights.argmin(1, keepdim=True)
+        changes = [drops.gather(1, i).mean().item() for i in (most, least)]
+        assert changes[0] > 2 * changes[1], (name, changes)

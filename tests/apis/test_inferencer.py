@@ -1,0 +1,229 @@
+"""From clips to scores, the same as the test's."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from micacl_mm.apis import ClipError, DFERInferencer, explain
+from micacl_mm.registry import DATASETS, INFERENCERS
+
+from .conftest import NAMES
+from .videos import picture, sound, turned, uneven, write_video
+
+
+def build(place, **kwargs):
+    return DFERInferencer(
+        place / 'config.py', place / 'model.pth', device='cpu', **kwargs
+    )
+
+
+@pytest.fixture(scope='module')
+def infer(place):
+    return build(place)
+
+
+def test_it_is_registered():
+    assert INFERENCERS.get('DFERInferencer') is DFERInferencer
+
+
+def test_frames_get_the_scores_of_the_test(place, infer):
+    cfg = Config.fromfile(place / 'config.py')
+    loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
+    expected = []
+    with torch.no_grad():
+        for batch in loader:
+            expected += infer.model.test_step(batch)
+    folders = [
+        info['frame_dir']
+        for info in map(
+            loader.dataset.get_data_info, range(len(loader.dataset))
+        )
+    ]
+    found = list(infer.predict(folders, batch_size=4))
+    assert len(found) == len(expected) == 7
+    for prediction, sample in zip(found, expected, strict=True):
+        assert np.array_equal(prediction.scores, sample.pred_score.double())
+        assert prediction.label == NAMES[sample.pred_label]
+    # All at once or one by one: as near as batches are.
+    single = [next(infer.predict(f, batch_size=1)).scores for f in folders]
+    assert np.allclose(single, [p.scores for p in found], atol=1e-6)
+
+
+def test_videos_get_the_scores_of_the_test(place, infer, tmp_path):
+    path = write_video(tmp_path / 'a.mp4', frames=30)
+    cfg = Config.fromfile(place / 'config.py')
+    steps = list(cfg.test_dataloader.dataset.pipeline)
+    kinds = [step['type'] for step in steps]
+    steps[kinds.index('RawFrameDecode')] = dict(type='DecordDecode')
+    data = dict(
+        type='VideoDataset',
+        ann_file=str(tmp_path / 'list.txt'),
+        pipeline=[dict(type='DecordInit'), *steps],
+        test_mode=True,
+    )
+    (tmp_path / 'list.txt').write_text(f'{path} 0\n')
+    sample = DATASETS.build(data)[0]
+    with torch.no_grad():
+        batch = infer.collate_fn([sample])
+        (expected,) = infer.model.test_step(batch)
+    (found,) = infer.predict(path)
+    assert np.array_equal(found.scores, expected.pred_score.double())
+    array = np.stack([cv2.cvtColor(f, cv2.COLOR_BGR2RGB) for f in read(path)])
+    (same,) = infer.predict(array)
+    assert np.allclose(same.scores, found.scores, atol=0.02)
+
+
+def read(path):
+    capture = cv2.VideoCapture(str(path))
+    while (got := capture.read())[0]:
+        yield got[1]
+
+
+def test_a_long_clip_has_a_timeline(infer, tmp_path):
+    path = write_video(tmp_path / 'long.mp4', frames=100)
+    (found,) = infer.predict(path, window=2.0, stride=1.0, batch_size=2)
+    assert [(b.start, b.end) for b in found.bags] == [(0, 2), (1, 3), (2, 4)]
+    each = np.stack([bag.scores for bag in found.bags])
+    assert np.allclose(found.scores, each.mean(0))
+    assert np.allclose(each.sum(1), 1, atol=1e-5)
+    # A window is predicted as a clip of its frames alone.
+    frames = np.stack([picture(i) for i in range(100)])
+    (whole,) = infer.predict(frames, window=2.0, stride=1.0)
+    (part,) = infer.predict(frames[25:75], window=None)
+    assert np.allclose(whole.bags[1].scores, part.scores, atol=1e-6)
+    assert np.array_equal(whole.bags[1].frames, part.bags[0].frames + 25)
+    (one,) = infer.predict(path, window=None)
+    assert len(one.bags) == 1 and one.bags[0].end == pytest.approx(4)
+
+
+def test_what_comes_out_is_json(infer, tmp_path):
+    path = write_video(tmp_path / 'a.mp4')
+    out = infer([str(path), 'absent.mp4'], explained=True)
+    assert json.loads(json.dumps(out)) == out
+    (found,), (failed,) = out['predictions'], out['failures']
+    assert found['clip'] == str(path) and list(found['scores']) == [*NAMES]
+    assert found['label'] == max(found['scores'], key=found['scores'].get)
+    (bag,) = found['timeline']
+    assert np.shape(bag['frames']) == (4, 4)
+    assert sum(bag['instance_weights']) == pytest.approx(1, abs=1e-5)
+    assert np.shape(bag['adjacency']) == (4, 4)
+    assert np.shape(bag['attention']) == (8, 4, 4)
+    assert failed == dict(
+        clip='absent.mp4', error='absent.mp4: there is no such file or folder'
+    )
+
+
+def test_explanations_are_those_of_the_model(infer, tmp_path):
+    paths = [write_video(tmp_path / f'{i}.mp4', 15 + 9 * i) for i in range(3)]
+    found = list(infer.predict(paths, batch_size=2, explained=True))
+    for path, prediction in zip(paths, found, strict=True):
+        with explain(infer.model) as seen:
+            list(infer.predict(path))
+        weights = prediction.bags[0].instance_weights
+        assert torch.allclose(weights, seen.instance_weights[0], atol=1e-6)
+    (plain,) = infer.predict(paths[0])
+    assert plain.bags[0].instance_weights is None
+
+
+def test_bad_clips_fail_by_themselves(infer, tmp_path):
+    (tmp_path / 'text.mp4').write_text('no video')
+    (tmp_path / 'empty.mp4').touch()
+    sound(tmp_path / 'sound.mp4')
+    plain = write_video(tmp_path / 'good.mp4')
+    turned(tmp_path / 'turned.mp4', plain, 90)
+    uneven(tmp_path / 'uneven.mp4', plain)
+    write_video(tmp_path / 'one.mp4', frames=1)
+    write_video(tmp_path / 'large.mp4', frames=6, fps=120, size=(2160, 3840))
+    (tmp_path / 'frames').mkdir()
+    for index in range(20):
+        cv2.imwrite(str(tmp_path / f'frames/{index}.png'), picture(index))
+    damaged = tmp_path / 'frames/9.png'
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    found = {p.name: p for p in infer.predict(tmp_path, batch_size=3)}
+    errors = {name: p.error for name, p in found.items() if p.error}
+    assert set(errors) == {'text', 'empty', 'sound', 'frames'}
+    assert '9.png' in errors['frames']
+    for text in errors.values():
+        assert '\n' not in text and str(tmp_path) in text
+    for name in ('good', 'turned', 'uneven', 'one', 'large'):
+        scores = found[name].scores
+        assert np.isfinite(scores).all()
+        assert scores.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_file_that_ends_in_the_middle(infer, tmp_path):
+    whole = write_video(tmp_path / 'whole.mp4', frames=200)
+    cut = tmp_path / 'cut.avi'
+    code = cv2.VideoWriter_fourcc(*'MJPG')
+    writer = cv2.VideoWriter(str(cut), code, 25, (64, 48))
+    for index in range(60):
+        writer.write(picture(index))
+    writer.release()
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    found = list(infer.predict([cut, whole]))
+    assert found[1].error is None
+    # What is there of it counts, or it is refused; nothing hangs.
+    assert found[0].error or np.isfinite(found[0].scores).all()
+
+
+def test_mixed_precision_is_near(place, infer, tmp_path):
+    path = write_video(tmp_path / 'a.mp4')
+    (exact,) = infer.predict(path)
+    (mixed,) = build(place, amp=True).predict(path)
+    assert np.isfinite(mixed.scores).all()
+    assert np.allclose(mixed.scores, exact.scores, atol=0.05)
+    assert not np.array_equal(mixed.scores, exact.scores)
+
+
+def test_wrong_files_and_arguments(place, infer, tmp_path):
+    with pytest.raises(FileNotFoundError, match='absent.py'):
+        DFERInferencer('absent.py', place / 'model.pth')
+    with pytest.raises(FileNotFoundError, match='absent.pth'):
+        DFERInferencer(place / 'config.py', 'absent.pth')
+    with pytest.raises(ValueError, match="'main' or 'all'"):
+        build(place, faces='some')
+    with pytest.raises(ClipError, match='neither videos'):
+        infer(tmp_path)
+    for wrong in (dict(batch_size=0), dict(fps=-1), dict(window=-2)):
+        with pytest.raises(ValueError, match='positive'):
+            infer('x.mp4', **wrong)
+
+
+def test_a_checkpoint_of_another_model(place, tmp_path):
+    state = torch.load(place / 'model.pth', weights_only=True)
+    del state['state_dict']['cls_head.fc_cls.weight']
+    torch.save(state, tmp_path / 'part.pth')
+    with pytest.raises(ValueError, match='fc_cls.weight') as caught:
+        DFERInferencer(place / 'config.py', tmp_path / 'part.pth', 'cpu')
+    assert 'does not fit' in str(caught.value)
+
+
+def test_a_checkpoint_of_other_classes(place, tmp_path):
+    state = torch.load(place / 'model.pth', weights_only=True)
+    state['meta']['dataset_meta']['classes'] = ['yes', 'no']
+    torch.save(state, tmp_path / 'two.pth')
+    with pytest.raises(ValueError, match='yes, no.*num_classes=7'):
+        DFERInferencer(place / 'config.py', tmp_path / 'two.pth', 'cpu')
+
+
+def test_names_of_classes_come_from_the_data_set_else(place, tmp_path):
+    state = torch.load(place / 'model.pth', weights_only=True)
+    torch.save(state['state_dict'], tmp_path / 'bare.pth')
+    infer = DFERInferencer(place / 'config.py', tmp_path / 'bare.pth', 'cpu')
+    assert infer.classes == NAMES
+
+
+def test_clips_of_the_same_name_stay_apart(infer, tmp_path):
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'b').mkdir()
+    path = write_video(tmp_path / 'a' / 'x.mp4')
+    shutil.copy(path, tmp_path / 'b' / 'x.mp4')
+    found = list(infer.predict([tmp_path, path]))
+    assert [p.number for p in found] == [0, 1, 2]
+    assert len({p.clip for p in found}) == 2

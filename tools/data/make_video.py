@@ -1,0 +1,43 @@
+"""Draw a video of a face with several expressions, to try tools/infer.py on.
+
+python tools/data/make_video.py story.mp4
+python tools/data/make_video.py story.mp4 --emotions Happy Fear --seed 3
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+import cv2
+
+from micacl_mm.datasets.synthetic import EMOTIONS
+from micacl_mm.datasets.synthetic.story import STORY, render_story
+from micacl_mm.visualization.video_file import write_video
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Draw and write the video."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('out', type=Path, metavar='FILE.mp4')
+    parser.add_argument(
+        '--emotions', nargs='+', default=STORY, choices=EMOTIONS
+    )
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--size', type=int, default=360, help='pixels')
+    parser.add_argument('--fps', type=float, default=25.0)
+    arguments = parser.parse_args(argv)
+    if arguments.out.suffix.lower() != '.mp4':
+        parser.error(f'the video must be a .mp4 file, got {arguments.out}')
+    frames = render_story(arguments.emotions, arguments.seed, arguments.size)
+    images = (cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames)
+    print(write_video(images, arguments.out, arguments.fps))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
