@@ -182,7 +182,10 @@ def test_cell(family, column, tmp_path):
     else:
         parts = crops.chunk(CROPS, dim=1)
         apart = [predict(model, part.contiguous()) for part in parts]
-        torch.testing.assert_close(scores, torch.stack(apart).mean(0))
+        # TANet makes much of roundings, which change with the batch.
+        torch.testing.assert_close(
+            scores, torch.stack(apart).mean(0), rtol=1e-3, atol=1e-4
+        )
 
     path = tmp_path / 'model.pth'
     save_checkpoint(dict(state_dict=model.state_dict()), str(path))
