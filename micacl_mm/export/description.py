@@ -1,0 +1,172 @@
+"""What a file says of itself: shape, classes, how to make its input."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+from mmengine.config import Config
+from torch import nn
+
+from micacl_mm.datasets import SampleInstances
+from micacl_mm.registry import DATASETS, TRANSFORMS
+from micacl_mm.version import __version__
+
+#: Height, width and number of frames of two clips that are made up.
+_CLIPS = ((240, 320, 300), (360, 300, 97))
+_SCORES = {'prob': 'probabilities', 'score': 'logits'}
+
+
+class Description(NamedTuple):
+    """What there is to know of a model before it is exported."""
+
+    #: Of one video as the test pipeline packs it, (views, C, T, H, W).
+    shape: tuple[int, ...]
+    #: Written into the file.
+    metadata: dict[str, Any]
+
+
+def describe(
+    cfg: Config,
+    model: nn.Module,
+    checkpoint_meta: Optional[Mapping[str, Any]] = None,
+    method: str = '',
+    shape: Optional[Sequence[int]] = None,
+) -> Description:
+    """Say what goes into a model and what comes out.
+
+    The test pipeline is run on clips that are made up, so no data set is
+    needed.
+
+    Args:
+        cfg (Config): A whole config.
+        model (nn.Module): The recognizer that was built from it.
+        checkpoint_meta (Mapping, optional): ``meta`` of the checkpoint, whose
+            class names count more than those of the config's data set.
+        method (str): A name to be written down. Defaults to ''.
+        shape (Sequence[int], optional): Of one video, instead of what the
+            test pipeline gives. Defaults to None.
+
+    Returns:
+        Description: the shape of one video, and metadata: ``method``,
+        ``version`` (of this package), ``classes`` (None where unknown),
+        ``scores``, ``num_instances``, ``frames_per_instance``, ``size``
+        (height, width) and ``pipeline``. Where frames are the middles of
+        equal segments and resized as they are, there are also ``num_frames``
+        and ``windows``, which frames make each instance.
+
+    Raises:
+        ValueError: The test pipeline does not say one shape.
+    """
+    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    while 'dataset' in dataset:  # wrappers
+        dataset = dataset['dataset']
+    configs = dataset.get('pipeline', [])
+    steps = [TRANSFORMS.build(step) for step in configs]
+    recipe = {}
+    if shape is None:
+        shape = _packed_shape(steps)
+        recipe = _recipe(steps) if len(shape) == 5 else {}
+    head = getattr(model, 'cls_head', None)
+    number = getattr(head, 'num_classes', None)
+    metadata = dict(
+        method=method,
+        version=__version__,
+        classes=_classes(dataset, checkpoint_meta or {}, number),
+        scores=_SCORES.get(getattr(head, 'average_clips', None)),
+        num_instances=shape[0],
+        frames_per_instance=shape[2] if len(shape) == 5 else 1,
+        size=list(shape[-2:]),
+        pipeline=[_as_text(step) for step in steps],
+        **recipe,
+    )
+    return Description(tuple(shape), metadata)
+
+
+def _packed_shape(steps: Sequence[Callable]) -> tuple[int, ...]:
+    """Run a pipeline on clips of several sizes, without their files."""
+    try:
+        shapes = {_pack(steps, *clip) for clip in _CLIPS}
+    # Transforms raise whatever they like on what is no clip of frames.
+    except Exception as error:
+        raise ValueError(
+            'export: the test pipeline cannot be run on a clip of blank '
+            f'frames ({type(error).__name__}: {error}); give --shape'
+        ) from error
+    if len(shapes) > 1:
+        raise ValueError(
+            'export: the test pipeline gives videos of different sizes, such '
+            f'as {sorted(shapes)}; end it by a Resize with keep_ratio=False '
+            'or a CenterCrop, or give --shape'
+        )
+    return shapes.pop()
+
+
+def _pack(
+    steps: Sequence[Callable], height: int, width: int, length: int
+) -> tuple[int, ...]:
+    results = dict(
+        total_frames=length,
+        start_index=0,
+        avg_fps=25,
+        modality='RGB',
+        label=0,
+        original_shape=(height, width),
+        img_shape=(height, width),
+    )
+    for step in steps:
+        name = type(step).__name__
+        if name.endswith('Init'):
+            continue
+        if name.endswith('Decode'):
+            count = len(results['frame_inds'])
+            blank = np.zeros((height, width, 3), np.uint8)
+            results['imgs'] = [blank] * count
+        else:
+            results = step(results)
+    return tuple(results['inputs'].shape)
+
+
+def _recipe(steps: Sequence[Callable]) -> dict[str, Any]:
+    """How to make the input by hand, where that is simple; else nothing."""
+    names = [type(step).__name__ for step in steps]
+    names = [name for name in names if not name.endswith(('Init', 'Decode'))]
+    plain = ['SampleInstances', 'Resize', 'FormatShape', 'PackActionInputs']
+    if names != plain:
+        return {}
+    by_name = {type(step).__name__: step for step in steps}
+    resize, sampler = by_name['Resize'], by_name['SampleInstances']
+    if resize.keep_ratio or resize.interpolation != 'bilinear':
+        return {}
+    return dict(num_frames=sampler.num_frames, windows=_windows(sampler))
+
+
+def _windows(sampler: SampleInstances) -> list[list[int]]:
+    """Which of the sampled frames make each instance, (M, L)."""
+    # Of a clip with one frame a segment every frame is sampled, in order.
+    clip = dict(total_frames=sampler.num_frames, start_index=0)
+    frames = sampler.transform(clip)['frame_inds']
+    return frames.reshape(sampler.num_instances, -1).tolist()
+
+
+def _classes(
+    dataset: Mapping[str, Any],
+    checkpoint_meta: Mapping[str, Any],
+    number: Optional[int],
+) -> Optional[list[str]]:
+    """Names of the classes; None where none fit the head."""
+    kind = dataset.get('type')
+    if isinstance(kind, str):
+        kind = DATASETS.get(kind)
+    for known in (
+        checkpoint_meta.get('dataset_meta'),
+        dataset.get('metainfo'),
+        getattr(kind, 'METAINFO', None),
+    ):
+        names = (known or {}).get('classes')
+        if isinstance(names, (list, tuple)) and len(names) == number:
+            return [str(name) for name in names]
+    return None
+
+
+def _as_text(step: Callable) -> str:
+    return ' '.join(repr(step).split())
