@@ -5,7 +5,10 @@ markers in README.md and docs/leaderboard.md beside the folder of results.
 
   python tools/leaderboard.py                    the committed board
   python tools/leaderboard.py --check            is it up to date?
-  python tools/leaderboard.py --runs work_dirs/x fresh runs beside it
+  python tools/leaderboard.py --runs work_dirs/x fresh runs beside it; one
+                                                 that measured something else
+                                                 than its committed row makes
+                                                 an entry "... (rerun)"
   python tools/leaderboard.py --runs work_dirs/x --add synthetic
                                                  append their rows to
                                                  results/synthetic.csv
@@ -20,7 +23,12 @@ from typing import Optional
 
 from micacl_mm.leaderboard.board import build_board
 from micacl_mm.leaderboard.files import write_text
-from micacl_mm.leaderboard.pages import board_files, page_files, stale_files
+from micacl_mm.leaderboard.pages import (
+    ablation_file,
+    board_files,
+    page_files,
+    stale_files,
+)
 from micacl_mm.leaderboard.published import read_published
 from micacl_mm.leaderboard.rows import (
     PUBLISHED,
@@ -28,6 +36,7 @@ from micacl_mm.leaderboard.rows import (
     add_rows,
     format_rows,
     read_folder,
+    rerun_rows,
 )
 from micacl_mm.leaderboard.runs import read_runs
 
@@ -63,8 +72,9 @@ def parse_arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument(
         '--out',
         type=Path,
-        help='folder of leaderboard.md and leaderboard.html (default: the\n'
-        'results folder; work_dirs/leaderboard with --runs but not --add)',
+        help='folder of leaderboard.md, leaderboard.html and ablation.md\n'
+        '(default: the results folder; work_dirs/leaderboard with --runs but\n'
+        'not --add)',
     )
     parser.add_argument(
         '--check',
@@ -88,7 +98,10 @@ def collect(
 ) -> tuple[list[ResultRow], dict[Path, str]]:
     """Return all rows, and the files that get new rows."""
     committed = read_folder(arguments.results)
-    new = add_rows(committed, read_runs(arguments.runs))
+    fresh = read_runs(arguments.runs)
+    if arguments.add is None:
+        fresh = rerun_rows(committed, fresh)
+    new = add_rows(committed, fresh)
     print(f'{len(committed)} committed rows, {len(new)} new ones')
     if arguments.add is None or not new:
         return [*committed, *new], {}
@@ -106,11 +119,14 @@ def make_files(arguments: argparse.Namespace) -> dict[Path, str]:
     tables = build_board(rows)
     committed = not arguments.runs or arguments.add is not None
     here = arguments.results if committed else Path('work_dirs/leaderboard')
-    files |= board_files(arguments.out or here, tables, published)
+    out = arguments.out or here
+    files |= board_files(out, tables, published)
     if committed:
         # The project's pages show nothing that is not in its results.
         root = arguments.results.resolve().parent
         files |= page_files(root, tables, published)
+    else:
+        files |= ablation_file(out, tables)
     return files
 
 

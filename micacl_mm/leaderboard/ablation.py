@@ -6,6 +6,7 @@ from typing import NamedTuple
 from .board import Table
 from .entry import Entry
 from .markdown import NO_ROWS, README_SET, escape, figure, grid, names_of
+from .rows import RERUN
 from .statistics import difference
 
 SELECTION = 'last'
@@ -114,7 +115,7 @@ def _study_markdown(
         entry
         for method in (study.reference, *study.methods)
         for entry in entries
-        if entry.text('method') == method
+        if entry.text('method') in (method, method + RERUN)
     ]
     rows = [
         [

@@ -10,7 +10,12 @@ from mmengine.config import Config
 from micacl_mm.version import __version__
 
 from .config_text import inner_dataset
-from .machine import command_line, describe_machine, git_commit
+from .machine import (
+    NO_COMMIT,
+    command_line,
+    describe_machine,
+    git_commit,
+)
 from .record import SCHEMA
 from .tested import (
     count_dropped,
@@ -47,10 +52,13 @@ def collect_record(
     """
     dataset, clips = inner(dataset), matrix.sum(dim=1)
     tested = inner_dataset(config.get('test_dataloader'))
-    fold = getattr(dataset, 'fold', None)
     selection = training.selection(checkpoint)
-    if training.saw_other_clips(fold):
+    if training.mismatch(dataset):
         selection = 'other'
+    commits = [
+        *training.facts.get('commits', []),
+        git_commit(config=config.filename) or NO_COMMIT,
+    ]
     return {
         'schema': SCHEMA,
         'method': _method(config, training),
@@ -59,10 +67,11 @@ def collect_record(
         'config': config.filename,
         'config_hash': training.hash,
         'version': __version__,
-        'commit': git_commit(),
+        'commit': ', '.join(dict.fromkeys(commits)),
         'command': command_line(),
         'seed': training.seed,
-        'fold': fold,
+        'processes': training.facts.get('processes'),
+        'fold': getattr(dataset, 'fold', None),
         'subset': getattr(dataset, 'subset', None),
         'selection': selection,
         'epoch': training.epoch,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Optional
 
+from .machine import NO_COMMIT
 from .row_checks import METRICS, SELECTIONS
 from .rows import ResultRow
 from .statistics import Interval, interval, replicates
@@ -67,15 +68,31 @@ class Entry:
         """Whether its interval may be held against that of others.
 
         So not with fewer than three replicates, with folds or test clips
-        missing, or on a drawn set without a version, which may be another one
-        each time.
+        missing, with chance in the test, by code that nobody else has, or on
+        a drawn set without a version, which may be another one each time.
         """
         needed = NUM_FOLDS.get(self.text('dataset'))
         return (
             self.uar.count >= LEAST_REPLICATES
             and not self.odd_runs
+            and not self.by_chance
+            and not self.unknown_code
             and needed in (None, len(self.values('fold')))
             and self.text('dataset') != 'synthetic'
+        )
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether the sampling of the test draws."""
+        return 'chance in ' in self.text('sampling')
+
+    @property
+    def unknown_code(self) -> int:
+        """Number of runs by code that stands in no commit."""
+        return sum(
+            any(mark in row.cells['commit'] for mark in ('-dirty', NO_COMMIT))
+            or not row.cells['commit']
+            for row in self.rows
         )
 
     @property
@@ -102,6 +119,13 @@ class Entry:
             notes.append(
                 f'{self.odd_runs} of {len(self.rows)} runs not on exactly '
                 'the test clips of the set'
+            )
+        if self.by_chance:
+            notes.append('tested by chance')
+        if self.unknown_code:
+            notes.append(
+                f'{self.unknown_code} of {len(self.rows)} runs by code that '
+                'stands in no commit'
             )
         if 'differ' in self.values('frames'):
             notes.append('on frames that differ from the reference')
@@ -130,6 +154,7 @@ class Entry:
             ('UAR over', self.replicates + spread),
             ('Folds', self.text('fold')),
             ('Seeds', self.text('seed')),
+            ('Processes', self.text('processes')),
             ('Test clips', self.text('clips')),
             ('Frames of the set', self.text('frames')),
             ('Config', ', '.join(filter(None, config))),

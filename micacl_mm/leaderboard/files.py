@@ -90,6 +90,8 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         yield part
+        with open(part, 'rb+') as stream:
+            os.fsync(stream.fileno())  # else a power cut may leave it empty
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

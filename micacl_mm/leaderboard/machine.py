@@ -7,10 +7,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Optional
 
 import torch
 from mmengine.dist import get_world_size
 
+#: Stands for the commit of code without one.
+NO_COMMIT = 'no commit'
 #: Set by a tool that calls others, to be named instead of these.
 COMMAND_VARIABLE = 'MICACL_COMMAND'
 
@@ -41,22 +44,29 @@ def count_cores() -> int:
     return os.cpu_count() or 1  # macOS and Windows
 
 
-def git_commit(package: Path = Path(__file__).parents[1]) -> str:
+def git_commit(
+    package: Path = Path(__file__).parents[1], config: Optional[str] = None
+) -> str:
     """Return the commit of the checkout that a package is part of.
 
     Args:
         package (Path): Its folder. Defaults to this package's.
+        config (str, optional): A config file that should be part of it too.
 
     Returns:
-        str: short hash, with ``-dirty`` if tracked files differ; empty where
-        there is no checkout or no git.
+        str: short hash, with ``-dirty`` if tracked files differ or the config
+        is not tracked there; empty where there is no checkout or no git.
     """
     git = ['git', '-C', str(package)]
     # An environment in someone else's checkout is no checkout of ours.
     tracked = [*git, 'ls-files', '--error-unmatch', '__init__.py']
     if not _output(tracked):
         return ''
-    return _output([*git, 'describe', '--always', '--dirty', '--exclude=*'])
+    commit = _output([*git, 'describe', '--always', '--dirty', '--exclude=*'])
+    own = config and not _output(
+        [*git, 'ls-files', '--error-unmatch', os.path.abspath(config)]
+    )
+    return f'{commit.removesuffix("-dirty")}-dirty' if own else commit
 
 
 def command_line() -> str:

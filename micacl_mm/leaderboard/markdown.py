@@ -1,7 +1,6 @@
 """The board as Markdown."""
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Optional
 
@@ -14,10 +13,11 @@ NO_ROWS = 'No training has been run and committed yet.'
 READING = (
     'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval '
     'over folds or seeds. **Bold**: the best UAR among entries of one '
-    'selection rule and pretraining, and every entry whose interval overlaps '
-    'with that of the best, which is not shown to be worse. An entry with '
-    'fewer than three replicates, or with folds or test clips missing, is '
-    'compared with nobody.'
+    'selection rule, pretraining, sampling, length of the training and '
+    'validation slice, and every entry whose interval overlaps with that of '
+    'the best, which is not shown to be worse. An entry with fewer than three '
+    'replicates, with folds or test clips missing, with chance in the test, '
+    'or by code that stands in no commit is compared with nobody.'
 )
 PUBLISHED_NOTE = (
     'Figures as others printed them, in percent, on DFEW the mean of five '
@@ -56,17 +56,23 @@ def grid(header: Sequence[str], align: str, rows: Iterable[Sequence]) -> str:
 
 
 def names_of(entries: Sequence[Entry]) -> list[str]:
-    """Methods; with the hash of the config where only that differs."""
-    shown = [(entry.text('method'), entry.rule) for entry in entries]
-    hashes = defaultdict(set)
-    for key, entry in zip(shown, entries, strict=True):
-        hashes[key].add(entry.text('config_hash'))
-    return [
-        key[0]
-        if len(hashes[key]) == 1
-        else f'{key[0]} ({entry.text("config_hash")})'
-        for key, entry in zip(shown, entries, strict=True)
-    ]
+    """Methods; with sampling and hash of the config where these differ."""
+    names = []
+    for entry in entries:
+        same = [
+            other
+            for other in entries
+            if other.rule == entry.rule
+            and other.text('method') == entry.text('method')
+        ]
+        differing = [
+            entry.text(column)
+            for column in ('sampling', 'config_hash', 'processes')
+            if len({other.text(column) for other in same}) > 1
+        ]
+        found = f' ({"; ".join(differing)})' if differing else ''
+        names.append(entry.text('method') + found)
+    return names
 
 
 def _uar(entry: Entry) -> str:

@@ -26,6 +26,12 @@ def board_files(
     }
 
 
+def ablation_file(folder: Path, tables: Sequence[Table]) -> dict[Path, str]:
+    """Return the tables of the ablation as a page of their own, by path."""
+    text = f'# Ablation\n\n{_MADE}\n\n{ablation_markdown(tables)}\n'
+    return {folder / 'ablation.md': text}
+
+
 def page_files(
     root: Path, tables: Sequence[Table], published: Sequence[Mapping]
 ) -> dict[Path, str]:

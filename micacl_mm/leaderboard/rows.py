@@ -12,11 +12,14 @@ from .row_checks import COLUMNS, METRICS, problems
 
 #: Rows that agree in these are replicates of one entry of the board.
 ENTRY_KEY = (
-    *('dataset', 'subset', 'method', 'selection', 'sampling', 'config_hash'),
+    *('dataset', 'subset', 'method', 'selection', 'sampling'),
+    *('processes', 'config_hash'),
 )
 #: No two rows agree in these.
 RUN_KEY = (*ENTRY_KEY, 'fold', 'seed')
 PUBLISHED = 'published.csv'
+#: Behind the method of a run that measured something else than its row.
+RERUN = ' (rerun)'
 HOW_TO = (
     'rows are written by "python tools/leaderboard.py --runs WORK_DIR '
     '--add NAME", results/README.md tells the columns'
@@ -143,6 +146,35 @@ def add_rows(
                 'seed'
             )
     return new
+
+
+def rerun_rows(
+    rows: Sequence[ResultRow], fresh: Sequence[ResultRow]
+) -> list[ResultRow]:
+    """Give entries of which a known run measured something else a new name.
+
+    So that a rerun, on another machine perhaps, can stand beside the
+    committed entry.
+
+    Returns:
+        list[ResultRow]: The fresh rows, some with :data:`RERUN` behind
+        their method.
+    """
+    known = {row.key(): row for row in rows}
+    changed = {
+        row.key(ENTRY_KEY)
+        for row in fresh
+        if row.key() in known
+        and _differences(known[row.key()].cells, row.cells)
+    }
+    return [
+        row._replace(
+            cells={**row.cells, 'method': row.cells['method'] + RERUN}
+        )
+        if row.key(ENTRY_KEY) in changed
+        else row
+        for row in fresh
+    ]
 
 
 def _differences(one: Mapping[str, str], other: Mapping[str, str]) -> list:

@@ -43,8 +43,8 @@ def dataset_id(dataset: Any) -> str:
         (root / DRAWN_MARKER).is_file() or (root / BENCHMARK_MARKER).is_file()
     )
     if not drawn:
-        name = dataset.metainfo.get('dataset_name') or type(dataset).__name__
-        return name.lower()
+        meta = getattr(dataset, 'metainfo', None) or {}
+        return (meta.get('dataset_name') or type(dataset).__name__).lower()
     recipe = _recipe(root)
     if recipe is None or recipe['labels'] != LABELS:
         return 'synthetic'

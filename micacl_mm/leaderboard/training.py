@@ -4,9 +4,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+from mmengine.dist import get_world_size
+
 from .config_hash import config_hash
 from .config_text import inner_dataset, parse_config
+from .machine import NO_COMMIT, git_commit
 from .pretraining import pretraining_of
+from .tested import dataset_id, inner
+
+#: Where a checkpoint's ``meta`` holds :func:`training_facts`.
+FACTS = 'micacl_mm'
+
+
+def training_facts(
+    dataset: Any, config: Optional[str], before: Optional[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Tell what a training is that its config does not say.
+
+    Args:
+        dataset: The training set.
+        config (str, optional): Path of the config.
+        before (Mapping[str, Any], optional): ``meta`` of the checkpoint that
+            the training goes on from.
+
+    Returns:
+        dict[str, Any]: ``processes``, ``dataset``, ``subset`` and
+        ``commits``, those of all its parts, in plain types.
+    """
+    dataset = inner(dataset)
+    commit = git_commit(config=config) or NO_COMMIT
+    commits = (before or {}).get(FACTS, {}).get('commits', [])
+    return {
+        'processes': get_world_size(),
+        'dataset': dataset_id(dataset),
+        'subset': getattr(dataset, 'subset', None),
+        'commits': [*commits, *{commit}.difference(commits)],
+    }
 
 
 class Training(NamedTuple):
@@ -19,6 +52,8 @@ class Training(NamedTuple):
     #: Epochs and iterations done when the checkpoint was stored.
     epoch: Optional[int] = None
     iteration: Optional[int] = None
+    #: From :func:`training_facts`; empty if unknown.
+    facts: dict[str, Any] = {}
 
     @classmethod
     def from_meta(cls, meta: Optional[Mapping[str, Any]]) -> 'Training':
@@ -34,7 +69,7 @@ class Training(NamedTuple):
         if not config:
             return cls()
         numbers = (meta.get(name) for name in ('seed', 'epoch', 'iter'))
-        return cls(config, *numbers)
+        return cls(config, *numbers, meta.get(FACTS) or {})
 
     @property
     def hash(self) -> str:
@@ -91,7 +126,27 @@ class Training(NamedTuple):
             return self.chosen_on if self.config else 'other'
         return 'last' if self.is_complete else 'other'
 
-    def saw_other_clips(self, fold: Any) -> bool:
-        """Whether it was of another fold, whose test clips it trained on."""
-        own = self.dataset.get('fold')
-        return None not in (own, fold) and str(own) != str(fold)
+    def mismatch(self, dataset: Any) -> str:
+        """Say what a tested set has to do with another training set.
+
+        Args:
+            dataset: The tested set, without wrappers.
+
+        Returns:
+            str: A sentence; empty if both are parts of one split.
+        """
+        own, fold = self.dataset.get('fold'), getattr(dataset, 'fold', None)
+        if None not in (own, fold) and str(own) != str(fold):
+            return (
+                f'the checkpoint was trained on fold {own}, so it has seen '
+                f'test clips of fold {fold}: this is no result'
+            )
+        trained = [self.facts.get(name) for name in ('dataset', 'subset')]
+        tested = [dataset_id(dataset), getattr(dataset, 'subset', None)]
+        if self.facts and trained != tested:
+            names = [' '.join(filter(None, of)) for of in (trained, tested)]
+            return (
+                f'the checkpoint was trained on {names[0]} and is tested on '
+                f'{names[1]}; the record says "another rule"'
+            )
+        return ''

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.leaderboard.record import read_record
-from micacl_mm.leaderboard.row_checks import CLASSES, read_matrix
+from micacl_mm.leaderboard.row_checks import CLASSES, COLUMNS, read_matrix
 from micacl_mm.leaderboard.rows import ENTRY_KEY, read_rows
 
 
@@ -81,11 +81,12 @@ def check_comparable(methods: Iterable[Sequence[Result]]) -> None:
         methods (Iterable[Sequence[Result]]): Tests of the runs of each.
 
     Raises:
-        ValueError: They differ in data set or folds, or in the rule by which
-            the checkpoints were chosen.
+        ValueError: They differ in data set, folds, weights to start from,
+            sampling, or in the rule by which the checkpoints were chosen.
     """
     methods = list(methods)
-    for name in ('dataset', 'subset', 'fold', 'selection'):
+    names = ('dataset', 'subset', 'fold', 'selection')
+    for name in (*names, 'pretraining', 'sampling'):
         found = [_values(results, name) for results in methods]
         if any(values != found[0] for values in found):
             told = ' and '.join(', '.join(values) for values in found)
@@ -129,21 +130,22 @@ def results_of_rows(
             in them. Defaults to None.
 
     Raises:
-        ValueError: No such row, rows that are no replicates of each other, or
-            a row without a confusion matrix.
+        ValueError: No such row or column, or rows that are no replicates of
+            each other.
     """
     rows = read_rows(path)
+    unknown = sorted({*(where or {})}.difference(COLUMNS))
+    if unknown:
+        raise ValueError(
+            f'{path}: has no column {unknown[0]!r}; choose rows by '
+            f'{", ".join(COLUMNS[:12])}'
+        )
     wanted = {'method': method, **(where or {})}
     found = []
     for row in rows:
         if any(row.cells.get(name) != text for name, text in wanted.items()):
             continue
         matrix = read_matrix(row.cells['confusion_matrix'])
-        if matrix is None:
-            raise ValueError(
-                f'{row.origin}: a picture needs the confusion_matrix; add it '
-                'or choose other rows with --where'
-            )
         found.append(Result(tuple(CLASSES), matrix, row.cells))
     if not found:
         methods = sorted({row.cells['method'] for row in rows})

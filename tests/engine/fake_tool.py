@@ -21,6 +21,14 @@ work_dir.mkdir(parents=True, exist_ok=True)
 if f'fail{fold}' in orders:
     print('\n'.join(f'line {i}' for i in range(50)), 'out of memory')
     sys.exit(3)
+if 'meet' in orders and tool == 'train':
+    with open(Path(calls).with_name('here'), 'a') as stream:
+        stream.write('.')
+    deadline = time.monotonic() + 60
+    while Path(calls).with_name('here').stat().st_size < 2:
+        if time.monotonic() > deadline:
+            sys.exit('nobody came')
+        time.sleep(0.02)
 if tool == 'train':
     shutil.copy(checkpoint, work_dir / 'epoch_1.pth')
     shutil.copy(checkpoint, work_dir / 'best_acc_UAR_epoch_1.pth')

@@ -372,6 +372,10 @@ def test_jobs_run_at_the_same_time_and_share_the_cores(fake, monkeypatch):
     assert log.read_text().endswith('\n4\n')
     found.end()
     assert found.run([sys.executable, '-c', script], log, {}, None) == 130
+    # Each of the two trainings waits for the other.
+    monkeypatch.setenv('FAKE', 'meet')
+    more = ('--folds', '1', '--seeds', '0', '1', '--jobs', '2')
+    assert kfold(*more, work_dir='meeting') == 0
 
 
 # ------------------------------------------------------- killed and resumed

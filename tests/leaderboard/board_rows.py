@@ -17,6 +17,8 @@ SETTINGS = dict(
     val_ratio='0.1',
     sampling='16 frames, no chance',
     config_hash='0123456789',
+    processes='1',
+    commit='abcdef1',
 )
 
 

@@ -170,9 +170,49 @@ def test_what_differs_in_protocol_is_another_entry():
     (table,) = board_of(*rows)
     assert [len(entry.rows) for entry in table.entries] == [2] * 5
     text = board_markdown([table], [])
-    assert '| a (other) |' in text and '| b |' in text
+    names = ['16 frames, no chance; hash of a', 'another; hash of a']
+    names.append('16 frames, no chance; other')
+    for name in names:
+        assert f'| a ({name}) |' in text
     # The column of the rule tells this one apart already.
-    assert '| a |' in text and '| a (hash of a) |' in text
+    assert '| a |' in text and '| b |' in text
+
+
+def test_entries_that_may_not_be_compared():
+    rows = [
+        *of('sure', 10, 10, 11),
+        *of('drawn', 10, 10, 11, sampling='10 crops, chance in Flip'),
+        *of('own', 10, 10, 11, commit='abcdef1-dirty'),
+        *of('lost', 10, 10, 11, commit=''),
+        *of('mixed', 10, 10, 11, commit='abcdef1, no commit'),
+        *of('longer', 8, 8, 9, max_epochs='150'),
+    ]
+    (table,) = board_of(*rows)
+    found = {entry.text('method'): entry for entry in table.entries}
+    assert {name for name in found if found[name].best} == {'sure', 'longer'}
+    assert found['drawn'].notes == ['tested by chance', 'not compared']
+    for name in ('own', 'lost', 'mixed'):
+        assert '3 of 3 runs by code that stands in no commit' in (
+            found[name].notes
+        )
+    assert found['sure'].notes == []
+
+
+def test_clips_of_each_class_are_looked_at():
+    """The official number of clips, but of other classes."""
+    right = dict(dataset='synthetic-v1-medium')
+    totals = [169, 131, 184, 150, 101, 80, 80]
+    other = [170, 130, 184, 150, 101, 80, 80]
+    hits = [50] * 7
+    rows = [
+        cells(hits, total, seed=str(seed), method=name, **right)
+        for name, total in (('all', totals), ('other', other))
+        for seed in range(3)
+    ]
+    (table,) = board_of(*rows)
+    found = {entry.text('method'): entry for entry in table.entries}
+    assert found['all'].comparable and not found['other'].comparable
+    assert found['other'].odd_runs == 3
 
 
 def test_tables_and_their_order():

@@ -38,6 +38,17 @@ def test_commit(package):
     assert machine.git_commit(package) == f'{commit}-dirty'
 
 
+def test_a_config_that_is_not_committed_is_dirty(package, tmp_path):
+    commit = git(package, 'rev-parse', '--short', 'HEAD')
+    own = str(package / '__init__.py')
+    assert machine.git_commit(package, own) == commit
+    for path in (package / 'mine.py', tmp_path.parent / 'outside.py'):
+        found = machine.git_commit(package, str(path))
+        assert found == f'{commit}-dirty'
+    (package / '__init__.py').write_text('changed')
+    assert machine.git_commit(package, str(path)) == f'{commit}-dirty'
+
+
 def test_an_installation_in_a_foreign_checkout_has_no_commit(package):
     installed = package / 'site-packages/micacl_mm'
     installed.mkdir(parents=True)

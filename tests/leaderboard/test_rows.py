@@ -18,6 +18,7 @@ from micacl_mm.leaderboard.rows import (
     format_rows,
     read_folder,
     read_rows,
+    rerun_rows,
     write_rows,
 )
 
@@ -47,7 +48,7 @@ def test_round_trip(tmp_path):
         cells(),
         cells([1, 2, 3, 4, 5, 0, 7], seed='1', method='comma, "quote" <ü>'),
         cells([5] * 5 + [0, 5], [20] * 5 + [0, 5], seed='2'),  # absent class
-        cells(seed='3', confusion_matrix='', clips='', date='2025-02-28'),
+        cells(seed='3', processes='', machine='', date='2025-02-28'),
     )
     write_rows(tmp_path / 'synthetic.csv', rows)
     found = read_rows(tmp_path / 'synthetic.csv')
@@ -98,8 +99,23 @@ def test_no_rows(tmp_path):
             'at least one clip',
         ),
         (
-            dict(confusion_matrix='', recall_Fear='90.00'),
-            'UAR must be the mean of the recalls, 55.71, got 50.00',
+            dict(subset='all'),
+            "subset must be empty, only FERV39k has some, got 'all'",
+        ),
+        (
+            dict(dataset='ferv39k', fold=''),
+            'subset must not be empty, it is all, a scene or a scenario',
+        ),
+        (
+            dict(fold='2'),
+            "fold must be 1, the benchmark has no other, got '2'",
+        ),
+        (dict(fold=''), "fold must be 1, the benchmark has no other, got ''"),
+        (dict(sampling=''), 'sampling must not be empty'),
+        (dict(clips=''), 'clips must not be empty'),
+        (
+            dict(confusion_matrix=''),
+            'confusion_matrix must not be empty',
         ),
     ],
 )
@@ -188,6 +204,22 @@ def test_a_run_stands_once(tmp_path):
         read_folder(tmp_path)
     assert str(error.value).startswith(f'{tmp_path / "b.csv"}:3: the same run')
     assert f'{tmp_path / "a.csv"}:3' in str(error.value)
+
+
+def test_a_rerun_with_other_figures_stands_beside_the_row():
+    old = rows_of(cells(), cells(seed='1'), cells(method='b'))
+    fresh = rows_of(
+        cells(),
+        cells(11, seed='1'),
+        cells(method='b'),
+        cells(method='c'),
+        group='',
+    )
+    found = rerun_rows(old, fresh)
+    names = [row.cells['method'] for row in found]
+    assert names == ['made up (rerun)', 'made up (rerun)', 'b', 'c']
+    assert add_rows(old, found) == [found[0], found[1], found[3]]
+    assert fresh[0].cells['method'] == 'made up'
 
 
 def test_wrong_rows_are_not_written(tmp_path):

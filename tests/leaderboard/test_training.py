@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from micacl_mm.leaderboard import training as module
 from micacl_mm.leaderboard.config_hash import config_hash
 from micacl_mm.leaderboard.config_text import (
     inner_dataset,
@@ -13,7 +14,7 @@ from micacl_mm.leaderboard.config_text import (
     short_type,
 )
 from micacl_mm.leaderboard.pretraining import pretraining_of
-from micacl_mm.leaderboard.training import Training
+from micacl_mm.leaderboard.training import FACTS, Training, training_facts
 
 ROOT = Path(__file__).parents[2]
 
@@ -257,10 +258,45 @@ def test_a_checkpoint_that_says_nothing():
     for meta in (None, {}, {'epoch': 3}, {'cfg': 'a = ('}, {'cfg': None}):
         assert Training.from_meta(meta) == Training()
     assert Training().hash == Training().pretraining == ''
-    assert not Training().saw_other_clips(1)
+    assert Training().mismatch(Tested(fold=1)) == ''
 
 
 def test_a_fold_that_was_trained_on_is_told(config):
     found = training(config, train_dataloader__dataset__dataset__fold=2)
-    assert found.saw_other_clips(1) and not found.saw_other_clips('2')
-    assert not found.saw_other_clips(None)
+    assert 'fold 2, so it has seen test' in found.mismatch(Tested(fold=1))
+    assert found.mismatch(Tested(fold='2')) == ''
+    assert found.mismatch(Tested(fold=None)) == ''
+
+
+class Tested:
+    """A data set, as far as it matters."""
+
+    __test__ = False  # by pytest
+
+    def __init__(self, name='dfew', subset=None, fold=None):
+        self.metainfo = dict(dataset_name=name)
+        self.subset, self.fold = subset, fold
+
+
+def test_another_set_or_subset_is_told(config):
+    facts = training_facts(Tested('FERV39k', 'all'), None, None)
+    found = training(config)._replace(facts=facts)
+    assert found.mismatch(Tested('FERV39k', 'all')) == ''
+    text = 'trained on ferv39k all and is tested on ferv39k Crime'
+    assert text in found.mismatch(Tested('FERV39k', 'Crime'))
+    assert 'is tested on dfew; the' in found.mismatch(Tested())
+
+
+def test_facts_keep_the_commits_of_all_parts(monkeypatch):
+    commits = iter(['a1', 'a1', 'b2-dirty', '', 'c3'])
+    monkeypatch.setattr(module, 'git_commit', lambda config: next(commits))
+    facts, found = None, []
+    for _ in range(4):
+        meta = facts and {FACTS: facts}
+        facts = training_facts(Tested(), None, meta)
+        found.append(facts['commits'])
+    assert found[0] == found[1] == ['a1']
+    assert found[-1] == ['a1', 'b2-dirty', 'no commit']
+    assert facts['processes'] == 1 and facts['dataset'] == 'dfew'
+    # Checkpoints by older versions say nothing.
+    assert training_facts(Tested(), None, {'epoch': 3})['processes'] == 1

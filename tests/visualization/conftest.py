@@ -59,6 +59,7 @@ def rows(tmp_path):
     def row(hits, **more):
         result = of_hits(*hits, classes=EMOTIONS, **more)
         record = result.record | dict(
+            clips=int(result.matrix.sum()),
             confusion_matrix=result.matrix.tolist(),
             metrics={
                 f'acc/{name}': value

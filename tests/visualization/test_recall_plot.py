@@ -1,5 +1,3 @@
-import csv
-
 import pytest
 from scipy import stats
 
@@ -165,10 +163,6 @@ def test_unknown_rows_are_told_with_the_known(rows):
         results_of_rows(rows, 'mica')
 
 
-def test_rows_without_a_matrix_are_named(rows):
-    table = list(csv.reader(rows.open()))
-    table[4][-1] = ''
-    with rows.open('w') as file:
-        csv.writer(file).writerows(table)
-    with pytest.raises(ValueError, match='csv:5: .*needs the confusion_m'):
-        results_of_rows(rows, 'baseline')
+def test_unknown_columns_are_named(rows):
+    with pytest.raises(ValueError, match="no column 'rule'; .*selection"):
+        results_of_rows(rows, 'baseline', {'rule': 'last'})

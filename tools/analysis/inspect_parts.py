@@ -20,7 +20,7 @@ this config, whatever the checkpoint was trained with.
 
 import argparse
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 import torch
@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from micacl_mm import GEIIM, WIAN, BaseBagNeck
+from micacl_mm.engine.hooks.class_counts_hook import count_classes
 from micacl_mm.engine.launch import limit_threads, take_options
 from micacl_mm.registry import MODELS
 
@@ -136,9 +137,7 @@ def print_test(classes: list[str], columns: list[Tensor]) -> None:
 
 def class_shares(dataset: Dataset, size: int) -> Tensor:
     """Share of each class in a training set, (K,); absent ones count 1."""
-    infos = map(dataset.get_data_info, range(len(dataset)))
-    seen = Counter(info['label'] for info in infos)
-    counts = torch.tensor([max(1, seen[k]) for k in range(size)])
+    counts = torch.tensor(count_classes(dataset, size)).clamp(min=1)
     return counts / counts.sum()
 
 

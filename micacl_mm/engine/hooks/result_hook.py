@@ -14,7 +14,8 @@ from micacl_mm.evaluation import RecallMetric
 from micacl_mm.leaderboard.collect import collect_record
 from micacl_mm.leaderboard.complexity import measure_complexity
 from micacl_mm.leaderboard.record import FILE_NAME, write_record
-from micacl_mm.leaderboard.training import Training
+from micacl_mm.leaderboard.tested import inner
+from micacl_mm.leaderboard.training import FACTS, Training, training_facts
 from micacl_mm.registry import HOOKS
 
 
@@ -90,6 +91,7 @@ class ResultHook(Hook):
 
     def __init__(self) -> None:
         self._meta: Optional[dict] = None
+        self._facts: dict = {}
         self._trained = False
         self._bag_shape: Optional[tuple[int, ...]] = None
         self._bags = 0
@@ -105,8 +107,15 @@ class ResultHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """See that a resumed training goes on with the same classes."""
+        dataset, before = runner.train_dataloader.dataset, None
         if runner.iter > 0:  # else weights to start from, of any classes
-            check_classes(self._meta, runner.train_dataloader.dataset)
+            before = self._meta
+            check_classes(before, dataset)
+        self._facts = training_facts(dataset, runner.cfg.filename, before)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Write down what the config does not say of the training."""
+        checkpoint['meta'][FACTS] = self._facts
 
     def before_test(self, runner: Runner) -> None:
         """See that the weights are of the classes of the set."""
@@ -184,6 +193,7 @@ class ResultHook(Hook):
                 'seed': runner.seed,
                 'epoch': runner.epoch,
                 'iter': runner.iter,
+                FACTS: self._facts,
             }
         )
 
@@ -205,12 +215,9 @@ class ResultHook(Hook):
 
     @staticmethod
     def _warn(runner: Runner, training: Training, record: dict) -> None:
-        if training.saw_other_clips(record['fold']):
-            runner.logger.warning(
-                f'the checkpoint was trained on fold '
-                f'{training.dataset["fold"]}, so it has seen test clips of '
-                f'fold {record["fold"]}: this is no result'
-            )
+        mismatch = training.mismatch(inner(runner.test_dataloader.dataset))
+        if mismatch:
+            runner.logger.warning(mismatch)
         if record['dropped']:
             runner.logger.warning(
                 f'{record["dropped"]} clips of the test split were left out; '
