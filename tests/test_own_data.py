@@ -196,6 +196,13 @@ def test_videos_are_trained_and_tested_by_the_commands_of_the_page(tmp_path):
     for line in re.findall(r'^(?:ClassFolderD|class counts).*$', PAGE, re.M):
         assert line in log
     check_table(run(tmp_path, page_command('test')), tmp_path)
+    # And the model predicts, by the config that the training has stored.
+    command = re.search(r'^python (tools/infer.py .*)$', PAGE, re.M)[1]
+    clip = next((tmp_path / 'faces').rglob('*.mp4'))
+    command = command.replace('new.mp4', str(clip))
+    run(tmp_path, command.replace('centerface', 'none'))
+    found = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert found['classes'] == CLASSES and len(found['predictions']) == 1
 
 
 @pytest.mark.slow

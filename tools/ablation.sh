@@ -44,7 +44,8 @@ parts() {
   done
 }
 
-# One setting of MCCL changed each; micacl of the parts is the reference.
+# One setting of MCCL changed each, and what WIAN adds its chain to; micacl of
+# the parts is the reference.
 mccl() {
   train scales_1 micacl "$loss.scales=[1]"
   train scales_1_2 micacl "$loss.scales=[1,2]"
@@ -53,9 +54,11 @@ mccl() {
   train temperature_per_class micacl "$loss.temperature_mode=per_class"
   train class_weight_none micacl "$loss.class_weight=none"
   train prototypes micacl "$loss.prototypes=True"
+  train projection micacl "$loss.projection_channels=128"
   train weight_0.03 micacl "$loss.loss_weight=0.03"
   train weight_0.3 micacl "$loss.loss_weight=0.3"
   train weight_1 micacl "$loss.loss_weight=1.0"
+  train weighted_mean micacl "model.neck.necks.1.residual=weighted"
 }
 
 # The parts together with an answer to the tail, and what the hard labels of

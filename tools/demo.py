@@ -15,6 +15,8 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+from micacl_mm.leaderboard.machine import count_cores
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = 'configs/micacl_demo.py'
 
@@ -58,7 +60,7 @@ def main() -> None:
         'tools/data/make_synthetic.py',
         os.path.relpath(data_root, ROOT),
         *('--layout', 'dfew', '--clips', 2000, '--size', 64, '--folds', 1),
-        *('--test-per-class', 40, '--workers', os.cpu_count()),
+        *('--test-per-class', 40, '--workers', count_cores()),
     )
     paths = ('--data-root', data_root, '--work-dir', work_dir)
     run('training', 'tools/train.py', CONFIG, *paths, '--resume')
@@ -78,7 +80,7 @@ def main() -> None:
     )
     minutes = (time.monotonic() - started) / 60
     print(f'\ndone in {minutes:.1f} minutes; look at')
-    for name in ('story.mp4', 'story.png'):
+    for name in ('story_annotated.mp4', 'story.png'):
         print(work_dir / 'inferred' / name)
     print(picture)
 

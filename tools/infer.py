@@ -7,34 +7,34 @@
 
 Writes to DIR: predictions.json with everything, predictions.csv with a line
 for each clip and face, timeline.csv with a line for each window; with --video
-NAME.mp4 with box, bars and timeline drawn on, with --picture NAME.png that
-shows frames, instance weights, graph and scores.
+NAME_annotated.mp4 with box, bars and timeline drawn on, with --picture
+NAME.png that shows frames, instance weights, graph and scores.
 
-A clip that cannot be read is named with the reason, and the others go on.
+A clip that cannot be read, or drawn on, is named with the reason, and the
+others go on. The options of the training (--data-root, --cfg-options) are
+taken where the config needs them.
 Exit code: 0; 1 if a clip failed; 2 if nothing could be done; 130 after Ctrl-C,
 when what was done by then has been written.
 """
 
 import argparse
-import csv
-import io
-import json
+import os
 import sys
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Optional
 
-from micacl_mm import __version__
+from mmengine.config import DictAction
+
 from micacl_mm.apis import ClipPrediction, DFERInferencer
-from micacl_mm.apis.clips import open_clip
-from micacl_mm.engine.launch import limit_threads
-from micacl_mm.leaderboard.files import write_text
+from micacl_mm.apis.clip_listing import list_clips
+from micacl_mm.apis.clips import Clip, open_clip
+from micacl_mm.apis.result_files import write_results
+from micacl_mm.apis.weights import first_line, read_config
+from micacl_mm.engine.launch import limit_threads, take_options
+from micacl_mm.faces import build_detector
 from micacl_mm.visualization.annotated_video import annotate_video
 from micacl_mm.visualization.clip_picture import plot_prediction
-
-#: Short names of detectors on the command line.
-FACES = {'centerface': 'CenterFaceDetector', 'haar': 'HaarFaceDetector'}
 
 
 def parse_arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
@@ -52,6 +52,21 @@ def parse_arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
         default='none',
         help="'centerface', 'haar' or a registered detector; 'none' "
         '(default): the clips are face crops already',
+    )
+    parser.add_argument(
+        '--face-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='NAME=VALUE',
+        help='of the detector',
+    )
+    parser.add_argument(
+        '--margin',
+        type=float,
+        default=0.15,
+        help='room around a found face, as in the crops of the training '
+        '(default: 0.15)',
     )
     parser.add_argument(
         '--all-faces', action='store_true', help='not only the main one'
@@ -73,7 +88,167 @@ def parse_arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=8)
     parser.add_argument('--device', help='such as cuda:0 or cpu')
     parser.add_argument('--amp', action='store_true', help='mixed precision')
-    return parser.parse_args(argv)
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}
+    )
+    rest = take_options(sys.argv[1:] if argv is None else argv)
+    return parser.parse_args(rest)
+
+
+class Session:
+    """One run of the tool.
+
+    Args:
+        arguments (argparse.Namespace): The command line.
+
+    Raises:
+        OSError: The output folder cannot be made, or a file is missing.
+        ValueError: Something that does not fit.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.out: Path = arguments.out
+        check_folder(self.out)
+        self.clips = self._list()
+        config = read_config(arguments.config)
+        config.merge_from_dict(arguments.cfg_options)
+        face = build_detector(arguments.face, **arguments.face_options)
+        self.infer = DFERInferencer(
+            config,
+            arguments.checkpoint,
+            arguments.device,
+            arguments.amp,
+            face or 'none',
+            'all' if arguments.all_faces else 'main',
+            arguments.margin,
+        )
+        self.found: list[ClipPrediction] = []
+        #: Of clips that were predicted and could not be drawn.
+        self.undrawn: list[str] = []
+        # Names of written files; those of clips must not be among them.
+        self._taken = {Path(clip).resolve() for clip in self.clips}
+
+    def _list(self) -> list[str]:
+        """Clips, without what an earlier run has written."""
+        own = self.out.resolve()
+        folders = [Path(given).resolve() for given in self.arguments.inputs]
+        if own in folders and own.is_dir():
+            raise ValueError(
+                f'--out {self.out} is one of the inputs; name another folder'
+            )
+        found = [
+            clip
+            for given in self.arguments.inputs
+            for clip in list_clips(given)
+            if clip == given or own not in Path(clip).resolve().parents
+        ]
+        if not found:
+            raise ValueError(f'there are no clips but those in {self.out}')
+        return found
+
+    def run(self) -> bool:
+        """Predict and draw; whether Ctrl-C came before the end."""
+        arguments, faces = self.arguments, []
+        predictions = self.infer.predict(
+            self.clips,
+            batch_size=arguments.batch_size,
+            window=arguments.window or None,
+            stride=arguments.stride,
+            explained=self.infer.explainable,
+            fps=arguments.fps,
+        )
+        try:
+            for prediction in predictions:
+                if faces and faces[0].number != prediction.number:
+                    self._show(faces)
+                    faces = []
+                self.found.append(prediction)
+                faces.append(prediction)
+            if faces:
+                self._show(faces)
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def _show(self, faces: Sequence[ClipPrediction]) -> None:
+        """Print and draw a clip."""
+        if faces[0].error is not None:
+            return
+        for prediction in faces:
+            report(prediction)
+        try:
+            self._draw(faces)
+        except Exception as error:  # the disk, the codec, a frame
+            self.undrawn.append(
+                f'{faces[0].clip}: predicted, not drawn, {first_line(error)}'
+            )
+
+    def _draw(self, faces: Sequence[ClipPrediction]) -> None:
+        video, picture = self.arguments.video, self.arguments.picture
+        if not (video or picture):
+            return
+        clip = open_clip(faces[0].clip, fps=self.arguments.fps)
+        made = []
+        if video:
+            path = self._free(f'{faces[0].name}_annotated', '.mp4')
+            made.append(annotate_video(faces, clip, path))
+        for prediction in faces if picture else []:
+            made.append(self._picture(prediction, clip))
+        print(*(f'  {path}' for path in made), sep='\n', flush=True)
+
+    def _picture(self, prediction: ClipPrediction, clip: Clip) -> Path:
+        face = f'_face{prediction.face}' if prediction.face else ''
+        path = self._free(f'{prediction.name}{face}', '.png')
+        return plot_prediction(prediction, clip, path)
+
+    def _free(self, name: str, suffix: str) -> Path:
+        """A file of that name that this run has not written or read."""
+        path, again = self.out / f'{name}{suffix}', 1
+        while path.resolve() in self._taken:  # the same in another folder
+            again += 1
+            path = self.out / f'{name}_{again}{suffix}'
+        self._taken.add(path.resolve())
+        return path
+
+    def write(self) -> None:
+        """Write the files with the results."""
+        arguments = self.arguments
+        write_results(
+            self.out,
+            self.found,
+            self.infer.classes,
+            dict(
+                config=arguments.config,
+                checkpoint=arguments.checkpoint,
+                face=arguments.face,
+                undrawn=self.undrawn,
+            ),
+        )
+
+
+def check_folder(folder: Path) -> None:
+    """See that files can be written there.
+
+    Raises:
+        ValueError: They cannot.
+    """
+    known = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not (known.is_dir() and os.access(known, os.W_OK)):
+        raise ValueError(f'--out {folder}: {known} is no folder to write to')
+
+
+def report(prediction: ClipPrediction) -> None:
+    """Print a line."""
+    face = '' if prediction.face is None else f', face {prediction.face}'
+    missed = len(prediction.frames_without_face)
+    lost = f', no face in {missed} frames' if missed else ''
+    print(
+        f'{prediction.clip}{face}: {prediction.label} '
+        f'{100 * prediction.scores.max():.0f} % '
+        f'({prediction.frames} frames, {prediction.seconds:.1f} s{lost})',
+        flush=True,
+    )
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -81,137 +256,21 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     arguments = parse_arguments(argv)
     limit_threads()
     try:
-        infer = DFERInferencer(
-            arguments.config,
-            arguments.checkpoint,
-            arguments.device,
-            arguments.amp,
-            FACES.get(arguments.face, arguments.face),
-            'all' if arguments.all_faces else 'main',
-        )
-        found, stopped = predict(infer, arguments)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+        session = Session(arguments)
+        try:
+            stopped = session.run()
+        finally:
+            if session.found:
+                session.write()
+    except (OSError, ValueError, ImportError) as error:
         print(f'infer: {error}', file=sys.stderr)
         return 2
-    write_results(found, infer.classes, arguments)
-    failures = [prediction for prediction in found if prediction.error]
-    for failure in failures:
-        print(f'failed: {failure.error}', file=sys.stderr)
-    done = len(found) - len(failures)
-    print(f'{done} of {len(found)} predicted, see {arguments.out}')
-    return 130 if stopped else int(bool(failures))
-
-
-def predict(
-    infer: DFERInferencer, arguments: argparse.Namespace
-) -> tuple[list[ClipPrediction], bool]:
-    """All predictions, and whether Ctrl-C came before the end."""
-    found: list[ClipPrediction] = []
-    names: set[str] = set()
-    predictions = infer.predict(
-        arguments.inputs,
-        batch_size=arguments.batch_size,
-        window=arguments.window or None,
-        stride=arguments.stride,
-        explained=True,
-        fps=arguments.fps,
-    )
-    try:
-        for _, group in groupby(predictions, key=lambda p: p.number):
-            faces = list(group)
-            found += faces
-            if faces[0].error is None:
-                report(faces)
-                draw(faces, names, arguments)
-    except KeyboardInterrupt:
-        return found, True
-    return found, False
-
-
-def report(faces: Sequence[ClipPrediction]) -> None:
-    """Print a line for each face of a clip."""
-    for prediction in faces:
-        face = '' if prediction.face is None else f', face {prediction.face}'
-        missed = len(prediction.frames_without_face)
-        lost = f', no face in {missed} frames' if missed else ''
-        print(
-            f'{prediction.clip}{face}: {prediction.label} '
-            f'{100 * prediction.scores.max():.0f} % '
-            f'({prediction.frames} frames, {prediction.seconds:.1f} s{lost})',
-            flush=True,
-        )
-
-
-def draw(
-    faces: Sequence[ClipPrediction],
-    names: set[str],
-    arguments: argparse.Namespace,
-) -> None:
-    """Make the pictures of a clip that were asked for."""
-    if not (arguments.video or arguments.picture):
-        return
-    name, again = faces[0].name, 1
-    while name in names:  # the same in another folder
-        again += 1
-        name = f'{faces[0].name}_{again}'
-    names.add(name)
-    clip = open_clip(faces[0].clip, fps=arguments.fps)
-    made = []
-    if arguments.video:
-        made.append(annotate_video(faces, clip, arguments.out / f'{name}.mp4'))
-    if arguments.picture:
-        for prediction in faces:
-            face = f'_face{prediction.face}' if prediction.face else ''
-            path = arguments.out / f'{name}{face}.png'
-            made.append(plot_prediction(prediction, clip, path))
-    print(*(f'  {path}' for path in made), sep='\n', flush=True)
-
-
-def write_results(
-    found: Sequence[ClipPrediction],
-    classes: Sequence[str],
-    arguments: argparse.Namespace,
-) -> None:
-    """Write predictions.json, predictions.csv and timeline.csv."""
-    whole = dict(
-        version=__version__,
-        config=arguments.config,
-        checkpoint=arguments.checkpoint,
-        face=arguments.face,
-        classes=list(classes),
-        predictions=[p.to_dict() for p in found if p.error is None],
-        failures=[p.to_dict() for p in found if p.error is not None],
-    )
-    text = json.dumps(whole, indent=1, ensure_ascii=False) + '\n'
-    write_text(arguments.out / 'predictions.json', text)
-    clips, windows = [], []
-    for p in found:
-        first = [p.clip, p.face]
-        scores = [None] * len(classes) if p.error else [*p.scores]
-        clips.append(
-            [*first, p.label, *scores, p.frames, p.fps, p.seconds, p.error]
-        )
-        for bag in p.bags if p.error is None else []:
-            known = bag.to_dict(classes)
-            scores = known['scores'] or dict.fromkeys(classes)
-            times = [known['start'], known['end'], known['label']]
-            windows.append([*first, *times, *scores.values()])
-    head = ['clip', 'face', 'label', *classes, 'frames', 'fps', 'seconds']
-    write_table(arguments.out / 'predictions.csv', [*head, 'error'], clips)
-    head = ['clip', 'face', 'start', 'end', 'label', *classes]
-    write_table(arguments.out / 'timeline.csv', head, windows)
-
-
-def write_table(path: Path, head: list[str], rows: list[list]) -> None:
-    """Write a CSV file; four decimals, nothing for the unknown."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow(
-            f'{cell:.4f}' if isinstance(cell, float) else cell for cell in row
-        )
-    write_text(path, text.getvalue())
+    failed = [p.error for p in session.found if p.error]
+    for text in [*failed, *session.undrawn]:
+        print(f'failed: {text}', file=sys.stderr)
+    done = len(session.found) - len(failed)
+    print(f'{done} of {len(session.found)} predicted, see {arguments.out}')
+    return 130 if stopped else int(bool(failed or session.undrawn))
 
 
 if __name__ == '__main__':

@@ -7,26 +7,23 @@ from typing import Union
 import numpy as np
 
 from micacl_mm.datasets.class_clips import VIDEO_SUFFIXES
-from micacl_mm.datasets.folders import (
-    IMAGE_SUFFIXES,
-    list_frames,
-    list_visible,
-)
+from micacl_mm.datasets.class_folders import is_stray
+from micacl_mm.datasets.folders import list_frames, list_visible
 
-from .clips import ClipError, Source
+from .clips import Source
 
 
 def list_clips(inputs: Union[Source, Sequence[Source]]) -> list[Source]:
     """Name the clips of an input, those of folders in natural order.
 
-    A folder with images is one clip; of any other the videos and the folders
-    of frames in it and below are taken.
+    Of a folder the videos and the folders of frames in it and below are
+    taken; one that holds nothing but images is a clip itself. A folder
+    without any clip stays in the list, and fails when it is opened.
 
     Args:
         inputs (str, PathLike, ndarray or a list of these): Any mixture.
 
     Raises:
-        ClipError: A folder holds neither images nor videos.
         TypeError: It is nothing of the kind.
     """
     if isinstance(inputs, (list, tuple)):
@@ -38,13 +35,7 @@ def list_clips(inputs: Union[Source, Sequence[Source]]) -> list[Source]:
         )
     if isinstance(inputs, np.ndarray) or not os.path.isdir(inputs):
         return [inputs]
-    found = list(_below(os.fspath(inputs), set()))
-    if not found:
-        raise ClipError(
-            f'{inputs}: neither videos ({", ".join(VIDEO_SUFFIXES)}) nor '
-            f'images ({", ".join(IMAGE_SUFFIXES)}) in this folder'
-        )
-    return found
+    return _below(os.fspath(inputs), set()) or [os.fspath(inputs)]
 
 
 def _below(folder: str, seen: set[str]) -> list[str]:
@@ -53,14 +44,16 @@ def _below(folder: str, seen: set[str]) -> list[str]:
         return []
     seen.add(os.path.realpath(folder))
     try:
-        if list_frames(folder):
-            return [folder]
+        entries, frames = list_visible(folder), list_frames(folder)
     except OSError:
         return []
     found = []
-    for entry in list_visible(folder):
+    for entry in entries:
+        if is_stray(entry.name):
+            continue
         if os.path.isdir(entry.path):
             found += _below(entry.path, seen)
         elif entry.name.lower().endswith(VIDEO_SUFFIXES):
             found.append(entry.path)
-    return found
+    # Pictures beside clips are covers and the like.
+    return found or ([folder] if frames else [])

@@ -9,7 +9,7 @@ from mmaction.utils import ConfigType
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
-from micacl_mm.leaderboard.config_text import short_type
+from micacl_mm.leaderboard.config_text import inner_dataset, short_type
 
 from .clips import Clip, ClipError
 
@@ -20,15 +20,13 @@ def test_pipeline_of(cfg: Config) -> list[ConfigType]:
     Raises:
         ValueError: The config has no test set.
     """
-    dataset = cfg.get('test_dataloader', {}).get('dataset')
-    while dataset is not None and 'pipeline' not in dataset:
-        dataset = dataset.get('dataset')
-    if dataset is None:
+    pipeline = inner_dataset(cfg.get('test_dataloader')).get('pipeline')
+    if pipeline is None:
         raise ValueError(
             'the config has no test_dataloader with a pipeline; take the '
             'config that the checkpoint was trained with'
         )
-    return list(dataset['pipeline'])
+    return list(pipeline)
 
 
 class ClipPipeline:
@@ -45,12 +43,8 @@ class ClipPipeline:
     """
 
     def __init__(self, pipeline: Sequence[ConfigType]) -> None:
-        steps = [
-            step
-            for step in pipeline
-            if not short_type(step['type']).endswith('Init')
-        ]
-        kinds = [short_type(step['type']) for step in steps]
+        steps = [step for step in pipeline if not _kind(step).endswith('Init')]
+        kinds = list(map(_kind, steps))
         at = [i for i, kind in enumerate(kinds) if kind.endswith('Decode')]
         if len(at) != 1:
             raise ValueError(
@@ -60,6 +54,8 @@ class ClipPipeline:
         self._sample = Compose(steps[: at[0]])
         self._after = Compose(steps[at[0] + 1 :])
         self._decoders: dict[str, Callable] = {}
+        #: Whether it has a step that crops faces, by tracks if it gets one.
+        self.crops_faces = 'CropFaces' in kinds
 
     def sample(self, clip: Clip, frames: np.ndarray) -> dict:
         """Choose among the frames of a clip as the test does.
@@ -115,6 +111,12 @@ class ClipPipeline:
         if crop is not None:
             results = crop(results)
         return self._after(results)
+
+
+def _kind(step: ConfigType) -> str:
+    """Name of a transform; pure-Python configs have its class."""
+    kind = step['type']
+    return short_type(kind) if isinstance(kind, str) else kind.__name__
 
 
 def _find_broken(clip: Clip, chosen: np.ndarray) -> str:

@@ -10,10 +10,11 @@ import mmcv
 import numpy as np
 from mmaction.utils import ConfigType
 
+from micacl_mm.datasets.class_clips import VIDEO_SUFFIXES
 from micacl_mm.datasets.folders import IMAGE_SUFFIXES, list_frames
 from micacl_mm.datasets.frame_names import FrameNames
 
-from .rotated_video import RotatedVideo, rotation_of
+from .rotated_video import RotatedVideo, is_garbled
 
 #: Of clips that do not say, frames a second.
 DEFAULT_FPS = 25.0
@@ -90,8 +91,7 @@ class VideoClip(Clip):
         self.set_times(*_clean_times(times, rate))
         self._rotated: Optional[RotatedVideo] = None
         self.decode = dict(type='DecordDecode')
-        if rotation_of(self.path):
-            # decord turns the frames and then garbles their rows.
+        if is_garbled(self.path, self._reader):
             self._rotated = RotatedVideo(self.path)
             self.decode = dict(type='ArrayDecode')
 
@@ -129,8 +129,8 @@ class FrameFolderClip(Clip):
         self.files = list_frames(self.path)
         if not self.files:
             raise ClipError(
-                f'{self.path}: no image in this folder; frames are '
-                f'{", ".join(IMAGE_SUFFIXES)} files'
+                f'{self.path}: neither videos ({", ".join(VIDEO_SUFFIXES)}) '
+                f'nor images ({", ".join(IMAGE_SUFFIXES)}) in this folder'
             )
         for file in self.files:
             if not os.path.getsize(os.path.join(self.path, file)):

@@ -28,19 +28,25 @@ class FaceFinder:
         face (str or dict): ``'none'``, or a detector, see
             :func:`~micacl_mm.faces.build_detector`.
         faces (str): ``'main'`` or ``'all'``.
+        margin (float): Room around the face, as a share of its size. Defaults
+            to 0.15.
 
     Raises:
         ValueError: Another ``faces``, or an unknown detector.
     """
 
     def __init__(
-        self, face: Union[str, ConfigType, Callable], faces: str
+        self,
+        face: Union[str, ConfigType, Callable],
+        faces: str,
+        margin: float = 0.15,
     ) -> None:
         if faces not in ('main', 'all'):
             raise ValueError(f"faces must be 'main' or 'all', got {faces!r}")
         self.detector = build_detector(face)
         self.faces = faces
-        self.crop = CropFaces(detector=None)  # by tracks alone
+        # By tracks alone.
+        self.crop = CropFaces(detector=None, margin=margin)
 
     def find(
         self, clip: Clip, prediction: ClipPrediction
@@ -82,13 +88,24 @@ class FaceFinder:
             found.append(part)
         return found
 
-    def crop_of(self, prediction: ClipPrediction) -> Optional[Callable]:
-        """A transform that crops this face; None where there is none."""
+    def crop_of(
+        self, prediction: ClipPrediction, by_pipeline: bool = False
+    ) -> Optional[Callable]:
+        """A transform that crops this face; None where there is none.
+
+        Args:
+            prediction (ClipPrediction): Of a face, or of a whole clip.
+            by_pipeline (bool): A later step crops, which only has to know
+                where the face is. Defaults to False.
+        """
         if prediction.track is None:
             return None
-        return lambda results: self.crop(
-            {**results, 'face_track': prediction.track}
-        )
+
+        def crop(results: dict) -> dict:
+            results = {**results, 'face_track': prediction.track}
+            return results if by_pipeline else self.crop(results)
+
+        return crop
 
 
 def _frames_of(clip: Clip) -> Iterator[tuple[int, np.ndarray]]:

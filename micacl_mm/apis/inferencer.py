@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import nn
 
+from micacl_mm.models.necks import BaseBagNeck
 from micacl_mm.registry import INFERENCERS
 
 from .clip_listing import list_clips
@@ -25,7 +26,15 @@ from .explain import explain
 from .face_finder import FaceFinder
 from .jobs import Job, fill_in, finished, plan_jobs
 from .predictions import ClipPrediction
-from .weights import class_names, load_weights
+from .weights import (
+    check_device,
+    check_file,
+    class_names,
+    first_line,
+    load_model,
+    load_weights,
+    read_config,
+)
 from .windows import check_windows
 
 Inputs = Union[Source, Sequence[Source]]
@@ -53,6 +62,8 @@ class DFERInferencer(BaseInferencer):
         faces (str): ``'main'``, the largest and most persistent face, or
             ``'all'``, each with a prediction of its own. Defaults to
             ``'main'``.
+        margin (float): Room around a found face, as a share of its size;
+            that of the crops that the model was trained on. Defaults to 0.15.
         show_progress (bool): A bar with the time left. Defaults to True.
 
     Attributes:
@@ -60,7 +71,8 @@ class DFERInferencer(BaseInferencer):
 
     Raises:
         FileNotFoundError: No such config or checkpoint.
-        ValueError: The checkpoint does not fit the model.
+        ValueError: A file that is none, a model that cannot be built, weights
+            that do not fit it, or a device that is not there.
 
     Examples:
         >>> infer = DFERInferencer('configs/micacl_demo.py', 'best.pth')
@@ -75,25 +87,27 @@ class DFERInferencer(BaseInferencer):
         amp: bool = False,
         face: Union[str, ConfigType] = 'none',
         faces: str = 'main',
+        margin: float = 0.15,
         show_progress: bool = True,
     ) -> None:
         init_default_scope('mmaction')
-        self.finder = FaceFinder(face, faces)
-        if not isinstance(config, Config):
-            config = os.fspath(config)
-        for path in (config, os.fspath(checkpoint)):
-            if isinstance(path, str) and not os.path.isfile(path):
-                raise FileNotFoundError(
-                    f'DFERInferencer: there is no file {path}'
-                )
+        check_device(device)
+        checkpoint = os.fspath(checkpoint)
         super().__init__(
-            config,
-            os.fspath(checkpoint),
+            read_config(config),
+            check_file(checkpoint),
             device,
             scope='mmaction',
             show_progress=show_progress,
         )
         self.amp = amp
+        # Now, for the config may register detectors.
+        self.finder = FaceFinder(face, faces, margin)
+
+    @property
+    def explainable(self) -> bool:
+        """Whether the model has a neck whose weights can be looked at."""
+        return isinstance(getattr(self.model, 'neck', None), BaseBagNeck)
 
     def __call__(self, inputs: Inputs, **kwargs: Any) -> dict:
         """Predict and return what JSON can hold.
@@ -145,7 +159,8 @@ class DFERInferencer(BaseInferencer):
             those before it are done.
 
         Raises:
-            ClipError: A folder without any clip.
+            TypeError: No clip, or ``explained`` with a model that has no neck
+                on bags.
             ValueError: A wrong argument.
         """
         check_windows(window, stride)
@@ -187,7 +202,8 @@ class DFERInferencer(BaseInferencer):
         text = name = f'array {number}'
         if not isinstance(source, np.ndarray):
             text = os.fspath(source)
-            name = Path(text).name if os.path.isdir(text) else Path(text).stem
+            path = Path(text).resolve()  # of '.' too
+            name = path.name if path.is_dir() else path.stem
         prediction = ClipPrediction(text, name, self.classes, number)
         planned = []
         try:
@@ -195,8 +211,8 @@ class DFERInferencer(BaseInferencer):
             for face in self.finder.find(clip, prediction):
                 jobs = plan_jobs(clip, face, window, stride)
                 planned.append((face, jobs))
-        except ClipError as error:
-            prediction.error = str(error)
+        except Exception as error:  # of whatever library
+            prediction.error = _said(error, text)
             planned = [(prediction, [])]
         return planned
 
@@ -206,10 +222,12 @@ class DFERInferencer(BaseInferencer):
             return None
         try:
             sampled = self.pipeline.sample(job.clip, job.frames)
-            crop = self.finder.crop_of(job.prediction)
+            crop = self.finder.crop_of(
+                job.prediction, self.pipeline.crops_faces
+            )
             data = self.pipeline.load(job.clip, sampled, crop)
-        except ClipError as error:
-            job.prediction.error = str(error)
+        except Exception as error:  # of whatever library
+            job.prediction.error = _said(error, job.clip.path)
             return None
         return dict(sampled=sampled, data=data)
 
@@ -234,6 +252,11 @@ class DFERInferencer(BaseInferencer):
     def _init_visualizer(self, cfg: ConfigType) -> None:
         """None: pictures are made by micacl_mm.visualization."""
 
+    def _init_model(
+        self, cfg: ConfigType, weights: str, device: str = 'cpu'
+    ) -> nn.Module:
+        return load_model(cfg, weights, device, self._load_weights_to_model)
+
     def _load_weights_to_model(
         self,
         model: nn.Module,
@@ -248,3 +271,10 @@ class DFERInferencer(BaseInferencer):
 
     def postprocess(self, *args: Any, **kwargs: Any) -> None:
         """Unused: :meth:`predict` gives predictions as they get ready."""
+
+
+def _said(error: Exception, clip: str) -> str:
+    """One sentence that names the clip."""
+    if isinstance(error, ClipError):
+        return str(error)
+    return f'{clip}: cannot be predicted on, {first_line(error)}'

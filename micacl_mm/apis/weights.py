@@ -1,12 +1,109 @@
-"""Weights of a checkpoint, and what they call the classes."""
+"""Config, weights and device of a model, and what it calls the classes."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from typing import Optional, Union
 
+import torch
 from mmaction.utils import ConfigType
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.config import Config
+from mmengine.runner.checkpoint import (
+    _load_checkpoint,
+    _load_checkpoint_to_model,
+)
 from torch import nn
 
-from micacl_mm.registry import DATASETS
+from micacl_mm.leaderboard.config_text import inner_dataset
+from micacl_mm.registry import DATASETS, MODELS
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in a line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = ' '.join(lines[:2])[:300]
+    kind = type(error).__name__
+    return f'{kind}: {text}' if text else kind
+
+
+def check_file(path: str) -> str:
+    """Return the path of a file that is there.
+
+    Raises:
+        FileNotFoundError: It is not.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'there is no file {path}')
+    return path
+
+
+def read_config(config: Union[str, os.PathLike, Config]) -> Config:
+    """Read a config that has a model.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no config, or has no model.
+    """
+    if not isinstance(config, Config):
+        path = check_file(os.fspath(config))
+        try:
+            config = Config.fromfile(path)
+        except Exception as error:  # whatever a user's file does
+            raise ValueError(
+                f'{path} cannot be read as a config, {first_line(error)}'
+            ) from error
+    if not config.get('model'):
+        raise ValueError(
+            f'{config.filename} has no model; take the config that the '
+            'checkpoint was trained with'
+        )
+    return config
+
+
+def check_device(device: Optional[str]) -> None:
+    """See that a device is there.
+
+    Raises:
+        ValueError: It is not.
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f'device {device!r} is not there, take cpu or cuda:0 '
+            f'({first_line(error)})'
+        ) from None
+
+
+def load_model(
+    cfg: ConfigType, path: str, device: str, load: Callable
+) -> nn.Module:
+    """Build a model and put it on its device in eval mode.
+
+    Args:
+        cfg (Config): With ``model``.
+        path (str): Of the checkpoint.
+        device (str): Where it is to be.
+        load (Callable): Called with model, checkpoint and config.
+
+    Raises:
+        ValueError: No checkpoint, or a model that cannot be built.
+    """
+    try:
+        checkpoint = _load_checkpoint(path, map_location='cpu')
+    except Exception as error:  # of pickle, zip or torch
+        raise ValueError(
+            f'{path} cannot be read as a checkpoint, {first_line(error)}'
+        ) from error
+    try:
+        model = MODELS.build(cfg.model)
+    except Exception as error:  # whatever a user's config says
+        raise ValueError(
+            f'the model of {cfg.get("filename") or "the config"} cannot be '
+            f'built, {first_line(error)}'
+        ) from error
+    model.cfg = cfg
+    load(model, checkpoint, cfg)
+    return model.to(device).eval()
 
 
 def load_weights(model: nn.Module, checkpoint: Mapping) -> None:
@@ -53,7 +150,8 @@ def class_names(
         raise ValueError(
             f'the checkpoint knows the {len(said)} classes {", ".join(said)}, '
             f'the head of this config has num_classes={size}; take the config '
-            'that it was trained with'
+            'that it was trained with, which stands in its work directory, '
+            'or add its options (--data-root, --cfg-options)'
         )
     names = said or _said_by_dataset(cfg)
     if len(names) != size and size is not None:
@@ -67,9 +165,7 @@ def _said_by(checkpoint: Mapping) -> list:
 
 
 def _said_by_dataset(cfg: ConfigType) -> list:
-    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
+    dataset = inner_dataset(cfg.get('test_dataloader'))
     given = (dataset.get('metainfo') or {}).get('classes')
     kind = dataset.get('type')
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind

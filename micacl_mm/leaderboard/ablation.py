@@ -53,7 +53,7 @@ STUDIES = (
         ),
     ),
     Study(
-        'Settings of MCCL',
+        'Settings of MCCL, and of the mean that WIAN starts from',
         'micacl',
         (
             'geiim_wian',
@@ -64,9 +64,11 @@ STUDIES = (
             'temperature_per_class',
             'class_weight_none',
             'prototypes',
+            'projection',
             'weight_0.03',
             'weight_0.3',
             'weight_1',
+            'weighted_mean',
         ),
     ),
     Study(

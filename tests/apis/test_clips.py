@@ -14,6 +14,7 @@ from micacl_mm.apis.clips import (
     VideoClip,
     open_clip,
 )
+from micacl_mm.apis.rotated_video import RotatedVideo
 
 from .videos import picture, sound, turned, uneven, write_video
 
@@ -82,6 +83,22 @@ def test_a_video_filmed_sideways_stands_upright(tmp_path, degrees):
     assert len(clip) == 20
 
 
+@pytest.mark.parametrize('size', [(48, 64), (72, 128), (180, 320)])
+def test_everyday_videos_are_read_by_decord(tmp_path, size):
+    """It garbles few, and those are read by OpenCV; the frames agree."""
+    plain = write_video(tmp_path / 'plain.mp4', size=size)
+    assert open_clip(plain).decode['type'] == 'DecordDecode'
+    clip = open_clip(turned(tmp_path / 'turned.mp4', plain, 90))
+    kind = clip.decode['type']
+    assert kind in ('DecordDecode', 'ArrayDecode')
+    if size == (180, 320):
+        assert kind == 'DecordDecode'
+    upright = RotatedVideo(str(tmp_path / 'turned.mp4'))
+    for index in (0, 11, 19):
+        difference = clip.frame(index).astype(int) - upright[index]
+        assert np.abs(difference).mean() < 3
+
+
 def test_time_stamps_of_an_uneven_video(tmp_path):
     plain = write_video(tmp_path / 'plain.mp4')
     clip = open_clip(uneven(tmp_path / 'uneven.mp4', plain))
@@ -105,7 +122,7 @@ def test_what_is_no_video_is_refused_in_one_sentence(tmp_path):
         tmp_path / 'empty.mp4': 'the file is empty',
         tmp_path / 'face.png': 'this is an image',
         tmp_path / 'absent.mp4': 'no such file',
-        tmp_path / 'nothing': 'no image in this folder',
+        tmp_path / 'nothing': r'neither videos \(',
         sound(tmp_path / 'sound.mp4'): 'no picture in it',
     }
     for path, words in cases.items():
@@ -137,8 +154,18 @@ def test_folders_are_searched_for_clips(tmp_path):
     assert list_clips([array, 'x.mp4'])[1] == 'x.mp4'
 
 
+def test_pictures_beside_clips_are_none(tmp_path):
+    cv2.imwrite(str(tmp_path / 'cover.png'), picture(0))
+    write_frames(tmp_path / '@eaDir', ['1.png'])
+    write_frames(tmp_path / 'b', ['thumb.png'])
+    assert list_clips(tmp_path / 'b') == [str(tmp_path / 'b')]
+    (tmp_path / 'a.mp4').touch()
+    (tmp_path / 'b' / 'b.mp4').touch()
+    found = [str(tmp_path / 'a.mp4'), str(tmp_path / 'b' / 'b.mp4')]
+    assert list_clips(tmp_path) == found
+
+
 def test_inputs_without_any_clip(tmp_path):
-    with pytest.raises(ClipError, match='neither videos'):
-        list_clips(tmp_path)
+    assert list_clips(tmp_path) == [str(tmp_path)]
     with pytest.raises(TypeError, match='a path or an array'):
         list_clips([3])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from micacl_mm.apis import DFERInferencer
 from micacl_mm.faces import crop_face, square_boxes
@@ -111,6 +112,27 @@ def test_a_face_for_one_frame_only(infer):
     (found,) = infer.predict(scene(frames=20, hidden=range(1, 20)))
     assert np.isfinite(found.scores).all()
     assert len(found.frames_without_face) >= 5
+
+
+def test_a_pipeline_that_crops_is_told_where_the_face_is(
+    place, infer, tmp_path
+):
+    """It is cropped once, as by the inferencer."""
+    cfg = Config.fromfile(place / 'config.py')
+    steps = cfg.test_dataloader.dataset.pipeline
+    at = [step['type'] for step in steps].index('RawFrameDecode') + 1
+    steps.insert(at, dict(type='CropFaces', detector=None))
+    cropping = DFERInferencer(
+        cfg, place / 'model.pth', 'cpu', face='BrightDetector'
+    )
+    (found,), (expected,) = cropping.predict(scene()), infer.predict(scene())
+    assert np.array_equal(found.scores, expected.scores)
+
+
+def test_the_margin_is_that_of_the_training(place, infer):
+    (wide,) = build(place, margin=0.6).predict(scene())
+    (found,) = infer.predict(scene())
+    assert not np.allclose(wide.scores, found.scores, atol=1e-3)
 
 
 def test_unknown_detectors(place):

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
+from mmengine.config import Config
 
+from micacl_mm.registry import MODELS
 from tests.visualization.helpers import check_png
 
 from .conftest import NAMES
@@ -23,11 +26,12 @@ import infer as tool  # noqa: E402
 
 @pytest.fixture
 def run(place, tmp_path, capsys):
-    def run(*arguments):
+    def run(*arguments, last=()):
         model = ('--config', place / 'config.py')
         model += ('--checkpoint', place / 'model.pth', '--device', 'cpu')
         out = ('--out', tmp_path / 'out')
-        code = tool.main([*map(str, (*arguments, *model, *out))])
+        # Of an option given twice the last one counts.
+        code = tool.main([*map(str, (*arguments, *model, *out, *last))])
         return code, tmp_path / 'out', capsys.readouterr()
 
     return run
@@ -67,9 +71,9 @@ def test_pictures_and_videos(run, tmp_path):
     same = write_video(tmp_path / 'other/long.mp4', frames=3)
     code, out, said = run(*(long, same, '--window', 1, '--video', '--picture'))
     assert code == 0 and str(out / 'long.png') in said.out
-    for name, frames in (('long', 60), ('long_2', 3)):
-        check_png(out / f'{name}.png')
-        capture = cv2.VideoCapture(str(out / f'{name}.mp4'))
+    for index, frames in (('', 60), ('_2', 3)):
+        check_png(out / f'long{index}.png')
+        capture = cv2.VideoCapture(str(out / f'long_annotated{index}.mp4'))
         assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == frames
         read, image = capture.read()
         assert read and image.shape[0] > 360 and image.std() > 10
@@ -77,23 +81,124 @@ def test_pictures_and_videos(run, tmp_path):
 
 
 def test_wrong_arguments_end_in_a_sentence(run, place, tmp_path):
-    (tmp_path / 'nothing').mkdir()
+    files = {
+        'syntax.py': 'model = (',
+        'empty.py': 'x = 1',
+        'odd.py': "model = dict(type='NoSuchModel')",
+        'text.pth': 'no checkpoint',
+        'file': '',
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    whole = (place / 'model.pth').read_bytes()
+    (tmp_path / 'half.pth').write_bytes(whole[: len(whole) // 2])
+    here = {name: tmp_path / name for name in (*files, 'half.pth')}
+    (tmp_path / 'own').mkdir()
     cases = [
-        ((tmp_path / 'nothing',), 'neither videos'),
-        (('x.mp4', '--window', -1), 'must be positive seconds'),
-        (('x.mp4', '--face', 'NoSuchDetector'), 'NoSuchDetector'),
-        (('x.mp4', '--config', 'absent.py'), 'absent.py'),
+        (('--window', -1), 'must be positive seconds'),
+        (('--face', 'NoSuchDetector'), 'NoSuchDetector'),
+        (('--config', 'absent.py'), 'there is no file absent.py'),
+        (('--config', here['syntax.py']), 'cannot be read as a config'),
+        (('--config', here['empty.py']), 'empty.py has no model'),
+        (('--config', here['odd.py']), 'NoSuchModel'),
+        (('--checkpoint', 'absent.pth'), 'there is no file absent.pth'),
+        (('--checkpoint', here['text.pth']), 'cannot be read as a checkp'),
+        (('--checkpoint', here['half.pth']), 'cannot be read as a checkp'),
+        (('--device', 'gpu'), "device 'gpu' is not there, take cpu"),
+        (('--out', here['file']), 'is no folder to write to'),
+        (('--out', tmp_path / 'own'), 'is one of the inputs'),
     ]
     for arguments, words in cases:
-        if '--config' in arguments:
-            argv = [*arguments, '--checkpoint', place / 'model.pth']
-            argv += ['--out', tmp_path / 'out']
-            code = tool.main([*map(str, argv)])
-        else:
-            code, out, said = run(*arguments)
-            assert words in said.err and said.err.count('\n') == 1
+        code, out, said = run('x.mp4', tmp_path / 'own', last=arguments)
         assert code == 2
-        assert not (tmp_path / 'out').exists()
+        assert words in said.err and said.err.count('\n') == 1, said.err
+        assert not out.exists() and not any((tmp_path / 'own').iterdir())
+
+
+def test_folders_without_a_clip_fail_alone(run, tmp_path):
+    (tmp_path / 'nothing').mkdir()
+    good = write_video(tmp_path / 'good.mp4')
+    code, out, said = run(tmp_path / 'nothing', good)
+    assert code == 1 and '1 of 2 predicted' in said.out
+    assert 'nothing: neither videos' in said.err
+
+
+def test_inputs_are_never_overwritten(run, tmp_path):
+    """A second run finds what the first one has written, and leaves it."""
+    folder = tmp_path / 'out'  # that of the results
+    folder.mkdir()
+    clip = write_video(folder / 'x.mp4')
+    taken = write_video(folder / 'x_annotated.mp4', frames=7)
+    before = clip.read_bytes(), taken.read_bytes()
+    code, _, _ = run(clip, taken, '--video')
+    assert code == 0
+    assert (clip.read_bytes(), taken.read_bytes()) == before
+    names = {'x_annotated_2.mp4', 'x_annotated_annotated.mp4'}
+    assert names <= {path.name for path in folder.iterdir()}
+    # Below a folder of clips they are none of them.
+    write_video(tmp_path / 'y.mp4')
+    code, _, said = run(tmp_path)
+    assert code == 0 and '1 of 1 predicted' in said.out
+
+
+def test_a_clip_that_cannot_be_drawn_costs_nothing_else(
+    run, tmp_path, monkeypatch
+):
+    def fail(*_):
+        raise OSError('disk full')
+
+    monkeypatch.setattr(tool, 'annotate_video', fail)
+    good = write_video(tmp_path / 'good.mp4')
+    code, out, said = run(good, '--video')
+    assert code == 1 and 'predicted, not drawn, OSError: disk full' in said.err
+    whole = json.loads((out / 'predictions.json').read_text())
+    assert len(whole['predictions']) == 1
+    assert 'disk full' in whole['undrawn'][0]
+
+
+def test_what_is_predicted_is_kept_when_the_rest_fails(
+    run, tmp_path, monkeypatch
+):
+    clips = [write_video(tmp_path / f'{i}.mp4') for i in range(2)]
+    predict = tool.DFERInferencer.predict
+
+    def breaks(self, inputs, **kwargs):
+        yield from predict(self, inputs[:1], **kwargs)
+        raise MemoryError
+
+    monkeypatch.setattr(tool.DFERInferencer, 'predict', breaks)
+    with pytest.raises(MemoryError):
+        run(*clips)
+    path = tmp_path / 'out/predictions.json'
+    assert len(json.loads(path.read_text())['predictions']) == 1
+
+
+def test_stock_models_and_options_of_the_config(place, tmp_path, capsys):
+    """A recognizer without our necks; its head from --cfg-options."""
+    options = ['model.neck=None', 'model.cls_head.num_classes=3']
+    cfg = Config.fromfile(place / 'config.py')
+    cfg.merge_from_dict(
+        dict(
+            tool.parse_arguments(
+                ['x', '--config', 'c', '--checkpoint', 'c', '--out', 'o']
+                + ['--cfg-options', *options]
+            ).cfg_options
+        )
+    )
+    model = MODELS.build(cfg.model)
+    meta = dict(dataset_meta=dict(classes=['a', 'b', 'c']))
+    state = dict(state_dict=model.state_dict(), meta=meta)
+    torch.save(state, tmp_path / 'stock.pth')
+    clip = write_video(tmp_path / 'x.mp4')
+    arguments = [clip, '--out', tmp_path / 'o', '--picture', '--video']
+    arguments += ['--config', place / 'config.py', '--device', 'cpu']
+    arguments += ['--checkpoint', tmp_path / 'stock.pth']
+    arguments += ['--cfg-options', *options]
+    assert tool.main([*map(str, arguments)]) == 0, capsys.readouterr().err
+    found = json.loads((tmp_path / 'o/predictions.json').read_text())
+    assert found['classes'] == ['a', 'b', 'c']
+    assert 'instance_weights' not in found['predictions'][0]['timeline'][0]
+    check_png(tmp_path / 'o/x.png')
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,8 +11,9 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from micacl_mm.apis import ClipError, DFERInferencer, explain
-from micacl_mm.registry import DATASETS, INFERENCERS
+import micacl_mm
+from micacl_mm.apis import DFERInferencer, explain
+from micacl_mm.registry import DATASETS, INFERENCERS, MODELS
 
 from .conftest import NAMES
 from .videos import picture, sound, turned, uneven, write_video
@@ -157,6 +159,61 @@ def test_bad_clips_fail_by_themselves(infer, tmp_path):
         assert scores.sum() == pytest.approx(1, abs=1e-5)
 
 
+def test_grey_frames_and_clips_that_may_not_be_read(infer, tmp_path):
+    folder = tmp_path / 'grey'
+    folder.mkdir()
+    for index in range(20):
+        grey = cv2.cvtColor(picture(index), cv2.COLOR_RGB2GRAY)
+        cv2.imwrite(str(folder / f'{index}.png'), grey)
+    colour = np.stack([picture(index) for index in range(20)])
+    (found,), (expected,) = infer.predict(folder), infer.predict(colour)
+    assert np.allclose(found.scores, expected.scores, atol=1e-5)
+
+
+def test_frames_of_several_sizes_fail_alone(infer, tmp_path):
+    folder = tmp_path / 'mixed'
+    folder.mkdir()
+    for index in range(20):
+        image = picture(index, 48 + index, 64)
+        cv2.imwrite(str(folder / f'{index}.png'), image)
+    good = write_video(tmp_path / 'good.mp4')
+    found = list(infer.predict([folder, good], batch_size=2))
+    assert found[1].error is None
+    # The pipeline resizes them, so that there is nothing wrong.
+    assert found[0].error is None and np.isfinite(found[0].scores).all()
+
+
+def test_errors_of_any_library_are_of_one_clip(infer, tmp_path, monkeypatch):
+    clips = [write_video(tmp_path / f'{name}.mp4') for name in 'ab']
+    load = infer.pipeline.load
+
+    def breaks(clip, *arguments):
+        if clip.name == 'a':
+            raise cv2.error('inner\nworkings')
+        return load(clip, *arguments)
+
+    monkeypatch.setattr(infer.pipeline, 'load', breaks)
+    first, second = infer.predict(clips)
+    assert first.error.startswith(f'{clips[0]}: cannot be predicted on, error')
+    assert '\n' not in first.error and second.error is None
+
+
+def test_a_pure_python_config(tmp_path):
+    config = Config.fromfile(
+        Path(micacl_mm.__file__).parent / 'configs/micacl_demo.py'
+    )
+    model = MODELS.build(config.model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'x.pth')
+    path = write_video(tmp_path / 'a.mp4')
+    scores = []
+    root = Path(__file__).parents[2]
+    for name in (config.filename, root / 'configs/micacl_demo.py'):
+        infer = DFERInferencer(name, tmp_path / 'x.pth', 'cpu')
+        (found,) = infer.predict(path)
+        scores.append(found.scores)
+    assert np.array_equal(*scores)
+
+
 def test_a_file_that_ends_in_the_middle(infer, tmp_path):
     whole = write_video(tmp_path / 'whole.mp4', frames=200)
     cut = tmp_path / 'cut.avi'
@@ -188,8 +245,8 @@ def test_wrong_files_and_arguments(place, infer, tmp_path):
         DFERInferencer(place / 'config.py', 'absent.pth')
     with pytest.raises(ValueError, match="'main' or 'all'"):
         build(place, faces='some')
-    with pytest.raises(ClipError, match='neither videos'):
-        infer(tmp_path)
+    (failed,) = infer(tmp_path)['failures']
+    assert 'neither videos' in failed['error']
     for wrong in (dict(batch_size=0), dict(fps=-1), dict(window=-2)):
         with pytest.raises(ValueError, match='positive'):
             infer('x.mp4', **wrong)
