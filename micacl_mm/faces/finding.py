@@ -35,7 +35,8 @@ def find_faces(
             ``FaceTrack.boxes_at`` knows those between. Defaults to 1.
         max_gap (int): Gaps of so many frames looked at in vain are filled
             (:func:`fill_gaps`). Defaults to 12.
-        smoothing (float): Width of :func:`smooth` in frames. Defaults to 2.
+        smoothing (float): Width of :func:`smooth` in frames looked at, so
+            that jitter falls as much whatever ``every`` is. Defaults to 2.
         max_lost (int): Frames looked at in vain after which a face that
             comes back is a new one (:func:`track_faces`); ``max_gap`` if
             that is more. Defaults to 30.
@@ -62,7 +63,8 @@ def find_faces(
         for number, frame in _thinned(frames, every)
     )
     tracks = track_faces(detections, max(max_lost, max_gap), min_iou)
-    return [smooth(fill_gaps(track, max_gap), smoothing) for track in tracks]
+    sigma = smoothing * every  # in frames
+    return [smooth(fill_gaps(track, max_gap), sigma) for track in tracks]
 
 
 def main_face(tracks: Sequence[FaceTrack], clip: str) -> FaceTrack:

@@ -36,16 +36,22 @@ class _Live:
     boxes: list[np.ndarray] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     shift: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    missed: int = 0
+    missed: int = 0  # looks since the last box
 
     def expected(self) -> np.ndarray:
-        """Where the face is looked for, by the way it moved, (4,)."""
-        return self.boxes[-1] + np.tile(self.shift, 2)
+        """Where the face is looked for, boxes of two places, (2, 4).
+
+        Where its motion has led to; over a gap also where it was, for heads
+        stop and turn back. Without a gap both are one.
+        """
+        last = self.boxes[-1]
+        moved = last + np.tile(self.shift * self.missed, 2)
+        return np.stack([moved, last if self.missed > 1 else moved])
 
     def add(self, frame: int, box: np.ndarray, score: float) -> None:
         if self.boxes:
             moved = box - self.boxes[-1]
-            step = (moved[:2] + moved[2:]) / 2 / (self.missed + 1)
+            step = (moved[:2] + moved[2:]) / 2 / self.missed
             # The first step is all that is known of the motion; later ones
             # count by half, for boxes jitter.
             share = 0.5 if len(self.boxes) > 1 else 1.0
@@ -65,9 +71,10 @@ def track_faces(
 
     In each frame, known faces are shifted by their last motion and matched
     with the detections such that the sum of the IoU is greatest (Hungarian
-    method): faces side by side keep their names. Boxes are all that is
-    compared. Of a clip with a cut, a face in the place of another
-    may go on in the other's track.
+    method): faces side by side keep their names. A face that was missed is
+    looked for where its motion has led to by now, and where it was last.
+    Boxes are all that is compared. Of a clip with a cut, a face in the place
+    of another may go on in the other's track.
 
     Args:
         detections (Iterable[tuple[int, np.ndarray]]): Number of each frame
@@ -117,13 +124,13 @@ def _extend(
         face.missed += 1
     new = set(range(len(found)))
     if live and len(found):
-        expected = np.stack([face.expected() for face in live])
-        iou = box_iou(expected, found[:, :4])
+        expected = np.concatenate([face.expected() for face in live])
+        iou = box_iou(expected, found[:, :4])  # (2 L, K)
+        iou = iou.reshape(len(live), 2, -1).max(1)  # (L, K)
         # Pairs that will not be made must not push others aside.
         iou[iou < min_iou] = 0
         for i, j in zip(*linear_sum_assignment(-iou), strict=True):
             if iou[i, j] > 0:
-                live[i].missed -= 1
                 live[i].add(number, found[j, :4], found[j, 4])
                 new.discard(j)
     started = []

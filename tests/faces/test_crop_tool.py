@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,13 @@ import pytest
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.datasets.folders import list_frames
 from micacl_mm.faces import BaseFaceDetector, preparation
-from micacl_mm.faces.preparation import crop_set, out_folder, pool, sources
+from micacl_mm.faces.preparation import (
+    containers,
+    crop_set,
+    out_folder,
+    pool,
+    sources,
+)
 from micacl_mm.registry import TASK_UTILS
 
 from ..datasets.tree import write_dfew_split, write_ferv_split
@@ -261,6 +268,95 @@ def test_each_trouble_is_one_sentence_and_the_rest_goes_on(tmp_path):
     assert all('\n' not in reason for _, reason in done['failures'])
 
 
+def whole_video(path, *options, length=50):
+    """A video by FFmpeg, with the walk and 5 seconds of sound."""
+    ffmpeg = pytest.importorskip('imageio_ffmpeg').get_ffmpeg_exe()
+    picture = path.parent / 'picture.avi'
+    write_walk(picture, length, left=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        [ffmpeg, '-loglevel', 'error', '-i', str(picture)]
+        + ['-f', 'lavfi', '-i', 'anoisesrc=duration=5', *options, str(path)],
+        check=True,
+    )
+    picture.unlink()
+    return path
+
+
+FASTSTART = ['-movflags', 'faststart']
+
+
+def test_a_video_that_is_cut_off_fails(tmp_path):
+    options = ['-an', '-g', '5', *FASTSTART]
+    path = whole_video(tmp_path / 'raw/a.mp4', *options, length=38)
+    data = path.read_bytes()
+    assert run(tmp_path / 'raw', tmp_path / 'whole')['crops'] == 38
+    half = (data.index(b'mdat') + len(data)) // 2
+    path.write_bytes(data[:half])
+    done = run(tmp_path / 'raw', tmp_path / 'out')
+    assert done['done'] == 0 and not (tmp_path / 'out/a').exists()
+    told = reasons(tmp_path / 'out')['a.mp4']
+    read = re.fullmatch(
+        r'the file is cut off: (\d+) of the 38 frames that it announces can '
+        'be read; get a whole copy',
+        told,
+    )
+    assert 0 < int(read[1]) < 30
+    path.write_bytes(data)
+    assert run(tmp_path / 'raw', tmp_path / 'out')['crops'] == 38
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'options'),
+    [
+        ('.mp4', FASTSTART),
+        ('.mp4', ['-movflags', 'frag_keyframe+empty_moov', '-g', '10']),
+        ('.mov', FASTSTART),
+        ('.avi', []),
+        ('.mkv', []),
+        ('.webm', ['-c:v', 'libvpx', '-c:a', 'libopus']),
+    ],
+)
+def test_what_is_cut_off_lacks_bytes(tmp_path, suffix, options):
+    path = whole_video(tmp_path / f'a{suffix}', *options)
+    assert not containers.is_cut_off(path)
+    data = path.read_bytes()
+    for share in (0.5, 0.8, 0.97):
+        path.write_bytes(data[: int(share * len(data))])
+        assert containers.is_cut_off(path)
+
+
+@pytest.mark.parametrize('head', [b'', b'text', b'RIFF', b'\x1aE\xdf\xa3'])
+@pytest.mark.parametrize('rest', [b'', b'\0' * 40, b'\xff' * 40])
+def test_what_is_no_video_is_not_cut_off(tmp_path, head, rest):
+    path = tmp_path / 'a.mp4'
+    path.write_bytes(head + rest)
+    expected = head == b'RIFF' and rest[:1] == b'\xff'  # 4 GB of it
+    assert containers.is_cut_off(path) == expected
+
+
+def count(path):
+    clip = sources.SourceClip(str(path), 'a', True)
+    return sum(1 for _ in sources.read_frames(clip))
+
+
+def test_whole_videos_that_announce_more_frames_are_no_failures(tmp_path):
+    # Sound that goes on for longer, by which mkv is measured.
+    assert count(whole_video(tmp_path / 'sound.mkv')) == 50
+    # Frames of uneven length.
+    few = ['-vf', "select='lt(n,9)+eq(n,49)'", '-fps_mode', 'vfr', '-an']
+    assert count(whole_video(tmp_path / 'uneven.mkv', *few)) == 10
+    # Trimmed by a note in the file: what is in front stays, hidden.
+    whole = whole_video(tmp_path / 'whole.mp4', '-an', '-bf', '0')
+    ffmpeg = pytest.importorskip('imageio_ffmpeg').get_ffmpeg_exe()
+    subprocess.run(
+        [ffmpeg, '-loglevel', 'error', '-ss', '1', '-i', str(whole)]
+        + ['-c', 'copy', str(tmp_path / 'trimmed.mp4')],
+        check=True,
+    )
+    assert 20 < count(tmp_path / 'trimmed.mp4') < 30
+
+
 def test_phones_film_lying(tmp_path):
     """A video that its file says to turn is turned."""
     ffmpeg = pytest.importorskip('imageio_ffmpeg').get_ffmpeg_exe()
@@ -325,6 +421,32 @@ def test_thumbnails_circles_and_the_crops_themselves_are_no_clips(tmp_path):
     out = root / 'faces'
     assert run(root, out)['done'] == 1
     assert run(root, out)['clips'] == 1
+
+
+def test_a_thumbnail_does_not_make_one_clip_of_a_class(tmp_path):
+    root = tmp_path / 'raw'
+    for clip in ('happy/clip1', 'happy/clip2', 'sad/ann/1'):
+        write_images(root / clip, list(walk()))
+    for folder in ('happy', 'sad', 'sad/ann'):
+        cv2.imwrite(str(root / folder / 'thumb.jpg'), grey(8, 8))
+    clips, doubled = sources.find_clips(root, tmp_path / 'out')
+    found = sorted(clip.target for clip in clips)
+    assert found == ['happy/clip1', 'happy/clip2', 'sad/ann/1']
+    assert not doubled
+
+
+@pytest.mark.parametrize('depth', ['', 'happy', 'happy/clip1'])
+def test_what_others_leave_is_no_clip_and_hides_none(tmp_path, depth):
+    frames = tmp_path / 'raw' / depth
+    write_images(frames, list(walk()))
+    for stray in ('@eaDir', '__MACOSX', '.thumbnails', 'empty'):
+        (frames / stray).mkdir()
+        if stray != 'empty':
+            write_images(frames / stray / '1', list(walk(1)))
+            write_walk(frames / stray / 'a.mp4', 1)
+    write_walk(tmp_path / 'raw/__MACOSX/sad/._b.mp4', 1)
+    clips, _ = sources.find_clips(tmp_path / 'raw', frames / 'faces')
+    assert [clip.path for clip in clips] == [str(frames)]
 
 
 def test_a_clip_that_kills_its_process_fails_alone(tmp_path):
@@ -479,6 +601,13 @@ def test_the_command(tmp_path, capsys):
     assert main([raw, out, '--face', 'haar', '--face-options', 'a=1']) == 2
     haar = ['--face', 'haar', '--face-options', 'max_side=64', 'min_size=8']
     assert main([raw, str(tmp_path / 'haar'), *haar]) == 1
+
+
+def test_a_worker_for_each_core_that_may_be_used(monkeypatch):
+    monkeypatch.setattr(
+        os, 'sched_getaffinity', lambda pid: {0, 5, 7}, raising=False
+    )
+    assert load_tool().parse_args(['raw', 'out']).workers == 3
 
 
 def test_ctrl_c_is_safe(tmp_path):

@@ -5,9 +5,11 @@ import pytest
 
 from micacl_mm.faces import (
     CenterFaceDetector,
+    FaceTrack,
     NoFaceError,
     find_faces,
     main_face,
+    smooth,
 )
 
 from .portrait import DotDetector, dots, grey, moving_clip, paste
@@ -85,6 +87,32 @@ def test_every_fifth_frame_and_the_last(length):
     boxes, found = track.boxes_at(range(length))
     assert found.all()
     np.testing.assert_allclose(boxes[:, 0], 2 * np.arange(length), atol=1e-9)
+
+
+def shaken(every, smoothing):
+    """Boxes of 200 looks at a face at rest, by a detector that jitters."""
+    rng = np.random.default_rng(0)
+    frame = dots([])
+
+    def detector(frame):
+        return [[20, 10, 50, 50, 1.0] + np.array([*rng.normal(0, 1, 4), 0])]
+
+    frames = ((t, frame) for t in range(199 * every + 1))
+    (track,) = find_faces(frames, detector, every, smoothing=smoothing)
+    assert len(track) == 200
+    return track.boxes
+
+
+@pytest.mark.parametrize('every', [1, 3, 6, 12])
+def test_jitter_falls_as_much_however_seldom_faces_are_looked_for(every):
+    raw, smoothed = shaken(every, 0), shaken(every, 2.0)
+    assert (raw.std(0) > 2 * smoothed.std(0)).all()
+    np.testing.assert_allclose(smoothed, shaken(1, 2.0), atol=1e-9)
+
+
+def test_smoothing_is_in_frames_if_each_is_looked_at():
+    raw = FaceTrack(np.arange(200), shaken(1, 0), np.ones(200))
+    np.testing.assert_array_equal(shaken(1, 2.0), smooth(raw, 2.0).boxes)
 
 
 def test_the_frames_need_not_be_held():

@@ -108,6 +108,45 @@ def test_a_lost_face_is_the_same_for_a_while(missed, count):
     assert sum(len(track) for track in tracks) == 6
 
 
+def across_a_gap(speed, missed, jitter, seed=0):
+    """A face of 40 pixels, seen 15 times on each side of a gap."""
+    rng = np.random.default_rng(seed)
+    face = []
+    for t in range(30 + missed):
+        x, y = np.array(speed) * t + rng.normal(0, jitter, 2)
+        seen = t < 15 or t >= 15 + missed
+        face.append(box(x, y, 40) if seen else None)
+    return face
+
+
+@pytest.mark.parametrize('missed', [1, 4, 12, 25])
+@pytest.mark.parametrize(
+    'speed', [(0, 0), (0.5, 0), (3, 0), (-3, 2), (8, -8), (20, 0)]
+)
+def test_a_face_that_goes_on_moving_through_a_gap_is_one(speed, missed):
+    for seed in range(10):
+        face = across_a_gap(speed, missed, jitter=0.5, seed=seed)
+        (track,) = track_faces(detections(face))
+        assert len(track) == 30
+
+
+def test_a_face_that_stops_in_a_gap_is_one():
+    walk = [box(5 * t, 0, 40) for t in range(10)]
+    face = walk + [None] * 12 + [walk[-1]] * 5
+    (track,) = track_faces(detections(face))
+    assert len(track) == 15
+
+
+def test_faces_that_cross_in_a_gap_keep_their_names():
+    right = across_a_gap((3, 0), 12, jitter=0.5)
+    left = [b and box(130 - b[0], b[1] + 2, 40) for b in right]
+    tracks = track_faces(detections(right, left))
+    assert len(tracks) == 2
+    for track in tracks:
+        way = np.diff(track.boxes[:, 0])
+        assert (way > 0).all() or (way < 0).all()
+
+
 def test_frame_numbers_may_have_gaps():
     frames = [(7 * t, np.array([[*box(t, 0), 1.0]])) for t in range(5)]
     (track,) = track_faces(frames, max_lost=0)

@@ -22,12 +22,12 @@ after Ctrl-C.
 """
 
 import argparse
-import os
 import sys
 
 from mmengine.config import DictAction
 
 from micacl_mm.faces.preparation import LAYOUTS, crop_set
+from micacl_mm.leaderboard.machine import count_cores
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -79,7 +79,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=float,
         default=2.0,
         metavar='FRAMES',
-        help='width of the smoothing over time; 0: none',
+        help='width of the smoothing, in frames looked at; 0: none',
     )
     parser.add_argument(
         '--all-faces',
@@ -97,8 +97,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--workers',
         type=int,
-        default=os.cpu_count() or 1,
-        help='processes; default: one a core',
+        default=count_cores(),
+        help='processes; default: one a core that may be used',
     )
     return parser.parse_args(argv)
 

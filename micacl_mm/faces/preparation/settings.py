@@ -21,7 +21,8 @@ class CropSettings:
         every (int): The detector looks at every k-th frame; crops are made
             of all. Defaults to 1.
         max_gap (int): Gaps of so many frames are filled. Defaults to 12.
-        smoothing (float): Width of the smoothing in frames. Defaults to 2.0.
+        smoothing (float): Width of the smoothing in frames looked at.
+            Defaults to 2.0.
         all_faces (bool): Crop every face, not the main one alone. Defaults
             to False.
         min_frames (int): With ``all_faces``, detections that make a face.

@@ -11,10 +11,15 @@ import cv2
 import numpy as np
 
 from micacl_mm.datasets.class_clips import VIDEO_SUFFIXES
+from micacl_mm.datasets.class_folders import is_stray
 from micacl_mm.datasets.clip_finders import pad_number
 from micacl_mm.datasets.folders import is_dir, list_frames, list_visible
 
+from .containers import is_cut_off
+
 LAYOUTS = ('tree', 'dfew', 'ferv39k')
+#: So many fewer frames than announced are no matter.
+_TOLERANCE = 2
 
 
 class UnreadableClipError(ValueError):
@@ -34,9 +39,9 @@ def find_clips(
 ) -> tuple[list[SourceClip], list[tuple[str, str]]]:
     """List the clips of a folder in any nesting.
 
-    A folder with images is a clip, at the top only if there is nothing else
-    in it; beside videos, images are taken for thumbnails. Hidden files are
-    left out, links are followed.
+    A folder with images is a clip. Beside videos, or folders with clips,
+    images are taken for thumbnails. Hidden files and what archives and
+    servers leave (``@eaDir``) are left out, links are followed.
 
     Args:
         source (Path): The folder, or one video.
@@ -52,7 +57,7 @@ def find_clips(
     Raises:
         ValueError: If there is no clip.
     """
-    found = list(_walk(source, out))
+    found = _walk(source, out)
     if not found:
         raise ValueError(
             f'crop_faces: no clip in {source}; name a folder with videos '
@@ -95,36 +100,29 @@ def _target(path: Path, source: Path, is_video: bool, layout: str) -> str:
     return '/'.join(parts)
 
 
-def _walk(source: Path, out: Path) -> Iterator[tuple[Path, bool]]:
+def _walk(source: Path, out: Path) -> list[tuple[Path, bool]]:
     """Path of each clip, and whether it is a video."""
     if source.is_file():
-        yield source, True
-        return
-    hidden = {os.path.realpath(out)}
-    yield from _walk_folder(source, hidden, is_top=True)
+        return [(source, True)]
+    return _walk_folder(source, {os.path.realpath(out)})
 
 
-def _walk_folder(
-    folder: Path, seen: set[str], is_top: bool = False
-) -> Iterator[tuple[Path, bool]]:
+def _walk_folder(folder: Path, seen: set[str]) -> list[tuple[Path, bool]]:
     # A link may lead up, or to what was seen already.
     if os.path.realpath(folder) in seen:
-        return
+        return []
     seen.add(os.path.realpath(folder))
-    entries = list_visible(str(folder))
-    below = [Path(entry.path) for entry in entries if is_dir(entry)]
-    videos = [
-        Path(entry.path)
+    entries = [e for e in list_visible(str(folder)) if not is_stray(e.name)]
+    found = [
+        (Path(entry.path), True)
         for entry in entries
         if entry.name.lower().endswith(VIDEO_SUFFIXES) and not is_dir(entry)
     ]
-    alone = not (below or videos) if is_top else not videos
-    if alone and entries and list_frames(str(folder)):
-        yield folder, False
-        return
-    yield from ((video, True) for video in videos)
-    for path in below:
-        yield from _walk_folder(path, seen)
+    for entry in filter(is_dir, entries):
+        found += _walk_folder(Path(entry.path), seen)
+    if not found and entries and list_frames(str(folder)):
+        return [(folder, False)]
+    return found
 
 
 def read_frames(clip: SourceClip) -> Iterator[tuple[int, np.ndarray]]:
@@ -141,7 +139,8 @@ def read_frames(clip: SourceClip) -> Iterator[tuple[int, np.ndarray]]:
         tuple[int, np.ndarray]: In temporal order.
 
     Raises:
-        UnreadableClipError: If there is no frame, or one is damaged.
+        UnreadableClipError: If there is no frame, one is damaged, or the
+            file is cut off.
     """
     try:
         reader = _read_video if clip.is_video else _read_folder
@@ -159,6 +158,7 @@ def _read_video(path: str) -> Iterator[tuple[int, np.ndarray]]:
     # Any other backend takes a name with '%' for that of many images.
     capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # not by itself, in 4.11
+    announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))  # 0: unknown
     number = 0
     try:
         while capture.isOpened():
@@ -173,6 +173,13 @@ def _read_video(path: str) -> Iterator[tuple[int, np.ndarray]]:
         raise UnreadableClipError(
             'no picture can be read from it: it is damaged, cut off, no '
             'video at all, or holds sound alone'
+        )
+    # The announced number alone proves nothing: it counts what a trimmed
+    # file hides, and is a guess where frames or sound are of uneven length.
+    if number < announced - _TOLERANCE and is_cut_off(path):
+        raise UnreadableClipError(
+            f'the file is cut off: {number} of the {announced} frames that '
+            'it announces can be read; get a whole copy'
         )
 
 
