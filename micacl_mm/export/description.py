@@ -7,9 +7,12 @@ import numpy as np
 from mmengine.config import Config
 from torch import nn
 
+from micacl_mm.apis.weights import class_names
 from micacl_mm.datasets import SampleInstances
-from micacl_mm.registry import DATASETS, TRANSFORMS
+from micacl_mm.registry import TRANSFORMS
 from micacl_mm.version import __version__
+
+from .checks import reason
 
 #: Height, width and number of frames of two clips that are made up.
 _CLIPS = ((240, 320, 300), (360, 300, 97))
@@ -48,30 +51,31 @@ def describe(
 
     Returns:
         Description: the shape of one video, and metadata: ``method``,
-        ``version`` (of this package), ``classes`` (None where unknown),
+        ``version`` (of this package), ``classes`` (``'class 0'`` and so on
+        where nobody says; None for a head of no number of classes),
         ``scores``, ``num_instances``, ``frames_per_instance``, ``size``
         (height, width) and ``pipeline``. Where frames are the middles of
         equal segments and resized as they are, there are also ``num_frames``
         and ``windows``, which frames make each instance.
 
     Raises:
-        ValueError: The test pipeline does not say one shape.
+        ValueError: The test pipeline cannot be built, or does not say one
+            shape; or the checkpoint has other classes than the head.
     """
     dataset = cfg.get('test_dataloader', {}).get('dataset', {})
     while 'dataset' in dataset:  # wrappers
         dataset = dataset['dataset']
     configs = dataset.get('pipeline', [])
-    steps = [TRANSFORMS.build(step) for step in configs]
+    steps = [_build(step) for step in configs]
     recipe = {}
     if shape is None:
         shape = _packed_shape(steps)
         recipe = _recipe(steps) if len(shape) == 5 else {}
     head = getattr(model, 'cls_head', None)
-    number = getattr(head, 'num_classes', None)
     metadata = dict(
         method=method,
         version=__version__,
-        classes=_classes(dataset, checkpoint_meta or {}, number),
+        classes=_classes(cfg, model, checkpoint_meta or {}),
         scores=_SCORES.get(getattr(head, 'average_clips', None)),
         num_instances=shape[0],
         frames_per_instance=shape[2] if len(shape) == 5 else 1,
@@ -80,6 +84,18 @@ def describe(
         **recipe,
     )
     return Description(tuple(shape), metadata)
+
+
+def _build(step: Mapping[str, Any]) -> Callable:
+    try:
+        return TRANSFORMS.build(step)
+    # MMEngine's KeyError for an unknown type, or whatever a transform raises.
+    except Exception as error:
+        raise ValueError(
+            f'export: {step.get("type")} of the test pipeline cannot be built '
+            f'({reason(error)}); correct it in the config, or name the module '
+            'that registers it in custom_imports'
+        ) from error
 
 
 def _packed_shape(steps: Sequence[Callable]) -> tuple[int, ...]:
@@ -149,23 +165,13 @@ def _windows(sampler: SampleInstances) -> list[list[int]]:
 
 
 def _classes(
-    dataset: Mapping[str, Any],
-    checkpoint_meta: Mapping[str, Any],
-    number: Optional[int],
+    cfg: Config, model: nn.Module, checkpoint_meta: Mapping[str, Any]
 ) -> Optional[list[str]]:
-    """Names of the classes; None where none fit the head."""
-    kind = dataset.get('type')
-    if isinstance(kind, str):
-        kind = DATASETS.get(kind)
-    for known in (
-        checkpoint_meta.get('dataset_meta'),
-        dataset.get('metainfo'),
-        getattr(kind, 'METAINFO', None),
-    ):
-        names = (known or {}).get('classes')
-        if isinstance(names, (list, tuple)) and len(names) == number:
-            return [str(name) for name in names]
-    return None
+    """Names of the classes, those of an inference."""
+    if not hasattr(model, 'cls_head'):
+        return None
+    names = class_names(model, dict(meta=checkpoint_meta), cfg)
+    return list(names) or None
 
 
 def _as_text(step: Callable) -> str:

@@ -12,14 +12,16 @@ from PIL import Image, ImageDraw, ImageFont
 from micacl_mm.apis.clips import Clip
 from micacl_mm.apis.predictions import ClipPrediction
 
-from .clip_picture import timeline_of
+from .clip_picture import highest, timeline_of
 from .style import mark_of
 from .video_file import write_video
 
 _HEIGHTS = (360, 720)  # of the drawn frame, in pixels
 _WIDEST = 1280
 _PANEL, _STRIP = 240, 84
+_PITCH = (22, 40)  # from bar to bar
 _PAPER, _INK, _FAINT = (255, 255, 255), (34, 34, 34), (228, 228, 228)
+_GREY = (110, 110, 110)
 
 
 def annotate_video(
@@ -65,6 +67,8 @@ def _pages(
 ) -> Iterator[np.ndarray]:
     """The drawn frames."""
     scores = [scores_over_time(p, clip.seconds) for p in predictions]
+    boxes = [_boxes(p, len(clip)) for p in predictions]
+    usual = highest(predictions[0].scores, _room(predictions[0].classes))
     height, width = clip.frame(0).shape[:2]
     scale = np.clip(1, _HEIGHTS[0] / height, _HEIGHTS[1] / height)
     scale = min(scale, _WIDEST / width)
@@ -81,9 +85,10 @@ def _pages(
         canvas = Image.fromarray(page)
         draw = ImageDraw.Draw(canvas)
         factor = shown.shape[0] / image.shape[0]
-        for prediction, row in zip(predictions, scores, strict=True):
-            _draw_box(draw, prediction, index, row[index], factor)
-        _draw_bars(draw, predictions[0].classes, scores[0][index], width)
+        for k, prediction in enumerate(predictions):
+            box = boxes[k][index] * factor
+            _draw_box(draw, prediction.classes, box, scores[k][index])
+        draw_bars(draw, predictions[0].classes, scores[0][index], usual, width)
         done = clip.seconds[index] / clip.duration
         x = done * (width + _PANEL - 1)
         draw.line([(x, height), (x, height + _STRIP)], fill=_INK, width=2)
@@ -108,24 +113,29 @@ def _rgb(index: int) -> tuple[int, ...]:
     return tuple(bytes.fromhex(text))
 
 
+def _boxes(prediction: ClipPrediction, frames: int) -> np.ndarray:
+    """Boxes in all frames, (frames, 4); nan where no face is seen."""
+    if prediction.track is None:
+        return np.full((frames, 4), np.nan)
+    return prediction.track.boxes_at(np.arange(frames))[0]
+
+
 def _draw_box(
     draw: ImageDraw.ImageDraw,
-    prediction: ClipPrediction,
-    index: int,
+    classes: Sequence[str],
+    box: np.ndarray,
     scores: np.ndarray,
-    scale: float,
 ) -> None:
     """The face's box with its class, where the face is seen."""
-    box = prediction.box_at(index)
-    if box is None:
+    if np.isnan(box).any():
         return
-    left, top, right, bottom = (float(side) * scale for side in box)
+    left, top, right, bottom = map(float, box)
     known = not np.isnan(scores).any()
     label = int(scores.argmax()) if known else 0
     color = _rgb(label) if known else (140, 140, 140)
     draw.rectangle([left, top, right, bottom], outline=color, width=3)
     if known:
-        text = f'{prediction.classes[label]} {100 * scores[label]:.0f} %'
+        text = f'{classes[label]} {100 * scores[label]:.0f} %'
         spot = (left + 4, max(0, top - 22))
         area = draw.textbbox(spot, text, font=_font(15))
         draw.rectangle(
@@ -134,30 +144,55 @@ def _draw_box(
         draw.text(spot, text, font=_font(15), fill=_PAPER)
 
 
-def _draw_bars(
+def _room(classes: Sequence[str]) -> int:
+    """How many bars fit; a line is left to say that there are more."""
+    lines = (_HEIGHTS[0] - 24) // _PITCH[0]
+    return lines if len(classes) <= lines else lines - 1
+
+
+def draw_bars(
     draw: ImageDraw.ImageDraw,
     classes: Sequence[str],
     scores: np.ndarray,
+    usual: np.ndarray,
     left: int,
 ) -> None:
-    """A bar a class, beside the frame."""
+    """Draw a bar a class beside a frame.
+
+    Args:
+        draw (ImageDraw.ImageDraw): The page.
+        classes (Sequence[str]): K names.
+        scores (np.ndarray): In this frame, (K,); nan where no face was seen.
+        usual (np.ndarray): Classes with a bar. The frame's highest class
+            takes the last bar where it has none.
+        left (int): Where the frame ends, in pixels.
+    """
     known = not np.isnan(scores).any()
-    pitch = min(40, (_HEIGHTS[0] - 24) // max(1, len(classes)))
+    best = int(scores.argmax()) if known else None
+    shown = [int(k) for k in usual]
+    if known and best not in shown:
+        shown[-1] = best
+    more = len(classes) - len(shown)
+    lines = len(shown) + (more > 0)
+    pitch = int(np.clip((_HEIGHTS[0] - 24) // lines, *_PITCH))
     size = max(8, min(14, pitch - 18))
-    for i, name in enumerate(classes):
-        top, x = 12 + i * pitch, left + 14
-        bold = known and i == scores.argmax()
+    x, length = left + 14, _PANEL - 28
+    for line, k in enumerate(shown):
+        top = 12 + line * pitch
         draw.text(
             (x, top),
-            f'{name}  {100 * scores[i]:.0f} %' if known else name,
+            f'{classes[k]}  {100 * scores[k]:.0f} %' if known else classes[k],
             font=_font(size),
-            fill=_INK if bold else (110, 110, 110),
+            fill=_INK if k == best else _GREY,
         )
         bar = top + size + 5
-        draw.rectangle([x, bar, x + _PANEL - 28, bar + 8], fill=_FAINT)
+        draw.rectangle([x, bar, x + length, bar + 8], fill=_FAINT)
         if known:
-            length = scores[i] * (_PANEL - 28)
-            draw.rectangle([x, bar, x + length, bar + 8], fill=_rgb(i))
+            end = x + scores[k] * length
+            draw.rectangle([x, bar, end, bar + 8], fill=_rgb(k))
+    if more:
+        spot = (x, 12 + len(shown) * pitch)
+        draw.text(spot, f'and {more} more', font=_font(size), fill=_GREY)
 
 
 def _strip(prediction: ClipPrediction, width: int) -> np.ndarray:

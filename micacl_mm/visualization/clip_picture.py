@@ -17,6 +17,8 @@ from micacl_mm.faces import crop_face, square_boxes
 from .style import FAINT, INK, drawing, mark_of, save
 
 _SIDE = 112  # pixels of a frame on the page
+_MOST = 12  # classes in a plot
+_ROWS = 7  # of a legend
 _ACCENT = '#0072B2'
 
 
@@ -61,10 +63,10 @@ def plot_prediction(
     images = [_face(prediction, clip, frame) for frame in bag.frames]
     _draw_instances(parts[0], images, bag, clip.seconds)
     if bag.adjacency is None:
-        _draw_scores(parts[1].add_subplot(), prediction.classes, bag)
+        draw_scores(parts[1].add_subplot(), prediction.classes, bag.scores)
     else:
         left, right = parts[1].subplots(1, 2, width_ratios=[1.9, 1])
-        _draw_scores(left, prediction.classes, bag)
+        draw_scores(left, prediction.classes, bag.scores)
         _draw_graph(right, bag.adjacency.numpy())
     if long:
         draw_timeline(parts[2].add_subplot(), prediction, bag)
@@ -134,20 +136,45 @@ def _mosaic(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return page
 
 
-def _draw_scores(
-    axes: Axes, classes: Sequence[str], bag: BagPrediction
+def draw_scores(
+    axes: Axes, classes: Sequence[str], scores: np.ndarray
 ) -> None:
-    """A bar for each class."""
-    at = np.arange(len(classes))
-    colors = [mark_of(i)['color'] for i in at]
-    axes.barh(at, 100 * bag.scores, color=colors, height=0.7)
-    axes.set_yticks(at, classes)
-    axes.invert_yaxis()
-    axes.set(xlim=(0, 108), xlabel='score, %')
+    """Draw a bar for each class, of very many for the highest ones.
+
+    Args:
+        axes (Axes): To draw on.
+        classes (Sequence[str]): K names.
+        scores (np.ndarray): Of one bag, (K,).
+    """
+    shown = highest(scores, _MOST)
+    names, percent = [classes[k] for k in shown], 100 * scores[shown]
+    colors = [mark_of(k)['color'] for k in shown]
+    axes.barh(range(len(shown)), percent, color=colors, height=0.7)
+    if len(shown) < len(classes):
+        names.append(f'and {len(classes) - len(shown)} more')
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlim=(0, 108), ylim=(len(names) - 0.5, -0.5))
+    axes.set(xlabel='score, %')
     axes.grid(axis='x')
-    for i, score in enumerate(100 * bag.scores):
+    for i, score in enumerate(percent):
         axes.text(score + 1, i, f'{score:.0f}', va='center', fontsize=9)
     axes.set_title('class scores')
+
+
+def highest(scores: np.ndarray, most: int) -> np.ndarray:
+    """Choose the classes to show, (at most ``most``,).
+
+    Args:
+        scores (np.ndarray): One a class, (K,).
+        most (int): How many there is room for.
+
+    Returns:
+        np.ndarray: All classes in their order where they fit; else those with
+        the highest scores, these first.
+    """
+    if len(scores) <= most:
+        return np.arange(len(scores))
+    return np.argsort(-scores, kind='stable')[:most]
 
 
 def _draw_graph(axes: Axes, graph: np.ndarray) -> None:
@@ -181,21 +208,29 @@ def draw_timeline(
 ) -> None:
     """Scores over time, at the middle of each window.
 
+    Of very many classes, those with the highest mean scores.
+
     Args:
         axes (Axes): To draw on.
-        prediction (ClipPrediction): Of a long clip.
+        prediction (ClipPrediction): Of a long clip, with scores.
         shown (BagPrediction, optional): A window to mark.
     """
     middles, scores = timeline_of(prediction)
-    for i, name in enumerate(prediction.classes):
-        style = dict(color=mark_of(i)['color'], lw=1.8, marker='o', ms=3)
-        axes.plot(middles, 100 * scores[:, i], label=name, **style)
+    names = prediction.classes
+    classes = highest(prediction.scores, _MOST)
+    for k in classes:
+        style = dict(mark_of(k), lw=1.8, ms=4)
+        axes.plot(middles, 100 * scores[:, k], label=names[k], **style)
+    if len(classes) < len(names):
+        label = f'and {len(names) - len(classes)} more'
+        axes.plot([], [], ' ', label=label)
     if shown is not None:
         axes.axvspan(shown.start, shown.end, color=FAINT, alpha=0.6, lw=0)
     axes.set(xlim=(0, prediction.seconds), ylim=(0, 100))
     axes.set(xlabel='seconds', ylabel='score, %')
     axes.grid(axis='y')
-    axes.legend(ncols=1, loc='center left', bbox_to_anchor=(1, 0.5))
+    columns = -(-len(axes.get_legend_handles_labels()[1]) // _ROWS)
+    axes.legend(ncols=columns, loc='center left', bbox_to_anchor=(1, 0.5))
     axes.set_title('timeline; the frames above are from the grey window')
 
 

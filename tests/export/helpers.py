@@ -91,6 +91,17 @@ def stir(model):
     return model.eval()
 
 
+def start(path):
+    """Open an ONNX file, for one thread of the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        str(path), options, providers=['CPUExecutionProvider']
+    )
+
+
 def spread_scores(model, frames):
     """Bring the logits to a deviation of 1.
 

@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
+from micacl_mm.apis.weights import class_names
 from micacl_mm.export import describe
 from micacl_mm.version import __version__
 
@@ -124,14 +125,37 @@ def test_a_pipeline_of_something_else():
         describe(ConfigDict(), None)
 
 
+@pytest.mark.parametrize('shape', [None, (3, 3, 2, 8, 8)])
+@pytest.mark.parametrize(
+    'step, match',
+    [
+        (dict(type='MyCrop'), 'MyCrop .*KeyError.*custom_imports'),
+        (dict(type='Resize', sides=3), 'Resize .*TypeError.*sides'),
+        (dict(size=3), 'None of the test pipeline cannot be built'),
+    ],
+)
+def test_a_transform_that_cannot_be_built(step, match, shape):
+    with pytest.raises(ValueError, match=match):
+        about(SAMPLE, RESIZE, step, shape=shape)
+
+
+@pytest.mark.parametrize('size', [2, 7, 9])
+def test_classes_are_those_of_an_inference(size):
+    cfg = Config.fromfile(CONFIGS / 'micacl_demo.py')
+    found = describe(cfg, model(size)).metadata['classes']
+    assert found == [*class_names(model(size), {}, cfg)]
+    assert len(found) == size
+
+
 def test_classes():
     meta = dict(dataset_meta=dict(classes=('x', 'y')))
     found = about(SAMPLE, RESIZE, checkpoint_meta=meta).metadata
     assert found['classes'] == ['x', 'y']
-    assert about(SAMPLE, RESIZE).metadata['classes'] is None
-    meta['dataset_meta']['classes'] = SEVEN  # of another head
-    found = about(SAMPLE, RESIZE, checkpoint_meta=meta).metadata
-    assert found['classes'] is None
+    found = about(SAMPLE, RESIZE).metadata  # nobody says
+    assert found['classes'] == ['class 0', 'class 1']
+    meta['dataset_meta']['classes'] = SEVEN
+    with pytest.raises(ValueError, match='the 7 classes .* num_classes=2;'):
+        about(SAMPLE, RESIZE, checkpoint_meta=meta)
     cfg = Config.fromfile(CONFIGS / 'micacl_demo.py')
     meta['dataset_meta']['classes'] = SEVEN[::-1]
     assert describe(cfg, model(), meta).metadata['classes'] == SEVEN[::-1]

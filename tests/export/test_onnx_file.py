@@ -7,12 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
-from micacl_mm.export import ExportError, describe, export_onnx, onnx_file
+from micacl_mm.export import ExportError, export_onnx, onnx_file
 from micacl_mm.export.checks import draw_frames, reference_scores
-from micacl_mm.registry import MODELS
 
 from .helpers import (
     CHANNELS,
@@ -22,23 +19,15 @@ from .helpers import (
     config,
     head,
     micacl_neck,
-    stir,
+    start,
 )
 
 onnx = pytest.importorskip('onnx')
-onnxruntime = pytest.importorskip('onnxruntime')
+pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
 
 ROOT = Path(__file__).parents[2]
 ABOUT = {'classes': ['a', 'b', 'ä'], 'size': [8, 8], 'method': 'tiny'}
-
-
-def start(path):
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        str(path), options, providers=['CPUExecutionProvider']
-    )
 
 
 @pytest.fixture(scope='module')
@@ -126,16 +115,6 @@ def test_necks(name, tmp_path):
     model = build(config(neck=neck, cls_head=head(in_channels=channels)))
     done = export_onnx(model, tmp_path / 'x.onnx', SHAPE)
     assert done.max_difference <= 1e-6
-
-
-@pytest.mark.slow
-def test_the_demo(tmp_path):
-    init_default_scope('mmaction')
-    cfg = Config.fromfile(ROOT / 'configs' / 'micacl_demo.py')
-    model = stir(MODELS.build(cfg.model))
-    shape, metadata = describe(cfg, model)
-    done = export_onnx(model, tmp_path / 'x.onnx', shape, metadata)
-    assert done.max_difference <= 1e-5
 
 
 def test_one_instance_and_one_class(tmp_path):

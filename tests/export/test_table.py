@@ -10,8 +10,8 @@ pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
 
-#: One of each kind: 3-D and 2-D convolutions, shift, tokens, single frames.
-SOME = ('SlowOnly', 'TSM', 'VideoMAE (ViT)', 'ViT of timm')
+#: One of each kind: 3-D convolutions, tokens, single frames.
+SOME = ('SlowOnly', 'VideoMAE (ViT)', 'ViT of timm')
 
 
 def test_every_backbone_has_a_row():

@@ -179,6 +179,30 @@ def test_a_config_of_no_model(exported, sentence, tmp_path):
     assert 'describes no model' in sentence(config, exported.checkpoint)
 
 
+@pytest.mark.parametrize('shape', [(), ('--shape', 4, 3, 4, 48, 48)])
+def test_a_transform_that_nobody_registered(
+    shape, exported, sentence, tmp_path
+):
+    config = tmp_path / 'wrong.py'
+    step = "[dict(type='NoSuchCrop')]"
+    config.write_text(
+        CONFIG + f'test_pipeline = {step}\n'
+        f'test_dataloader = dict(dataset=dict(pipeline={step}))\n'
+    )
+    text = sentence(config, exported.checkpoint, *shape)
+    assert text.startswith('export: NoSuchCrop of the test pipeline')
+    assert 'custom_imports' in text
+
+
+def test_a_checkpoint_of_other_classes(exported, sentence, tmp_path):
+    other = tmp_path / 'other.pth'
+    weights = torch.load(exported.checkpoint)
+    weights['meta']['dataset_meta']['classes'] = CLASSES[:5]
+    torch.save(weights, other)
+    text = sentence(exported.config, other)
+    assert 'the 5 classes joy, grief' in text and 'num_classes=7' in text
+
+
 def test_code_in_a_checkpoint_is_not_run(exported, sentence, tmp_path):
     class Evil:
         def __reduce__(self):
