@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,6 +200,46 @@ def test_stock_models_and_options_of_the_config(place, tmp_path, capsys):
     assert found['classes'] == ['a', 'b', 'c']
     assert 'instance_weights' not in found['predictions'][0]['timeline'][0]
     check_png(tmp_path / 'o/x.png')
+
+
+@pytest.mark.slow
+def test_the_end_of_the_demo(place, tmp_path, monkeypatch):
+    """It draws a video, finds the face, predicts, and draws on it."""
+    sys.path.insert(0, str(ROOT / 'tools'))
+    import demo
+
+    work_dir = tmp_path / 'demo'
+    (work_dir / 'test').mkdir(parents=True)
+    (work_dir / 'test/confusion_matrix.png').touch()
+    shutil.copy(place / 'model.pth', work_dir / 'best_acc_UAR_epoch_1.pth')
+    run, ran = demo.run, []
+
+    def run_the_end(title, *command):
+        ran.append(command)
+        if command[0] in ('tools/data/make_video.py', 'tools/infer.py'):
+            run(title, *command)
+
+    monkeypatch.setattr(demo, 'run', run_the_end)
+    monkeypatch.setattr(demo, 'CONFIG', str(place / 'config.py'))
+    monkeypatch.setattr(demo, 'face_detector', lambda: 'haar')
+    monkeypatch.setattr(sys, 'argv', ['demo', '--work-dir', str(work_dir)])
+    demo.main()
+    assert [Path(command[0]).stem for command in ran] == [
+        'make_synthetic',
+        'train',
+        'test',
+        'make_video',
+        'infer',
+    ]
+    out = work_dir / 'inferred'
+    whole = json.loads((out / 'predictions.json').read_text())
+    (found,) = whole['predictions']
+    assert found['face'] == 0 and len(found['timeline']) > 5
+    # The face is there all the time.
+    assert len(found['frames_without_face']) < 0.1 * found['frames']
+    check_png(out / 'story.png')
+    capture = cv2.VideoCapture(str(out / 'story_annotated.mp4'))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == found['frames']
 
 
 @pytest.mark.slow
