@@ -25,8 +25,7 @@ from .clips import ClipError, Source, open_clip
 from .explain import explain
 from .face_finder import FaceFinder
 from .jobs import Job, fill_in, finished, plan_jobs
-from .predictions import ClipPrediction
-from .weights import (
+from .loading import (
     check_device,
     check_file,
     class_names,
@@ -35,6 +34,7 @@ from .weights import (
     load_weights,
     read_config,
 )
+from .predictions import ClipPrediction
 from .windows import check_windows
 
 Inputs = Union[Source, Sequence[Source]]

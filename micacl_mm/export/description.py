@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.config import Config
 from torch import nn
 
-from micacl_mm.apis.weights import class_names
+from micacl_mm.apis.loading import class_names
 from micacl_mm.datasets import SampleInstances
 from micacl_mm.registry import TRANSFORMS
 from micacl_mm.version import __version__

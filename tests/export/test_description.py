@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
-from micacl_mm.apis.weights import class_names
+from micacl_mm.apis.loading import class_names
 from micacl_mm.export import describe
 from micacl_mm.version import __version__
 
