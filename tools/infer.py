@@ -19,8 +19,10 @@ when what was done by then has been written.
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Optional
 
@@ -102,8 +104,10 @@ class Session:
         arguments (argparse.Namespace): The command line.
 
     Raises:
-        OSError: The output folder cannot be made, or a file is missing.
-        ValueError: Something that does not fit.
+        FileNotFoundError: There is no such config or checkpoint.
+        ImportError: The detector needs a package that is missing.
+        ValueError: Nothing can be written to the output folder, or files or
+            options do not fit.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
@@ -158,18 +162,21 @@ class Session:
             explained=self.infer.explainable,
             fps=arguments.fps,
         )
-        try:
-            for prediction in predictions:
-                if faces and faces[0].number != prediction.number:
+        with noted_interrupts() as asked:
+            try:
+                for prediction in predictions:
+                    if faces and faces[0].number != prediction.number:
+                        self._show(faces)
+                        faces = []
+                    self.found.append(prediction)
+                    faces.append(prediction)
+                    if asked:
+                        break
+                if faces and not asked:
                     self._show(faces)
-                    faces = []
-                self.found.append(prediction)
-                faces.append(prediction)
-            if faces:
-                self._show(faces)
-        except KeyboardInterrupt:
-            return True
-        return False
+            except KeyboardInterrupt:
+                return True
+            return bool(asked)
 
     def _show(self, faces: Sequence[ClipPrediction]) -> None:
         """Print and draw a clip."""
@@ -225,6 +232,28 @@ class Session:
                 undrawn=self.undrawn,
             ),
         )
+
+
+@contextmanager
+def noted_interrupts() -> Iterator[list[int]]:
+    """Note Ctrl-C, for Python drops an exception inside of a destructor.
+
+    Yields:
+        list[int]: Not empty once it has come.
+    """
+    asked: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as nohup sets it
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def check_folder(folder: Path) -> None:

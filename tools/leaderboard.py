@@ -72,9 +72,9 @@ def parse_arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument(
         '--out',
         type=Path,
-        help='folder of leaderboard.md, leaderboard.html and ablation.md\n'
-        '(default: the results folder; work_dirs/leaderboard with --runs but\n'
-        'not --add)',
+        help='folder of leaderboard.md and leaderboard.html (default: the\n'
+        'results folder; with --runs but not --add work_dirs/leaderboard,\n'
+        'and ablation.md beside them)',
     )
     parser.add_argument(
         '--check',

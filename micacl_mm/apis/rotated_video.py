@@ -1,6 +1,6 @@
 """Videos that a phone has filmed sideways and marked as turned.
 
-decord turns their frames, and garbles the rows of those with an odd width.
+decord turns their frames, and garbles the rows of some, small ones above all.
 """
 
 from collections import OrderedDict

@@ -9,6 +9,7 @@ from torch import nn
 
 from micacl_mm.apis.loading import class_names
 from micacl_mm.datasets import SampleInstances
+from micacl_mm.leaderboard.config_text import inner_dataset
 from micacl_mm.registry import TRANSFORMS
 from micacl_mm.version import __version__
 
@@ -62,11 +63,8 @@ def describe(
         ValueError: The test pipeline cannot be built, or does not say one
             shape; or the checkpoint has other classes than the head.
     """
-    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
-    while 'dataset' in dataset:  # wrappers
-        dataset = dataset['dataset']
-    configs = dataset.get('pipeline', [])
-    steps = [_build(step) for step in configs]
+    dataset = inner_dataset(cfg.get('test_dataloader'))
+    steps = [_build(step) for step in dataset.get('pipeline', [])]
     recipe = {}
     if shape is None:
         shape = _packed_shape(steps)

@@ -12,7 +12,13 @@ from .row_checks import CLASSES, official_counts, read_matrix
 from .rows import ENTRY_KEY, ResultRow
 
 #: Entries that differ in one of these are not held against each other.
-KIND = (*('selection', 'pretraining', 'sampling', 'max_epochs', 'val_ratio'),)
+KIND = (
+    'selection',
+    'pretraining',
+    'sampling',
+    'max_epochs',
+    'val_ratio',
+)
 _SPLIT = ('dataset', 'subset', 'fold')
 
 

@@ -10,12 +10,7 @@ from mmengine.config import Config
 from micacl_mm.version import __version__
 
 from .config_text import inner_dataset
-from .machine import (
-    NO_COMMIT,
-    command_line,
-    describe_machine,
-    git_commit,
-)
+from .machine import NO_COMMIT, command_line, describe_machine, git_commit
 from .record import SCHEMA
 from .tested import (
     count_dropped,

@@ -38,7 +38,7 @@ def training_facts(
         'processes': get_world_size(),
         'dataset': dataset_id(dataset),
         'subset': getattr(dataset, 'subset', None),
-        'commits': [*commits, *{commit}.difference(commits)],
+        'commits': [*dict.fromkeys([*commits, commit])],
     }
 
 
@@ -127,13 +127,13 @@ class Training(NamedTuple):
         return 'last' if self.is_complete else 'other'
 
     def mismatch(self, dataset: Any) -> str:
-        """Say what a tested set has to do with another training set.
+        """Say that the tested set is not of the split that was trained on.
 
         Args:
             dataset: The tested set, without wrappers.
 
         Returns:
-            str: A sentence; empty if both are parts of one split.
+            str: A sentence; empty if it is, as far as is known.
         """
         own, fold = self.dataset.get('fold'), getattr(dataset, 'fold', None)
         if None not in (own, fold) and str(own) != str(fold):

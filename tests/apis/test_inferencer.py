@@ -159,7 +159,7 @@ def test_bad_clips_fail_by_themselves(infer, tmp_path):
         assert scores.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_grey_frames_and_clips_that_may_not_be_read(infer, tmp_path):
+def test_grey_frames_are_as_good_as_coloured_ones(infer, tmp_path):
     folder = tmp_path / 'grey'
     folder.mkdir()
     for index in range(20):
@@ -170,7 +170,7 @@ def test_grey_frames_and_clips_that_may_not_be_read(infer, tmp_path):
     assert np.allclose(found.scores, expected.scores, atol=1e-5)
 
 
-def test_frames_of_several_sizes_fail_alone(infer, tmp_path):
+def test_frames_of_several_sizes_are_resized(infer, tmp_path):
     folder = tmp_path / 'mixed'
     folder.mkdir()
     for index in range(20):
@@ -179,7 +179,6 @@ def test_frames_of_several_sizes_fail_alone(infer, tmp_path):
     good = write_video(tmp_path / 'good.mp4')
     found = list(infer.predict([folder, good], batch_size=2))
     assert found[1].error is None
-    # The pipeline resizes them, so that there is nothing wrong.
     assert found[0].error is None and np.isfinite(found[0].scores).all()
 
 
