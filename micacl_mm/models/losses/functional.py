@@ -7,9 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-#: Shortest feature group that has a direction.
-EPS = 1e-6
+from .fused_contrast import EPS, FusedContrast, Pairs
+
 FORMS = ('log', 'ratio', 'out')
+#: Most pairs that autograd goes through as fast as the fused form.
+FEW_PAIRS = 16**2
+#: Least share of a class in a blended label that can make a positive.
+LEAST_SHARE = 1e-15
 
 
 def mccl(
@@ -24,6 +28,7 @@ def mccl(
     weights: Optional[Tensor] = None,
     form: str = 'log',
     include_self: bool = False,
+    fused: Optional[bool] = None,
 ) -> Tensor:
     r"""Multiscale category-aware contrastive loss.
 
@@ -68,6 +73,11 @@ def mccl(
         form (str): ``'log'``, ``'ratio'`` or ``'out'``.
         include_self (bool): Count an anchor among its own positives and keys,
             as the figure draws it. Defaults to False [ours].
+        fused (bool, optional): Compute value and gradient in one pass over
+            blocks of the similarities (:class:`FusedContrast`: faster, memory
+            not quadratic, differentiable once) or let autograd keep all of
+            them. Equal to rounding. Defaults to None, what is faster; autograd
+            where the temperature or the weights want a gradient.
 
     Returns:
         Tensor: A scalar. An anchor without a positive adds nothing to it, and
@@ -78,29 +88,76 @@ def mccl(
     """
     if form not in FORMS:
         raise ValueError(f'mccl: form must be one of {FORMS}, got {form}')
-    if keys is None:
+    joint = keys is None or keys is features
+    if joint:
         keys, key_labels = features, labels
-    rows = torch.arange(len(features), device=features.device)[:, None]
-    own = torch.arange(len(keys), device=keys.device) == rows + offset
-    candidates = torch.ones_like(own) if include_self else ~own  # (B, K)
-    blended = labels.dim() == 2
-    same = labels @ key_labels.mT if blended else labels[:, None] == key_labels
-    # p: a video is surely of its own class, if it counts at all.
-    shares = same.to(features.dtype).masked_fill(own, float(include_self))
-    counts = shares.any(dim=1).to(features.dtype)  # (B,)
-    if blended and form != 'ratio' and not include_self:
-        counts = _chance_of_a_positive(labels, key_labels)
-    counts = counts if weights is None else counts * weights
-    temperature = torch.as_tensor(
-        temperature, dtype=features.dtype, device=features.device
-    ).expand(len(features))
+    for scale in scales:
+        if features.shape[1] % scale:
+            raise ValueError(
+                f'mccl: a feature of size {features.shape[1]} cannot be cut '
+                f'into {scale} groups; choose scales that divide it'
+            )
+    hopeless = _without_positive(labels, key_labels) & (not include_self)
+    factors = (~hopeless).to(features.dtype)
+    if labels.dim() == 2 and form != 'ratio' and not include_self:
+        chance = _chance_of_a_positive(labels, key_labels)
+        factors = chance.masked_fill(hopeless, 0)
+    if weights is not None:
+        factors = factors * weights.to(features.dtype)
+    pairs = Pairs(
+        labels,
+        key_labels,
+        hopeless,
+        factors,
+        torch.as_tensor(
+            temperature, dtype=features.dtype, device=features.device
+        ).expand(len(features)),
+        offset,
+        form,
+        include_self,
+    )
+    if fused is None:
+        given = (pairs.weights, pairs.temperature)
+        few = len(features) * len(keys) <= FEW_PAIRS
+        fused = not (few or any(x.requires_grad for x in given))
+    if fused:
+        other = None if joint else keys
+        return FusedContrast.apply(features, other, tuple(scales), pairs)
+    return _contrast_all(features, keys, scales, pairs)
+
+
+def _contrast_all(
+    features: Tensor, keys: Tensor, scales: Sequence[int], pairs: Pairs
+) -> Tensor:
+    """The same by autograd, with whole matrices."""
+    rows = slice(0, len(features))
+    shares = pairs.shares(rows).to(features.dtype)  # (B, K)
+    candidates = torch.ones_like(shares, dtype=torch.bool)
+    pairs.own(candidates, rows).fill_(pairs.include_self)
     total = features.new_zeros(())
     for scale in scales:
-        anchors = _groups(features, scale) / temperature[:, None]
+        anchors = _groups(features, scale) / pairs.temperature[:, None]
         logits = anchors @ _groups(keys, scale).mT  # (s, B, K)
-        terms = _terms(logits, shares, candidates, form)  # (s, B)
-        total = total + (terms * counts).mean()
+        terms = _terms(logits, shares, candidates, pairs)  # (s, B)
+        total = total + (terms * pairs.weights).mean()
     return total / len(scales)
+
+
+def _without_positive(labels: Tensor, key_labels: Tensor) -> Tensor:
+    """Which anchors no other key may be of one class with, (B,).
+
+    In time and memory that grow with B + K, and without looking at values.
+    """
+    if labels.dim() == 1:
+        ordered = key_labels.sort().values
+        first = torch.searchsorted(ordered, labels)
+        last = torch.searchsorted(ordered, labels, right=True)
+        return last - first <= 1
+    # Products of smaller shares could be too small for a float.
+    possible = (labels > LEAST_SHARE).to(labels.dtype)  # (B, C)
+    all_possible = (key_labels > LEAST_SHARE).to(labels.dtype)
+    others = all_possible.sum(dim=0) - possible
+    return (possible * others).sum(dim=1) == 0
 
 
 def _chance_of_a_positive(labels: Tensor, key_labels: Tensor) -> Tensor:
@@ -124,11 +181,6 @@ def _log_misses(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def _groups(x: Tensor, scale: int) -> Tensor:
     """Cut (B, D) into ``scale`` unit-length groups, (s, B, D / s)."""
-    if x.shape[1] % scale:
-        raise ValueError(
-            f'mccl: a feature of size {x.shape[1]} cannot be cut into '
-            f'{scale} groups; choose scales that divide it'
-        )
     groups = x.unflatten(1, (scale, -1)).transpose(0, 1)  # (s, B, D / s)
     # A group of zeros has no direction: it stays zero and gets no gradient,
     # where a plain normalisation would divide the gradient by its epsilon.
@@ -137,7 +189,7 @@ def _groups(x: Tensor, scale: int) -> Tensor:
 
 
 def _terms(
-    logits: Tensor, shares: Tensor, candidates: Tensor, form: str
+    logits: Tensor, shares: Tensor, candidates: Tensor, pairs: Pairs
 ) -> Tensor:
     """Loss of each anchor, (s, B), from logits (s, B, K).
 
@@ -146,11 +198,11 @@ def _terms(
     Rows without a positive are kept finite by taking all keys on both sides;
     the caller multiplies them by zero.
     """
-    hopeless = ~shares.any(dim=1, keepdim=True)  # (B, 1)
+    hopeless = pairs.hopeless[:, None]
     shares = shares + hopeless
     barred = ~(candidates | hopeless)
     every = logits.masked_fill(barred, -torch.inf).logsumexp(-1)
-    if form == 'out':
+    if pairs.form == 'out':
         return every - (logits * shares).sum(-1) / shares.sum(-1)
     some = (logits + shares.log()).logsumexp(-1)
-    return every - some if form == 'log' else -(some - every).exp()
+    return every - some if pairs.form == 'log' else -(some - every).exp()
