@@ -3,6 +3,7 @@
 import argparse
 import os
 import runpy
+import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ OPTIONS = {
     'source': ('MICACL_SOURCE', "'frames' or 'videos'"),
     'missing': ('MICACL_MISSING', "absent clips: 'raise' or 'drop'"),
     'clip_root': ('MICACL_CLIP_ROOT', 'folder of clips to use'),
+    'pack': ('MICACL_PACK', 'file of packed frames, see docs/packs.md'),
     'val_ratio': (
         'MICACL_VAL_RATIO',
         'share of the training clips to choose checkpoints on; 0 chooses on '
@@ -82,17 +84,19 @@ def stock_tool(name: str) -> Path:
 
 
 def prepare_cpu_ranks(arguments: Sequence[str]) -> list[str]:
-    """Let ``--launcher pytorch`` run on machines without a GPU.
+    """Let ``--launcher pytorch`` and ``slurm`` run without a GPU.
 
     MMEngine selects a CUDA device when it joins the process group and again
     when it wraps the model. So the group is joined here, with gloo, and the
-    wrapper is told to use no device.
+    wrapper is told to use no device. With GPUs all is left to MMEngine.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument('--launcher', default='none')
     launcher = parser.parse_known_args(arguments)[0].launcher
-    if launcher != 'pytorch' or torch.cuda.is_available():
+    if launcher not in ('pytorch', 'slurm') or torch.cuda.is_available():
         return list(arguments)
+    if launcher == 'slurm':
+        _name_slurm_ranks()
     torch.distributed.init_process_group('gloo')
     return [
         *arguments,
@@ -101,6 +105,31 @@ def prepare_cpu_ranks(arguments: Sequence[str]) -> list[str]:
         'model_wrapper_cfg.device_ids=None',
         'model_wrapper_cfg.broadcast_buffers=False',
     ]
+
+
+def _name_slurm_ranks() -> None:
+    """Tell torch what slurm says, under the names that MMEngine uses, too."""
+    environment = os.environ
+    for ours, slurms in (
+        ('RANK', 'SLURM_PROCID'),
+        ('WORLD_SIZE', 'SLURM_NTASKS'),
+        ('LOCAL_RANK', 'SLURM_LOCALID'),
+    ):
+        if slurms not in environment:
+            sys.exit(
+                f'--launcher slurm: {slurms} is not set; start the ranks with '
+                'srun, as tools/slurm_train.sh does'
+            )
+        environment[ours] = environment[slurms]
+    environment.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in environment:
+        nodes = subprocess.run(
+            ['scontrol', 'show', 'hostnames', environment['SLURM_NODELIST']],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+        environment['MASTER_ADDR'] = nodes.stdout.split()[0]
 
 
 def take_options(arguments: Sequence[str]) -> list[str]:

@@ -77,6 +77,87 @@ def test_options_for_cpu_ranks(monkeypatch):
     assert 'model_wrapper_cfg.device_ids=None' in found[len(many) :]
 
 
+def test_slurm_ranks_on_the_cpu(monkeypatch):
+    joined = []
+    distributed = launch.torch.distributed
+    monkeypatch.setattr(distributed, 'init_process_group', joined.append)
+    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: False)
+    names = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+    for name in names:  # so that monkeypatch undoes what is set below
+        monkeypatch.setenv(name, '')
+        monkeypatch.delenv(name)
+    arguments = ['x.py', '--launcher=slurm']
+    with pytest.raises(SystemExit, match='SLURM_PROCID is not set'):
+        launch.prepare_cpu_ranks(arguments)
+    monkeypatch.setenv('SLURM_PROCID', '5')
+    monkeypatch.setenv('SLURM_NTASKS', '8')
+    monkeypatch.setenv('SLURM_LOCALID', '1')
+    monkeypatch.setenv('SLURM_NODELIST', 'node[3-4]')
+    asked = []
+
+    def run(command, **_):
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, 'node3\nnode4\n')
+
+    monkeypatch.setattr(launch.subprocess, 'run', run)
+    found = launch.prepare_cpu_ranks(arguments)
+    assert joined == ['gloo'] and asked[0][-1] == 'node[3-4]'
+    assert 'model_wrapper_cfg.device_ids=None' in found
+    values = [os.environ[name] for name in names]
+    assert values == ['5', '8', '1', 'node3', '29500']
+    launch.prepare_cpu_ranks(arguments)
+    assert len(asked) == 1  # an address that is given is kept
+
+
+@pytest.fixture
+def srun(tmp_path, monkeypatch):
+    """A slurm that prints how it was called, word by word."""
+    path = tmp_path / 'srun'
+    path.write_text('#!/bin/sh\nprintf "%s\\n" "$MASTER_PORT" "$@"\n')
+    path.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+
+    def call(*arguments, **environment):
+        found = subprocess.run(
+            [ROOT / 'tools' / 'slurm_train.sh', *arguments],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+        )
+        return found.returncode, found.stdout.splitlines(), found.stderr
+
+    return call
+
+
+def test_slurm_script(srun):
+    options = ['--data-root', '/a set', '--amp']
+    code, (port, *words), _ = srun(
+        *('gpus', 'a job', 'configs/micacl_dfew.py', *options),
+        GPUS='16',
+        PYTHON='python3.11',
+        SRUN_ARGS='--time=1-0 --qos=long',
+    )
+    assert code == 0 and 20000 <= int(port) < 52768
+    split = words.index('python3.11')
+    assert {
+        *('--partition=gpus', '--job-name=a job', '--ntasks=16'),
+        *('--ntasks-per-node=8', '--gres=gpu:8', '--time=1-0', '--qos=long'),
+    } < set(words[:split])
+    assert words[split + 1 : split + 2] == ['-u']
+    assert Path(words[split + 2]) == ROOT / 'tools' / 'train.py'
+    assert words[split + 3 :] == [
+        *('--launcher', 'slurm', 'configs/micacl_dfew.py', *options)
+    ]
+    few = srun('gpus', 'job', 'x.py', GPUS='2', MASTER_PORT='7')
+    assert few[1][0] == '7' and '--ntasks-per-node=2' in few[1]
+
+
+def test_slurm_script_says_how_it_is_used(srun):
+    code, words, said = srun('gpus')
+    assert code == 2 and not words
+    assert 'PARTITION JOB_NAME CONFIG' in said and 'MASTER_PORT' in said
+
+
 def test_positionals_do_not_fall_to_the_option_before(clean):
     for given, expected in (
         ('--resume --data-root D x.py', 'x.py --resume'),

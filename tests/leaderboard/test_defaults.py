@@ -38,6 +38,7 @@ DEFAULTS = {
         projection_channels=None,
         prototypes=False,
         warmup_iters=0,
+        queue_size=0,
         loss_weight=0.1,
     ),
     'NeckChain': dict(num_instances=4),

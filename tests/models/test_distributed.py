@@ -1,67 +1,14 @@
-"""Two ranks of batch B act as one rank of batch 2B."""
+"""Ranks of batch B / R act as one process of batch B."""
 
-import os
 import socket
 
 import pytest
 import torch
-from torch import distributed as dist
 from torch import multiprocessing as mp
-from torch.nn.parallel import DistributedDataParallel
 
-from micacl_mm.models.losses import MCCLLoss
-from micacl_mm.models.losses.functional import FORMS
+from . import rank_work as ranks_do
 
-OPTIONS = dict(
-    class_counts=[9, 3, 1],
-    in_channels=8,
-    projection_channels=8,
-    prototypes=True,
-    loss_weight=1.0,
-)
-LABELS = torch.tensor([0, 0, 1, 2, 0, 1, 2, 2])
-BLENDED = torch.eye(3)[LABELS] * 0.7 + torch.eye(3)[LABELS.flip(0)] * 0.3
-CASES = [(form, kind) for form in FORMS for kind in ('classes', 'blended')]
-
-
-class Model(torch.nn.Module):
-    """An encoder and the loss on top."""
-
-    def __init__(self, form):
-        super().__init__()
-        torch.manual_seed(1)
-        self.encoder = torch.nn.Linear(5, 8)
-        self.loss = MCCLLoss(form=form, **OPTIONS)
-
-    def forward(self, x, labels):
-        return self.loss(self.encoder(x), labels)
-
-
-def labels_of(kind):
-    return LABELS if kind == 'classes' else BLENDED
-
-
-def batch():
-    return torch.randn(8, 5, generator=torch.Generator().manual_seed(2))
-
-
-def gradients(model):
-    return {n: p.grad.clone() for n, p in model.named_parameters()}
-
-
-def work(rank, world, port, results):
-    import micacl_mm  # noqa: F401
-
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', rank=rank, world_size=world)
-    rows = slice(rank * 8 // world, (rank + 1) * 8 // world)
-    for form, kind in CASES:
-        model = DistributedDataParallel(Model(form), broadcast_buffers=False)
-        loss = model(batch()[rows], labels_of(kind)[rows])
-        loss.backward()
-        results[rank, form, kind] = (loss.item(), gradients(model.module))
-    dist.destroy_process_group()
+LAUNCHERS = {2: 'slurm', 4: 'pytorch'}
 
 
 def free_port():
@@ -70,30 +17,111 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope='module', params=[2])
-def ranks(request):
-    world = request.param
-    with mp.get_context('spawn').Manager() as manager:
-        results = manager.dict()
-        mp.spawn(work, (world, free_port(), results), nprocs=world)
-        return world, dict(results)
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory):
+    """What each rank found, by the number of ranks."""
+    folder = tmp_path_factory.mktemp('ranks')
+    # Imports once and forks often; forking pytest itself could hang.
+    context = mp.get_context('forkserver')
+    context.set_forkserver_preload([ranks_do.__name__])
+    found = {}
+    for world, launcher in LAUNCHERS.items():
+        port = free_port()
+        processes = [
+            context.Process(
+                target=ranks_do.work,
+                args=(rank, world, port, str(folder), launcher),
+            )
+            for rank in range(world)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(300)
+            if process.exitcode is None:
+                process.kill()
+        assert [process.exitcode for process in processes] == [0] * world
+        found[world] = [
+            torch.load(folder / f'{world}-{rank}.pth', weights_only=False)
+            for rank in range(world)
+        ]
+    return found
+
+
+@pytest.fixture(scope='module')
+def single(tmp_path_factory):
+    """What one process finds."""
+    return ranks_do.everything(tmp_path_factory.mktemp('single'))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('form', 'kind'), CASES)
-def test_ranks_equal_one_large_batch(ranks, form, kind):
-    world, results = ranks
-    single = Model(form)
-    labels = labels_of(kind)
-    loss = single(batch(), labels)
-    loss.backward()
-    mean = sum(results[rank, form, kind][0] for rank in range(world)) / world
-    assert mean == pytest.approx(loss.item(), rel=1e-5)
-    for name, expected in gradients(single).items():
-        for rank in range(world):
-            found = results[rank, form, kind][1][name]
-            torch.testing.assert_close(found, expected)
-    # It would not hold for ranks that look only at their own rows.
-    parts = zip(batch().chunk(world), labels.chunk(world), strict=True)
-    alone = sum(single(x, y) for x, y in parts) / world
-    assert abs((alone - loss).item()) > 1e-3
+@pytest.mark.parametrize('case', ranks_do.CASES, ids=str)
+@pytest.mark.parametrize('world', LAUNCHERS)
+def test_losses_gradients_and_queues(ranks, single, world, case):
+    for found in ranks[world]:
+        torch.testing.assert_close(found[case], single[case])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('queue', [0, 12])
+def test_it_would_not_hold_for_ranks_that_see_only_their_own_rows(queue):
+    def loss(parts):
+        model = ranks_do.Model('log', queue)
+        batches = zip(
+            ranks_do.batches()[0].chunk(parts),
+            ranks_do.LABELS.chunk(parts),
+            strict=True,
+        )
+        return sum(model(*batch) for batch in batches).item() / parts
+
+    assert abs(loss(2) - loss(1)) > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('world', LAUNCHERS)
+def test_class_aware_batches(ranks, single, world):
+    for found in ranks[world]:
+        assert found['batches'] == single['batches']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('size', [9, 11, 12])
+@pytest.mark.parametrize('world', LAUNCHERS)
+def test_metrics_neither_drop_nor_double_the_last_clips(
+    ranks, single, world, size
+):
+    for found in ranks[world]:
+        assert found['recalls', size] == single['recalls', size]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('runner', ranks_do.RUNNERS_TRIED)
+@pytest.mark.parametrize('world', LAUNCHERS)
+def test_a_training_by_config(ranks, single, world, runner):
+    expected = single[runner]
+    assert expected['rate'] == pytest.approx(0.4 * 8 / 16)
+    counts = expected['weights']['neck.aux_loss.class_counts']
+    assert counts.tolist() == [16, 16, 8]
+    for found in ranks[world]:
+        assert found[runner]['rate'] == pytest.approx(expected['rate'])
+        assert found[runner]['metrics'] == pytest.approx(expected['metrics'])
+        _check_weights(found[runner]['weights'], expected['weights'])
+
+
+def _check_weights(found, expected):
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        if '.queue.' not in name or name.endswith('position'):
+            torch.testing.assert_close(
+                found[name], value, rtol=1e-4, atol=1e-5, msg=name
+            )
+    # The ranks' rows come in another order, but are the same ones.
+    queued = [
+        torch.cat([state[f'neck.aux_loss.queue.{part}'] for part in parts], 1)
+        for state in (found, expected)
+        for parts in [('labels', 'features')]
+    ]
+    rows, others = (sorted(rows.tolist()) for rows in queued)
+    torch.testing.assert_close(
+        torch.tensor(rows), torch.tensor(others), rtol=1e-3, atol=1e-4
+    )

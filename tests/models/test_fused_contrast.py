@@ -95,6 +95,16 @@ def test_gradcheck(blocks, form):
     )
 
 
+def test_constant_keys_get_no_gradient_and_change_no_other(blocks):
+    features, labels, options = problem(10, 6)
+    expected = value_and_grads(False, features, labels, 10, **options)
+    found = value_and_grads(True, features, labels, 10, constants=2, **options)
+    torch.testing.assert_close(found[0], expected[0])
+    torch.testing.assert_close(found[1][0], expected[1][0])
+    torch.testing.assert_close(found[1][1][:4], expected[1][1][:4])
+    assert not found[1][1][4:].any()
+
+
 def test_equals_supcon():
     features, _, _ = problem(40)
     labels = torch.arange(40) % 5  # all have a positive

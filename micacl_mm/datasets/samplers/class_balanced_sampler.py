@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from numbers import Integral
 from typing import Optional
 
 import torch
@@ -10,6 +9,8 @@ from mmaction.registry import DATA_SAMPLERS
 from mmengine.dataset import DefaultSampler
 from torch import Tensor
 from torch.utils.data import Dataset
+
+from .labels import class_labels
 
 
 @DATA_SAMPLERS.register_module()
@@ -65,16 +66,7 @@ class ClassBalancedSampler(DefaultSampler):
 
     def _weigh(self) -> Tensor:
         """Weight of each video, shape (len(dataset),)."""
-        labels = []
-        for index in range(len(self.dataset)):
-            label = self.dataset.get_data_info(index)['label']
-            if not isinstance(label, Integral):
-                raise ValueError(
-                    f'ClassBalancedSampler: video {index} has the label '
-                    f'{label!r}, but each must be of one class, an integer; '
-                    'take DefaultSampler where a video has several'
-                )
-            labels.append(int(label))
+        labels = class_labels(self.dataset, type(self).__name__)
         counts = Counter(labels)
         # Doubles: the powers of large classes are small and many.
         sizes = torch.tensor([counts[label] for label in labels]).double()

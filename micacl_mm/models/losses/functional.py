@@ -28,6 +28,7 @@ def mccl(
     weights: Optional[Tensor] = None,
     form: str = 'log',
     include_self: bool = False,
+    constants: int = 0,
     fused: Optional[bool] = None,
 ) -> Tensor:
     r"""Multiscale category-aware contrastive loss.
@@ -73,6 +74,8 @@ def mccl(
         form (str): ``'log'``, ``'ratio'`` or ``'out'``.
         include_self (bool): Count an anchor among its own positives and keys,
             as the figure draws it. Defaults to False [ours].
+        constants (int): How many keys at the end need no gradient, such as
+            features of the past, which saves its cost. Defaults to 0.
         fused (bool, optional): Compute value and gradient in one pass over
             blocks of the similarities (:class:`FusedContrast`: faster, memory
             not quadratic, differentiable once) or let autograd keep all of
@@ -115,6 +118,7 @@ def mccl(
         offset,
         form,
         include_self,
+        constants,
     )
     if fused is None:
         given = (pairs.weights, pairs.temperature)

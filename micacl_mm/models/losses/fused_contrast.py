@@ -34,6 +34,7 @@ class Pairs:
     offset: int
     form: str
     include_self: bool
+    constants: int = 0  # keys at the end that want no gradient
 
     def shares(self, rows: slice) -> Tensor:
         """How much of a positive each key is to some anchors, (rows, K)."""
@@ -118,7 +119,10 @@ def _contrast(
             value = _whole(x, x_grad, pairs, matrix)
     else:
         y, y_scale = _unit(keys)
-        y_grad = None if key_grad is None else torch.zeros_like(y)
+        y_grad = None
+        if key_grad is not None:
+            key_grad = key_grad[: len(y) - pairs.constants]
+            y_grad = torch.zeros_like(y[: len(key_grad)])
         value = _by_rows(x, y, x_grad, y_grad, pairs)
         _add_through_unit(key_grad, y_grad, y, y_scale, factor)
     _add_through_unit(anchor_grad, x_grad, x, x_scale, factor)
@@ -139,9 +143,13 @@ def _add_through_unit(
     scale: Tensor,
     factor: float,
 ) -> None:
-    """Add the gradient with respect to what ``_unit`` was given."""
+    """Add the gradient with respect to what ``_unit`` was given.
+
+    ``grad`` may be of the first rows alone.
+    """
     if total is None:
         return
+    unit, scale = unit[: len(grad)], scale[: len(grad)]
     along = (grad * unit).sum(dim=1, keepdim=True)
     total.addcmul_(grad.addcmul_(unit, along, value=-1), scale, value=factor)
 
@@ -180,7 +188,7 @@ def _by_rows(
         if x_grad is not None:
             x_grad[rows].addmm_(slopes, y)
         if y_grad is not None:
-            y_grad.addmm_(slopes.T, x[rows])
+            y_grad.addmm_(slopes[:, : len(y_grad)].T, x[rows])
     return value
 
 

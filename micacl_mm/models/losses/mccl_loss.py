@@ -8,19 +8,15 @@ from mmaction.models.losses import BaseWeightedLoss
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from micacl_mm.registry import MODELS
 
 from .class_counts import ClassCounts
-from .class_statistics import (
-    TEMPERATURES,
-    WEIGHTS,
-    class_temperatures,
-    class_weights,
-)
-from .functional import FORMS, mccl
+from .class_statistics import class_temperatures, class_weights
+from .feature_queue import FeatureQueue, as_shares
+from .functional import mccl
 from .gather import gather_with_grad
+from .mccl_checks import check_labels, check_options, check_shapes
 
 
 def _of_anchors(values: Tensor, labels: Tensor) -> Tensor:
@@ -58,12 +54,17 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         beta (float): For ``'effective'``. Defaults to 0.999.
         include_self (bool): Count an anchor among its own positives, as the
             figure draws it. Defaults to False [ours].
-        in_channels (int, optional): D, needed for the two options below.
+        in_channels (int, optional): D, needed for the three options below.
         projection_channels (int, optional): Contrast the output of a
             two-layer head of this size. Defaults to None: the bag feature
             itself [paper].
         prototypes (bool): Let one learned centre a class join the keys, so
             that every anchor has a positive. Defaults to False [ours].
+        queue_size (int): Let the last so many features of past batches, of
+            all ranks, join the keys in training. They carry no gradient and
+            were made by the weights of earlier steps, so this is no larger
+            batch but an approximation of one. Prototypes and the batch come
+            before them. Defaults to 0 [ours].
         warmup_iters (int): Iterations over which the weight of the loss rises
             linearly from 0. Defaults to 0 [ours].
         loss_weight (float): Defaults to 0.1 [ours].
@@ -103,24 +104,18 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         warmup_iters: int = 0,
         loss_weight: float = 0.1,
         loss_name: str = 'loss_mccl',
+        queue_size: int = 0,
     ) -> None:
         super().__init__(loss_weight=loss_weight)
-        for name, value, known in (
-            ('form', form, FORMS),
-            ('temperature_mode', temperature_mode, TEMPERATURES),
-            ('class_weight', class_weight, WEIGHTS),
-        ):
-            if value not in known:
-                raise ValueError(
-                    f'MCCLLoss: {name} must be one of {known}, got {value!r}'
-                )
-        if not scales or min(scales) < 1 or temperature <= 0:
-            raise ValueError(
-                'MCCLLoss: scales must be positive and not empty and '
-                f'temperature positive, got {scales} and {temperature}'
-            )
-        if not 0 <= beta < 1:
-            raise ValueError(f'MCCLLoss: beta must be in [0, 1), got {beta}')
+        check_options(
+            form,
+            temperature_mode,
+            class_weight,
+            scales,
+            temperature,
+            beta,
+            queue_size,
+        )
         self.scales = tuple(scales)
         self.form = form
         self.temperature = temperature
@@ -132,21 +127,25 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         self.loss_name = loss_name
         self._checked = False
         self.init_class_counts(num_classes, class_counts)
-        self._init_heads(in_channels, projection_channels, prototypes)
+        self._init_heads(
+            in_channels, projection_channels, prototypes, queue_size
+        )
 
     def _init_heads(
         self,
         in_channels: Optional[int],
         projection_channels: Optional[int],
         prototypes: bool,
+        queue_size: int,
     ) -> None:
         self.projection, self.prototypes, self.in_channels = None, None, None
-        if not (projection_channels or prototypes):
+        self.queue = None
+        if not (projection_channels or prototypes or queue_size):
             return
         if in_channels is None:
             raise ValueError(
-                'MCCLLoss: a projection or prototypes need in_channels, the '
-                'size of the bag feature'
+                'MCCLLoss: a projection, prototypes or a queue need '
+                'in_channels, the size of the bag feature'
             )
         self.in_channels = in_channels
         if projection_channels:
@@ -155,24 +154,12 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
                 nn.ReLU(inplace=True),
                 nn.Linear(in_channels, projection_channels),
             )
+        size = projection_channels or in_channels
+        if queue_size:
+            self.queue = FeatureQueue(queue_size, size, self.num_classes)
         if prototypes:
-            size = projection_channels or in_channels
             # A module: stock optimizer constructors overlook bare parameters.
             self.prototypes = nn.Embedding(self.num_classes, size)
-
-    def _check_shapes(self, features: Tensor, labels: Tensor) -> None:
-        channels, classes = features.shape[1], self.num_classes
-        if self.in_channels not in (None, channels):
-            raise ValueError(
-                f'MCCLLoss: in_channels={self.in_channels}, but the features '
-                f'are of size {channels}; set in_channels={channels}'
-            )
-        if labels.dim() == 2 and labels.shape[1] != classes:
-            raise ValueError(
-                f'MCCLLoss: num_classes={classes}, but the labels are '
-                f'distributions over {labels.shape[1]} classes; make '
-                'num_classes and that of the blending agree'
-            )
 
     def _check_values(self, labels: Tensor) -> None:
         """At the first call only, as looking at values stalls a GPU."""
@@ -181,21 +168,11 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         )
         if not needless:
             self.check_class_counts()
-        if labels.dim() == 1 and labels.max() >= self.num_classes:
-            raise ValueError(
-                f'MCCLLoss: num_classes={self.num_classes}, but there is a '
-                f'label {labels.max().item()}; classes count from 0'
-            )
-        if labels.dim() == 2 and (labels.sum(dim=1) - 1).abs().max() > 1e-3:
-            raise ValueError(
-                'MCCLLoss: needs one class a video, or after mixup or cutmix '
-                'a distribution over classes, which sums to 1; remove this '
-                'loss where a video has several classes'
-            )
+        check_labels(labels, self.num_classes)
         self._checked = True
 
     def _forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        self._check_shapes(features, labels)
+        check_shapes(features, labels, self.in_channels, self.num_classes)
         if not self._checked:
             self._check_values(labels)
         precision = torch.promote_types(features.dtype, torch.float32)
@@ -216,22 +193,22 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         if self.projection is not None:
             weight = self.projection[0].weight
             features = self.projection(features.to(weight.dtype)).to(features)
-        keys, key_labels, offset = features, labels, 0
+        queue = self.queue if self.training else None
+        batch, offset = (features, labels), 0
         if self.training and get_world_size() > 1:
-            keys, key_labels = map(gather_with_grad, (features, labels))
+            batch = tuple(map(gather_with_grad, batch))
             offset = get_rank() * len(features)
-        if self.prototypes is not None:
-            classes = torch.arange(self.num_classes, device=labels.device)
-            if labels.dim() == 2:
-                classes = F.one_hot(classes).to(labels)
-            keys = torch.cat([keys, self.prototypes.weight.to(keys.dtype)])
-            key_labels = torch.cat([key_labels, classes])
+        keys, key_labels = batch
+        if queue is not None and queue.blended:
+            labels = as_shares(labels, self.num_classes)
+            key_labels = as_shares(key_labels, self.num_classes)
+        keys, key_labels = self._join_keys(keys, key_labels, queue)
         counts = self.class_counts
         temperatures = class_temperatures(
             counts, self.temperature, self.temperature_mode
         )
         weights = class_weights(counts, self.class_weight, self.beta)
-        return mccl(
+        loss = mccl(
             features,
             labels,
             keys,
@@ -242,4 +219,37 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             weights=_of_anchors(weights, labels),
             form=self.form,
             include_self=self.include_self,
+            constants=0 if queue is None else len(queue),
         )
+        if queue is not None:
+            queue.push(*batch)
+        return loss
+
+    def _join_keys(
+        self, keys: Tensor, labels: Tensor, queue: Optional[FeatureQueue]
+    ) -> tuple[Tensor, Tensor]:
+        """Put prototypes and past features behind the batch."""
+        blended = labels.dim() == 2
+        parts = [(keys, labels)]
+        if self.prototypes is not None:
+            classes = torch.arange(self.num_classes, device=labels.device)
+            if blended:
+                classes = as_shares(classes, self.num_classes)
+            parts.append((self.prototypes.weight, classes))
+        if queue is not None:
+            parts.append(queue.contents(blended))
+        if len(parts) == 1:
+            return keys, labels
+        return (
+            torch.cat([part.to(keys.dtype) for part, _ in parts]),
+            torch.cat([part.to(labels.dtype) for _, part in parts]),
+        )
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args, **kwargs
+    ) -> None:
+        if self.queue is None:  # of a training that had one
+            queued = f'{prefix}queue.'
+            for name in [n for n in state_dict if n.startswith(queued)]:
+                del state_dict[name]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

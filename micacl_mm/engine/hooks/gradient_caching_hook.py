@@ -1,0 +1,135 @@
+"""A batch as large as the loss needs on a GPU that is too small for it."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from micacl_mm.models.backbones.chunks import (
+    even_sizes,
+    same_statistics,
+    shared_momentum,
+)
+from micacl_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class GradientCachingHook(Hook):
+    """Runs the backbone in micro-batches, and again in the backward pass.
+
+    The gradient caching of `Gao et al. <https://arxiv.org/abs/2101.06983>`_:
+    the backbone makes the features of one micro-batch after the other and
+    keeps nothing else; neck, losses and head see the whole batch; then each
+    micro-batch runs again, now with its graph, and is given the gradient of
+    its features. ``torch.utils.checkpoint`` does the second pass, so that
+    random numbers and autocast are the same in both, and optimizer wrappers,
+    gradient scaling and DDP need to know nothing of it.
+
+    Exact: losses and gradients are those of the whole batch in one pass,
+    unless the backbone normalises over the batch. **BatchNorm in training
+    mode takes its statistics from a micro-batch**, as under gradient
+    accumulation; its running statistics move as far as in one pass and only
+    once. Dropout draws other numbers than for an undivided batch.
+
+    Costs one more forward pass of the backbone. Memory holds the activations
+    of one micro-batch, and neck and head of all.
+
+    Args:
+        micro_batch_size (int): Most videos of a micro-batch. A batch is cut
+            into the fewest, as equal as they can be.
+
+    Raises:
+        ValueError: ``micro_batch_size`` is not positive, or the model has no
+            backbone that can be cut.
+
+    Examples:
+        >>> custom_hooks = [
+        ...     dict(type='ClassCountsHook'),
+        ...     dict(type='ResultHook'),
+        ...     dict(type='GradientCachingHook', micro_batch_size=8),
+        ... ]
+    """
+
+    def __init__(self, micro_batch_size: int) -> None:
+        if micro_batch_size < 1:
+            raise ValueError(
+                'GradientCachingHook: micro_batch_size must be at least 1, '
+                f'got {micro_batch_size}'
+            )
+        self.micro_batch_size = micro_batch_size
+        self._videos = 0
+        self._undo: list = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Cut the batches of the backbone from now on."""
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        backbone = getattr(model, 'backbone', None)
+        if not isinstance(backbone, nn.Module):
+            raise ValueError(
+                f'GradientCachingHook: {type(model).__name__} has no backbone '
+                'that could be run in micro-batches; remove the hook'
+            )
+        whole = backbone.forward
+
+        def forward(x: Tensor, *args, **kwargs) -> Any:
+            if not (backbone.training and torch.is_grad_enabled()):
+                return whole(x, *args, **kwargs)
+            return self._run(
+                backbone, lambda part: whole(part, *args, **kwargs), x
+            )
+
+        backbone.forward = forward
+        handle = model.register_forward_pre_hook(self._count, with_kwargs=True)
+        self._undo = [
+            handle.remove,
+            lambda: delattr(backbone, 'forward'),
+        ]
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the backbone as it was."""
+        while self._undo:
+            self._undo.pop()()
+
+    def _count(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
+        """See how many videos the batch holds."""
+        self._videos = len(args[0] if args else kwargs['inputs'])
+
+    def _run(self, backbone: nn.Module, run, x: Tensor) -> Any:
+        """From clips (B * M, ...) to their features, a chunk at a time."""
+        if not isinstance(x, Tensor) or len(x) % self._videos:
+            raise ValueError(
+                'GradientCachingHook: the backbone takes no batch of clips '
+                'that could be cut; remove the hook'
+            )
+        clips = len(x) // self._videos  # of a video
+        sizes = even_sizes(len(x), self.micro_batch_size * clips, clips)
+        if len(sizes) == 1:
+            return run(x)
+        with shared_momentum(backbone, len(sizes)):
+            parts = [
+                checkpoint(
+                    run,
+                    part,
+                    use_reentrant=False,
+                    context_fn=lambda: (
+                        nullcontext(),
+                        same_statistics(backbone),
+                    ),
+                )
+                for part in x.split(sizes)
+            ]
+        return _join(parts)
+
+
+def _join(parts: Sequence[Any]) -> Any:
+    """Join what the chunks gave: tensors, also in tuples and lists."""
+    if isinstance(parts[0], Tensor):
+        return torch.cat(list(parts))
+    return type(parts[0])(map(_join, zip(*parts, strict=True)))

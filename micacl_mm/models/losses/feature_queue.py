@@ -1,0 +1,142 @@
+"""Features of past batches, kept to be contrasted with."""
+
+import logging
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+
+class FeatureQueue(nn.Module):
+    """A ring buffer of features and labels, the oldest leave first.
+
+    The memory of `MoCo <https://arxiv.org/abs/1911.05722>`_ and
+    `XBM <https://arxiv.org/abs/1912.06798>`_. It is made of buffers, so that
+    it travels in the checkpoint. How much of it is filled is known without
+    asking the device. A checkpoint without a queue, or with one of another
+    size, leaves this one empty, with a warning.
+
+    Args:
+        size (int): Q, features that it holds.
+        channels (int): D.
+        num_classes (int): K.
+
+    Raises:
+        ValueError: ``size`` is not positive.
+
+    Examples:
+        >>> queue = FeatureQueue(size=4, channels=8, num_classes=3)
+        >>> queue.push(torch.rand(3, 8), torch.tensor([0, 2, 1]))
+        >>> features, labels = queue.contents()
+        >>> features.shape, labels
+        (torch.Size([3, 8]), tensor([0, 2, 1]))
+    """
+
+    def __init__(self, size: int, channels: int, num_classes: int) -> None:
+        super().__init__()
+        if size < 1:
+            raise ValueError(
+                f'FeatureQueue: size must be at least 1, got {size}'
+            )
+        self.size = size
+        self.register_buffer('features', torch.zeros(size, channels))
+        # Distributions, which hold classes and blended labels alike.
+        self.register_buffer('labels', torch.zeros(size, num_classes))
+        # Filled slots and the next one to write. The numbers beside it are
+        # what the code looks at: reading a buffer would stall a GPU.
+        self.register_buffer('position', torch.zeros(2, dtype=torch.long))
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._move(0, 0)
+        self._blended = 0  # pushes until no blended label is left
+
+    def _move(self, filled: int, write: int) -> None:
+        self._filled, self._next = filled, write
+        self.position[0], self.position[1] = filled, write
+
+    def __len__(self) -> int:
+        return self._filled
+
+    @property
+    def blended(self) -> bool:
+        """Whether a label in it may be a blend of classes."""
+        return self._blended > 0
+
+    # Compilers would make a new graph of every position.
+    @torch.compiler.disable
+    def contents(self, blended: bool = False) -> tuple[Tensor, Tensor]:
+        """Return what is in it; empty slots are left out.
+
+        Args:
+            blended (bool): Labels as distributions over classes, else
+                as classes. Defaults to False.
+
+        Returns:
+            tuple[Tensor, Tensor]: features (n, D) and labels (n, K) or (n,).
+        """
+        labels = self.labels[: self._filled]
+        labels = labels if blended else labels.argmax(dim=1)
+        return self.features[: self._filled], labels
+
+    @torch.compiler.disable
+    @torch.no_grad()
+    def push(self, features: Tensor, labels: Tensor) -> None:
+        """Take a batch in, cut off from its graph.
+
+        Args:
+            features (Tensor): shape (n, D). Of more than Q the last stay.
+            labels (Tensor): classes (n,) or distributions (n, K).
+        """
+        new = len(features)
+        self._blended = max(0, self._blended - new)
+        if labels.dim() == 2:
+            self._blended = self.size
+        labels = as_shares(labels, self.labels.shape[1])
+        new, write = min(new, self.size), self._next
+        head = min(new, self.size - write)  # before the ring starts anew
+        for buffer, values in (
+            (self.features, features),
+            (self.labels, labels),
+        ):
+            values = values[len(values) - new :]
+            buffer[write : write + head] = values[:head]
+            buffer[: new - head] = values[head:]
+        filled = min(self.size, self._filled + new)
+        self._move(filled, (write + new) % self.size)
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args, **kwargs
+    ) -> None:
+        own = dict(self.named_buffers())
+        found = {name: state_dict.get(prefix + name) for name in own}
+        fits = all(
+            value is not None and value.shape == own[name].shape
+            for name, value in found.items()
+        )
+        if not fits:
+            kept = found['features']
+            what = 'no queue' if kept is None else f'one of {len(kept)}'
+            print_log(
+                f'FeatureQueue: queue_size={self.size}, but the checkpoint '
+                f'holds {what}, or of other features or classes; it starts '
+                'empty and fills again',
+                'current',
+                logging.WARNING,
+            )
+            self.clear()
+            state_dict.update({prefix + name: own[name] for name in own})
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        self._filled, self._next = self.position.tolist()
+        kept = self.labels[: self._filled]
+        self._blended = self.size * bool((kept.amax(-1) < 1).any())
+
+
+def as_shares(labels: Tensor, num_classes: int) -> Tensor:
+    """Turn classes (n,) into rows of 0 and 1, (n, K); keep distributions."""
+    if labels.dim() == 2:
+        return labels
+    # Not one_hot, which asks the device for the largest class.
+    classes = torch.arange(num_classes, device=labels.device)
+    return (labels[:, None] == classes).float()

@@ -1,0 +1,90 @@
+"""What :class:`MCCLLoss` refuses, and what it says then."""
+
+from collections.abc import Sequence
+from typing import Optional
+
+from torch import Tensor
+
+from .class_statistics import TEMPERATURES, WEIGHTS
+from .functional import FORMS
+
+
+def check_options(
+    form: str,
+    temperature_mode: str,
+    class_weight: str,
+    scales: Sequence[int],
+    temperature: float,
+    beta: float,
+    queue_size: int,
+) -> None:
+    """Check the arguments of the constructor.
+
+    Raises:
+        ValueError: An option is unknown or a number out of its range.
+    """
+    for name, value, known in (
+        ('form', form, FORMS),
+        ('temperature_mode', temperature_mode, TEMPERATURES),
+        ('class_weight', class_weight, WEIGHTS),
+    ):
+        if value not in known:
+            raise ValueError(
+                f'MCCLLoss: {name} must be one of {known}, got {value!r}'
+            )
+    if not scales or min(scales) < 1 or temperature <= 0:
+        raise ValueError(
+            'MCCLLoss: scales must be positive and not empty and '
+            f'temperature positive, got {scales} and {temperature}'
+        )
+    if not 0 <= beta < 1:
+        raise ValueError(f'MCCLLoss: beta must be in [0, 1), got {beta}')
+    if queue_size < 0:
+        raise ValueError(
+            'MCCLLoss: queue_size must not be negative, got '
+            f'{queue_size}; 0 means no queue'
+        )
+
+
+def check_shapes(
+    features: Tensor,
+    labels: Tensor,
+    in_channels: Optional[int],
+    num_classes: int,
+) -> None:
+    """Check features (B, D) and labels (B,) or (B, K).
+
+    Raises:
+        ValueError: D is not ``in_channels`` or K not ``num_classes``.
+    """
+    channels = features.shape[1]
+    if in_channels not in (None, channels):
+        raise ValueError(
+            f'MCCLLoss: in_channels={in_channels}, but the features '
+            f'are of size {channels}; set in_channels={channels}'
+        )
+    if labels.dim() == 2 and labels.shape[1] != num_classes:
+        raise ValueError(
+            f'MCCLLoss: num_classes={num_classes}, but the labels are '
+            f'distributions over {labels.shape[1]} classes; make '
+            'num_classes and that of the blending agree'
+        )
+
+
+def check_labels(labels: Tensor, num_classes: int) -> None:
+    """Check the values of labels, which stalls a GPU.
+
+    Raises:
+        ValueError: A class that there is not, or no distribution.
+    """
+    if labels.dim() == 1 and labels.max() >= num_classes:
+        raise ValueError(
+            f'MCCLLoss: num_classes={num_classes}, but there is a '
+            f'label {labels.max().item()}; classes count from 0'
+        )
+    if labels.dim() == 2 and (labels.sum(dim=1) - 1).abs().max() > 1e-3:
+        raise ValueError(
+            'MCCLLoss: needs one class a video, or after mixup or cutmix '
+            'a distribution over classes, which sums to 1; remove this '
+            'loss where a video has several classes'
+        )

@@ -1,0 +1,295 @@
+"""What the processes of test_distributed do, and what one process does.
+
+Each function gives back what must not depend on the number of processes.
+"""
+
+import gc
+import os
+from pathlib import Path
+
+# Here, so that a fork server has it before it forks.
+import matplotlib.pyplot  # noqa: F401
+import torch
+import torch._dynamo
+from mmaction.structures import ActionDataSample
+from mmengine._strategy import FSDPStrategy  # noqa: F401
+from mmengine.dataset import BaseDataset, DefaultSampler
+from mmengine.dist import get_dist_info
+from mmengine.registry import RUNNERS, init_default_scope
+from torch import distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from micacl_mm.datasets.samplers import ClassAwareBatchSampler
+from micacl_mm.engine.launch import prepare_cpu_ranks
+from micacl_mm.evaluation import RecallMetric
+from micacl_mm.models.losses import MCCLLoss
+from micacl_mm.models.losses.functional import FORMS
+from micacl_mm.registry import DATASETS, MODELS
+
+OPTIONS = dict(
+    class_counts=[9, 3, 1],
+    in_channels=8,
+    projection_channels=8,
+    prototypes=True,
+    loss_weight=1.0,
+)
+LABELS = torch.tensor([0, 0, 1, 2, 0, 1, 2, 2])
+BLENDED = torch.eye(3)[LABELS] * 0.7 + torch.eye(3)[LABELS.flip(0)] * 0.3
+CASES = [
+    (form, kind, queue)
+    for form in FORMS
+    for kind in ('classes', 'blended')
+    for queue in (0, 12)
+]
+RUNNERS_TRIED = ('Runner', 'FlexibleRunner')
+
+
+class Model(nn.Module):
+    """An encoder and the loss on top."""
+
+    def __init__(self, form, queue):
+        super().__init__()
+        torch.manual_seed(1)
+        self.encoder = nn.Linear(5, 8)
+        self.loss = MCCLLoss(form=form, queue_size=queue, **OPTIONS)
+
+    def forward(self, x, labels):
+        return self.loss(self.encoder(x), labels)
+
+
+def batches():
+    generator = torch.Generator().manual_seed(2)
+    return [torch.randn(8, 5, generator=generator) for _ in range(3)]
+
+
+def contrast(form, kind, queue):
+    """Losses, gradients and buffers of three batches."""
+    rank, world = get_dist_info()
+    labels = LABELS if kind == 'classes' else BLENDED
+    model = Model(form, queue)
+    ranks = model
+    if world > 1:
+        ranks = DistributedDataParallel(model, broadcast_buffers=False)
+    found = []
+    for batch in batches():
+        model.zero_grad()
+        loss = ranks(batch.chunk(world)[rank], labels.chunk(world)[rank])
+        loss.backward()
+        loss = loss.detach().clone()
+        if world > 1:
+            dist.all_reduce(loss)
+        found.append(loss / world)
+        found += [p.grad.clone() for p in model.parameters()]
+        found += [buffer.clone() for buffer in model.buffers()]
+    return found
+
+
+class Videos(BaseDataset):
+    """Noise on top of a class, few of the last one."""
+
+    def __init__(self, size, seed):
+        self.size, self.seed = size, seed
+        super().__init__(pipeline=[], serialize_data=False)
+
+    def load_data_list(self):
+        generator = torch.Generator().manual_seed(self.seed)
+        return [
+            dict(
+                label=i % 5 % 3,
+                inputs=torch.randn(2, 3, 2, 4, 4, generator=generator)
+                + i % 5 % 3,
+            )
+            for i in range(self.size)
+        ]
+
+    def prepare_data(self, index):
+        info = self.get_data_info(index)
+        sample = ActionDataSample().set_gt_label(info['label'])
+        sample.set_metainfo(dict(index=index))
+        return dict(inputs=info['inputs'], data_samples=sample)
+
+
+class Mean(nn.Module):
+    """A backbone."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 8)
+
+    def forward(self, x):
+        return self.layer(x.mean((-3, -2, -1)))[..., None, None, None]
+
+
+def joint_batches():
+    """The class-aware batches of all ranks, put together."""
+    rank, world = get_dist_info()
+    base = DefaultSampler(Videos(50, 0), seed=1)
+    base.set_epoch(2)
+    own = list(ClassAwareBatchSampler(base, 8 // world))
+    if world == 1:
+        return [sorted(batch) for batch in own]
+    shares = [None] * world
+    dist.all_gather_object(shares, own)
+    return [sorted(sum(parts, [])) for parts in zip(*shares, strict=True)]
+
+
+def recalls(size):
+    """UAR, WAR and recalls of predictions that depend on the clip alone."""
+    videos = Videos(size, 0)
+    metric = RecallMetric(classes=['a', 'b', 'c'])
+    for index in DefaultSampler(videos, shuffle=False):
+        label = videos.get_data_info(index)['label']
+        score = torch.eye(3)[(label + (index % 3 == 0)) % 3]
+        sample = dict(gt_label=torch.tensor([label]), pred_score=score)
+        metric.process(None, [sample | dict(pred_label=score.argmax()[None])])
+    return metric.evaluate(size)
+
+
+def config_of(folder, runner):
+    """Arguments of a runner, as a config gives them."""
+    world = get_dist_info()[1]
+    loader = dict(num_workers=0, collate_fn=dict(type='pseudo_collate'))
+    config = dict(
+        default_scope='mmaction',
+        work_dir=str(folder),
+        launcher='none' if world == 1 else 'pytorch',
+        log_level='ERROR',
+        model=dict(
+            type='Recognizer3D',
+            backbone=dict(type='Mean'),
+            neck=dict(
+                type='WIAN',
+                in_channels=8,
+                out_channels=16,
+                num_heads=2,
+                num_instances=2,
+                aux_loss=dict(
+                    type='MCCLLoss',
+                    num_classes=3,
+                    in_channels=16,
+                    prototypes=True,
+                    queue_size=16,
+                ),
+            ),
+            cls_head=dict(
+                type='I3DHead',
+                num_classes=3,
+                in_channels=16,
+                dropout_ratio=0,
+                average_clips='prob',
+            ),
+            data_preprocessor=dict(
+                type='ActionDataPreprocessor', format_shape='NCTHW'
+            ),
+        ),
+        train_dataloader=dict(
+            batch_size=8 // world,
+            drop_last=False,
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            batch_sampler=dict(type='ClassAwareBatchSampler'),
+            dataset=dict(type='Videos', size=40, seed=0),
+            **loader,
+        ),
+        val_dataloader=dict(
+            batch_size=2,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dict(type='Videos', size=11, seed=1),
+            **loader,
+        ),
+        val_evaluator=dict(type='RecallMetric'),
+        train_cfg=dict(by_epoch=True, max_epochs=2, val_interval=1),
+        val_cfg=dict(),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.4, momentum=0.9)),
+        auto_scale_lr=dict(enable=True, base_batch_size=16),
+        default_hooks=dict(
+            checkpoint=None, sync_buffers=dict(type='SyncBuffersHook')
+        ),
+        custom_hooks=[
+            dict(type='ClassCountsHook'),
+            dict(type='GradientCachingHook', micro_batch_size=1),
+        ],
+        env_cfg=dict(dist_cfg=dict(backend='gloo')),
+        randomness=dict(seed=0),
+    )
+    if world > 1 and runner == 'Runner':
+        wrapper = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+        )
+        config['cfg'] = dict(model_wrapper_cfg=wrapper)
+    if world > 1 and runner == 'FlexibleRunner':
+        config['strategy'] = dict(
+            type='FSDPStrategy',
+            model_wrapper=dict(
+                type='MMFullyShardedDataParallel', device_id='cpu'
+            ),
+            state_dict_cfg=dict(
+                state_dict_type='FULL_STATE_DICT',
+                state_dict_config=dict(
+                    type='FullStateDictConfig',
+                    offload_to_cpu=False,
+                    rank0_only=False,
+                ),
+                optim_state_dict_config=dict(
+                    type='FullOptimStateDictConfig', rank0_only=False
+                ),
+            ),
+        )
+    return config
+
+
+def train(folder, runner):
+    """Two epochs by config: weights, buffers, metrics, learning rate."""
+    init_default_scope('mmaction')
+    # Not from_cfg, which spends seconds on printing the config.
+    runner = RUNNERS.get(runner)(**config_of(folder, runner))
+    runner.train()
+    scalars = runner.message_hub.log_scalars
+    metrics = {
+        name: history.current()
+        for name, history in scalars.items()
+        if name.startswith('val/acc/')
+    }
+    weights = runner.model.state_dict()
+    weights = {
+        name.removeprefix('module.'): value.clone()
+        for name, value in weights.items()
+    }
+    rate = runner.optim_wrapper.param_groups[0]['lr']
+    return dict(metrics=metrics, weights=weights, rate=rate)
+
+
+def everything(folder):
+    """All of it; the runners last, as they set seeds."""
+    DATASETS.register_module(module=Videos, force=True)
+    MODELS.register_module(module=Mean, force=True)
+    found = {case: contrast(*case) for case in CASES}
+    found['batches'] = joint_batches()
+    found |= {('recalls', size): recalls(size) for size in (9, 11, 12)}
+    found |= {name: train(folder, name) for name in RUNNERS_TRIED}
+    for registry, part in ((DATASETS, Videos), (MODELS, Mean)):
+        registry._module_dict.pop(part.__name__)
+    return found
+
+
+def work(rank, world, port, folder, launcher):
+    """One rank, started as the launcher would have done it."""
+    names = dict(
+        pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+        slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    )[launcher]
+    os.environ.update(
+        zip(names, map(str, (rank, world, rank)), strict=True),
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+    )
+    gc.freeze()  # looking through what all ranks share would copy it
+    torch.set_num_threads(1)
+    torch.cuda.is_available = lambda: False
+    prepare_cpu_ranks(['x.py', '--launcher', launcher])
+    found = everything(Path(folder, f'{world}-{rank}'))
+    torch.save(found, Path(folder, f'{world}-{rank}.pth'))
+    dist.barrier()
+    dist.destroy_process_group()

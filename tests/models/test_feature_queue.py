@@ -1,0 +1,207 @@
+import copy
+import pickle
+from collections import deque
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmengine.runner.checkpoint import get_state_dict, load_state_dict
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from micacl_mm.models.losses import MCCLLoss, mccl
+from micacl_mm.models.losses.feature_queue import FeatureQueue
+
+PLAIN = dict(
+    class_counts=[5, 5, 5],
+    temperature_mode='constant',
+    class_weight='none',
+    loss_weight=1.0,
+    in_channels=8,
+)
+
+
+def batches(sizes, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    for size in sizes:
+        yield (
+            torch.randn(size, 8, generator=generator),
+            torch.randint(3, (size,), generator=generator),
+        )
+
+
+@pytest.mark.parametrize('blended', [False, True])
+@pytest.mark.parametrize('size', [1, 5, 8])
+def test_it_holds_what_a_deque_would(size, blended):
+    queue = FeatureQueue(size, channels=8, num_classes=3)
+    rows = deque(maxlen=size)
+    for z, y in batches([3, 4, 1, 8, 11, 2]):
+        labels = torch.eye(3)[y] * 0.9 + 0.1 / 3 if blended else y
+        queue.push(z, labels)
+        rows += zip(z.tolist(), labels.tolist(), strict=True)
+        features, found = queue.contents(blended)
+        assert len(queue) == len(rows) and queue.blended == blended
+        together = zip(features.tolist(), found.tolist(), strict=True)
+        assert sorted(together) == sorted(rows)
+    queue.clear()
+    assert len(queue) == 0 and queue.contents()[0].shape == (0, 8)
+
+
+@pytest.mark.parametrize('prototypes', [False, True])
+@pytest.mark.parametrize('form', ['log', 'ratio', 'out'])
+def test_past_features_are_keys_behind_the_prototypes(form, prototypes):
+    loss = MCCLLoss(**PLAIN, form=form, queue_size=6, prototypes=prototypes)
+    past = deque(maxlen=6)
+    for z, y in batches([4] * 4):
+        leaf = z.clone().requires_grad_()
+        again = z.clone().requires_grad_()
+        keys, labels = [again], [y]
+        if prototypes:
+            keys.append(loss.prototypes.weight)
+            labels.append(torch.arange(3))
+        if past:
+            keys.append(torch.stack([feature for feature, _ in past]))
+            labels.append(torch.stack([label for _, label in past]))
+        found = loss(leaf, y)
+        expected = mccl(
+            again, y, torch.cat(keys), torch.cat(labels), form=form
+        )
+        torch.testing.assert_close(found, expected)
+        found.backward()
+        expected.backward()
+        torch.testing.assert_close(leaf.grad, again.grad)
+        past += zip(z, y, strict=True)
+    assert not loss.queue.features.requires_grad
+
+
+def test_a_clip_alone_in_its_batch_finds_its_class_in_the_past():
+    loss = MCCLLoss(**PLAIN, queue_size=4)
+    z, y = torch.randn(2, 8), torch.tensor([0, 1])
+    assert loss(z, y).item() == 0  # empty slots are no keys
+    assert loss(z, y).item() > 0
+
+
+def test_a_batch_of_one_and_a_batch_larger_than_the_queue():
+    loss = MCCLLoss(**PLAIN, queue_size=2)
+    for z, y in batches([1, 1, 5, 1]):
+        z.requires_grad_()
+        loss(z, y).backward()
+        assert z.grad.isfinite().all()
+    assert len(loss.queue) == 2
+
+
+def test_evaluation_neither_looks_at_it_nor_fills_it():
+    loss = MCCLLoss(**PLAIN, queue_size=4)
+    first, second = batches([4, 4])
+    loss(*first)
+    kept = copy.deepcopy(loss.state_dict())
+    found = loss.eval()(*second)
+    torch.testing.assert_close(found, mccl(*second))
+    for name, value in loss.state_dict().items():
+        assert torch.equal(value, kept[name])
+
+
+def test_blended_labels_and_classes_after_them():
+    loss = MCCLLoss(**PLAIN, queue_size=4)
+    (z, y), (z2, y2), (z3, y3) = batches([4, 4, 4])
+    soft = torch.eye(3)[y] * 0.7 + torch.eye(3)[y.flip(0)] * 0.3
+    torch.testing.assert_close(loss(z, soft), mccl(z, soft))
+    # What the queue holds is a blend, so classes are compared as shares.
+    one_hot = torch.eye(3)[y2]
+    expected = mccl(
+        z2, one_hot, torch.cat([z2, z]), torch.cat([one_hot, soft])
+    )
+    torch.testing.assert_close(loss(z2, y2), expected)
+    assert not loss.queue.blended  # the blend has left
+    expected = mccl(z3, y3, torch.cat([z3, z2]), torch.cat([y3, y2]))
+    torch.testing.assert_close(loss(z3, y3), expected)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_precision(dtype):
+    loss, exact = (MCCLLoss(**PLAIN, queue_size=4) for _ in range(2))
+    for z, y in batches([4, 4]):
+        with torch.autocast('cpu', dtype=dtype):
+            found = loss(z.to(dtype), y)
+        torch.testing.assert_close(found, exact(z.to(dtype).float(), y))
+    assert loss.queue.features.dtype == torch.float32
+    model = MCCLLoss(**PLAIN, queue_size=4, prototypes=True).to(dtype)
+    for z, y in batches([4, 4]):
+        assert model(z.to(dtype), y).isfinite()
+
+
+def test_nothing_waits_for_a_device():
+    with FakeTensorMode():  # refuses to look at a value
+        options = PLAIN | dict(class_counts=None, num_classes=3)
+        loss = MCCLLoss(**options, queue_size=6, prototypes=True)
+        loss._checked = True  # what the first batch is looked at for
+        for size in (4, 4, 7):
+            z = torch.randn(size, 8, requires_grad=True)
+            loss(z, torch.zeros(size, dtype=torch.long)).backward()
+            loss(z, torch.full((size, 3), 1 / 3)).backward()
+
+
+def steps(loss, sizes, seed):
+    return [loss(z, y).item() for z, y in batches(sizes, seed)]
+
+
+def test_a_resumed_training_goes_on_as_if_it_had_not_stopped(tmp_path):
+    loss = MCCLLoss(**PLAIN, queue_size=6)
+    steps(loss, [4, 4], seed=0)
+    # As MMEngine writes and reads checkpoints.
+    torch.save(get_state_dict(loss), tmp_path / 'x.pth')
+    resumed = MCCLLoss(**PLAIN, queue_size=6)
+    load_state_dict(resumed, torch.load(tmp_path / 'x.pth'), strict=True)
+    twin = pickle.loads(pickle.dumps(copy.deepcopy(loss)))
+    expected = steps(loss, [4, 4], seed=1)
+    assert steps(resumed, [4, 4], seed=1) == expected
+    assert steps(twin, [4, 4], seed=1) == expected
+
+
+def test_a_blend_is_known_as_one_after_a_resume():
+    loss, resumed = (MCCLLoss(**PLAIN, queue_size=6) for _ in range(2))
+    z, y = next(batches([3]))
+    loss(z, torch.full((3, 3), 1 / 3))
+    resumed.load_state_dict(loss.state_dict())
+    assert resumed.queue.blended
+    assert resumed(z, y).item() == loss(z, y).item()
+
+
+@pytest.mark.parametrize(
+    'options, what',
+    [
+        (dict(), 'no queue'),
+        (dict(queue_size=3), 'one of 3'),
+        (dict(queue_size=6, in_channels=4), 'one of 6'),
+    ],
+)
+def test_another_queue_in_the_checkpoint(monkeypatch, options, what):
+    logger, said = MMLogger.get_current_instance(), []
+    monkeypatch.setattr(logger, 'log', lambda _, text: said.append(text))
+    loss = MCCLLoss(**PLAIN, queue_size=6)
+    steps(loss, [4], seed=0)
+    other = MCCLLoss(**{**PLAIN, **options}).state_dict()
+    keys = list(other)
+    loss.load_state_dict(other, strict=True)
+    assert list(other) == keys  # left as it was
+    assert len(said) == 1 and f'the checkpoint holds {what}' in said[0]
+    assert 'queue_size=6' in said[0]
+    fresh = MCCLLoss(**PLAIN, queue_size=6)
+    assert steps(loss, [4, 4], seed=1) == steps(fresh, [4, 4], seed=1)
+
+
+def test_a_model_without_a_queue_takes_a_checkpoint_with_one():
+    whole = torch.nn.Sequential(MCCLLoss(**PLAIN, queue_size=6))
+    plain = torch.nn.Sequential(MCCLLoss(**PLAIN))
+    plain.load_state_dict(whole.state_dict(), strict=True)
+    assert not any('queue' in name for name in plain.state_dict())
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match='queue_size must not be negative'):
+        MCCLLoss(num_classes=3, queue_size=-1, in_channels=8)
+    with pytest.raises(ValueError, match='a queue need in_channels'):
+        MCCLLoss(num_classes=3, queue_size=4)
+    with pytest.raises(ValueError, match='size must be at least 1'):
+        FeatureQueue(0, channels=8, num_classes=3)
+    with pytest.raises(ValueError, match='of size 6; set in_channels=6'):
+        MCCLLoss(**PLAIN, queue_size=4)(torch.rand(2, 6), torch.arange(2))
