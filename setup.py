@@ -32,6 +32,8 @@ EXPORT = [
     'onnxruntime>=1.20',
     'ml_dtypes<0.6',  # of onnx; later ones would bring numpy 2 along
 ]
+# Decodes face frames and videos faster, and reads packs of frames.
+FAST = ['lmdb>=1.6', 'simplejpeg>=1.9', 'av>=17,<19']
 TESTS = [
     'pytest>=8',
     'pytest-xdist>=3.8',
@@ -42,6 +44,8 @@ TESTS = [
     'openpyxl',
     *FACES,
     *EXPORT,
+    *FAST,
+    'hypothesis>=6.100',
     'scikit-image',  # the photograph of a face that tests look at
 ]
 
@@ -70,6 +74,7 @@ setup(
         'images': IMAGES,
         'faces': FACES,
         'export': EXPORT,
+        'fast': FAST,
         'tests': TESTS,
     },
 )

@@ -95,7 +95,7 @@ def test_options_reach_the_config(monkeypatch):
     assert dataset.source == 'videos'
     assert dataset.missing == 'drop' and dataset.clip_root == '/faces'
     assert [t.type for t in cfg.test_pipeline][:3] == [
-        'DecordInit',
+        'FastVideoInit',
         'SampleInstances',
         'DecordDecode',
     ]

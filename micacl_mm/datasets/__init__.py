@@ -4,15 +4,25 @@ from .base_dfer_dataset import BaseDFERDataset
 from .class_folder_dataset import ClassFolderDataset
 from .dfew_dataset import DFEWDataset
 from .ferv39k_dataset import FERV39kDataset
-from .samplers import ClassBalancedSampler
-from .transforms import CropFaces, SampleInstances
+from .samplers import ClassAwareBatchSampler, ClassBalancedSampler
+from .transforms import (
+    ClipColorJitter,
+    CropFaces,
+    FaceFrameDecode,
+    FastVideoInit,
+    SampleInstances,
+)
 
 __all__ = [
     'BaseDFERDataset',
+    'ClassAwareBatchSampler',
     'ClassBalancedSampler',
     'ClassFolderDataset',
+    'ClipColorJitter',
     'CropFaces',
     'DFEWDataset',
     'FERV39kDataset',
+    'FaceFrameDecode',
+    'FastVideoInit',
     'SampleInstances',
 ]

@@ -15,13 +15,14 @@ from .dfer_checks import DFERChecks
 from .folders import find_file, find_folders
 from .frame_names import FrameNames
 from .layouts import COMPLETE, Layout, choose_layout
+from .packs.packed_clips import PackedClips
 from .probing import probe_clips
 from .splits import SplitRow, cut_validation, describe_counts
 
 DRAWN_MARKER = 'synthetic.json'  # in the root of a set that we drew
 
 
-class BaseDFERDataset(DFERChecks, BaseActionDataset):
+class BaseDFERDataset(PackedClips, DFERChecks, BaseActionDataset):
     """Clips of faces, each of one expression.
 
     A subclass reads its split files (:meth:`read_split`) and names the clips
@@ -33,7 +34,8 @@ class BaseDFERDataset(DFERChecks, BaseActionDataset):
     A sample has ``label``, ``video_id``, ``start_index`` 0 and, by
     ``source``, ``frame_dir``, ``frames``, ``filename_tmpl`` and
     ``total_frames`` for ``RawFrameDecode`` or ``filename`` for
-    ``DecordInit``.
+    ``DecordInit``; with ``pack`` also ``pack`` and ``pack_clip`` for
+    ``FaceFrameDecode``.
 
     Args:
         data_root (str): The folder of the set.
@@ -51,6 +53,11 @@ class BaseDFERDataset(DFERChecks, BaseActionDataset):
             half of them missing both raise. Defaults to ``'raise'``.
         clip_root (str, optional): Folder of the clips, absolute or below
             ``data_root``, to use instead of a search. Defaults to None.
+        pack (str, optional): A file made by ``tools/data/pack_frames.py`` to
+            read the frames from, see docs/packs.md. The folders stay the
+            truth: one that does not fit them is refused. Defaults to None.
+        pack_missing (str): ``'raise'`` or ``'folders'``, what to do if there
+            is no such file. Defaults to ``'raise'``.
         test_mode (bool): As in MMEngine. Defaults to False.
         **kwargs: Further arguments of ``BaseActionDataset``.
 
@@ -90,6 +97,8 @@ class BaseDFERDataset(DFERChecks, BaseActionDataset):
         val_seed: int = 0,
         missing: str = 'raise',
         clip_root: Optional[str] = None,
+        pack: Optional[str] = None,
+        pack_missing: str = 'raise',
         test_mode: bool = False,
         **kwargs,
     ) -> None:
@@ -100,8 +109,11 @@ class BaseDFERDataset(DFERChecks, BaseActionDataset):
         self.val_seed = val_seed
         self.missing = missing
         self.clip_root = clip_root
+        self.pack = pack
+        self.pack_missing = pack_missing
         self.layout = ''
         self._check_args()
+        self._check_pack()
         super().__init__(
             ann_file='',
             pipeline=pipeline,
@@ -111,6 +123,7 @@ class BaseDFERDataset(DFERChecks, BaseActionDataset):
             start_index=0,
             **kwargs,
         )
+        self._check_pipeline(self.pipeline.transforms)
 
     @abstractmethod
     def read_split(self, split: str) -> list[SplitRow]:
@@ -136,6 +149,8 @@ class BaseDFERDataset(DFERChecks, BaseActionDataset):
         info = super().get_data_info(idx)
         if self.source == 'frames':
             info['filename_tmpl'] = FrameNames(info['frames'])
+        if self._opened:
+            info['pack'] = self._opened
         return info
 
     def load_data_list(self) -> list[dict]:
@@ -152,6 +167,7 @@ class BaseDFERDataset(DFERChecks, BaseActionDataset):
         self.layout = layout.text
         infos, gone = probe_clips(rows, layout, self.source)
         self._report_missing(gone, len(rows))
+        self._take_pack(infos)
         labels = [info['label'] for info in infos]
         self._log_counts(labels, [row.label for row in rest])
         return infos

@@ -15,7 +15,7 @@ from .class_folders import (
     order_classes,
     parse_classes,
 )
-from .folders import IMAGE_SUFFIXES, is_dir, natural_key
+from .folders import DEEPEST, IMAGE_SUFFIXES, is_dir, natural_key
 
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.avi', '.mov', '.mkv', '.webm')
 
@@ -113,7 +113,7 @@ def _clips(folder: ClassFolder) -> Iterator[ClassClip]:
     prefix = f'{folder.split}/{folder.name}/'.lstrip('/')
     real = os.path.realpath(folder.path)
     seen: dict[tuple[bool, str], str] = {}
-    for kind, path in _walk(folder.path, (real,)):
+    for kind, path in _walk(folder.path, (real,), set()):
         below = os.path.relpath(path, folder.path).replace(os.sep, '/')
         if kind == 'videos':
             below = os.path.splitext(below)[0]
@@ -130,8 +130,26 @@ def _clips(folder: ClassFolder) -> Iterator[ClassClip]:
         yield ClassClip(name, path, kind, folder)
 
 
-def _walk(folder: str, chain: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Kind and path of each clip; ``chain``: real paths from the class on."""
+def _walk(
+    folder: str,
+    chain: tuple[str, ...],
+    linked: set[str],
+    in_link: bool = False,
+) -> Iterator[tuple[str, str]]:
+    """Kind and path of each clip.
+
+    Args:
+        folder (str): Where to look.
+        chain (tuple[str, ...]): Real paths from the class on.
+        linked (set[str]): Where links within links have led to, each of
+            which is followed once: a few could make endlessly many ways.
+        in_link (bool): Whether a link led to this folder.
+    """
+    if len(chain) > DEEPEST:
+        fail(
+            f'folders must not be deeper than {DEEPEST} levels, got {folder}',
+            'remove it',
+        )
     videos, below, images = [], [], False
     for entry in _scan(folder):
         suffix = os.path.splitext(entry.name)[1].lower()
@@ -151,10 +169,14 @@ def _walk(folder: str, chain: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         yield 'hollow', folder
     for entry in _sorted(below):
         real = os.path.join(chain[-1], entry.name)
-        if entry.is_symlink():
+        link = entry.is_symlink()
+        if link:
             real = os.path.realpath(entry.path)
-        if not leads_up(real, chain):
-            yield from _walk(entry.path, (*chain, real))
+        if leads_up(real, chain) or (link and in_link and real in linked):
+            continue
+        if link and in_link:
+            linked.add(real)
+        yield from _walk(entry.path, (*chain, real), linked, in_link or link)
 
 
 def _scan(folder: str) -> list[os.DirEntry]:

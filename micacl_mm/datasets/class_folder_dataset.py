@@ -142,6 +142,7 @@ class ClassFolderDataset(BaseDFERDataset):
         layout = Layout(paths, len(rows), self.layout)
         infos, gone = probe_clips(rows, layout, self.source)
         self._report_missing(gone, len(rows))
+        self._take_pack(infos)
         given = any(clip.folder.split == self.split for clip in clips)
         self._log_labels([info['label'] for info in infos], given)
         return infos

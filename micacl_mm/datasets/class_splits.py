@@ -1,13 +1,12 @@
 """Cut clips into splits by class and, where they are known, by person."""
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from .class_folders import fail
-from .splits import SplitRow
+from .splits import SplitRow, hash_name
 
 
 def name_groups(
@@ -85,7 +84,7 @@ def hold_out(
     cut = _Cut(sum(counts.values(), Counter()), ratio)
 
     def lot(group: str) -> bytes:
-        return hashlib.sha256(f'{seed}/{group}'.encode()).digest()
+        return hash_name(f'{seed}/{group}')
 
     order = sorted(counts, key=lot) if ratio else []
     for group in order:

@@ -8,9 +8,10 @@ from typing import NoReturn
 
 from mmengine.logging import print_log
 
-from .splits import SplitRow, find_repeated
+from .splits import SplitRow, find_repeated, read_lines
 
 RESTORE = 'restore the split file of the release'
+LONGEST_ROW = 1000  # characters
 
 
 class DFERChecks:
@@ -31,6 +32,17 @@ class DFERChecks:
             ValueError: With what is wrong about it, and no more.
         """
         raise NotImplementedError
+
+    def read_lines(self, path: str) -> list[tuple[int, str]]:
+        """Number and text of the lines of a split file that are not blank.
+
+        Raises:
+            ValueError: It is no such file.
+        """
+        try:
+            return read_lines(path)
+        except ValueError as error:
+            self._raise(ValueError, str(error), RESTORE)
 
     def parse_rows(
         self, path: str, lines: Sequence[tuple[int, str]]
@@ -54,6 +66,13 @@ class DFERChecks:
             )
         rows = []
         for number, line in lines:
+            if len(line) > LONGEST_ROW or '\0' in line:
+                self._raise_row(
+                    path,
+                    number,
+                    f'a row must be text of at most {LONGEST_ROW} characters, '
+                    f'got {len(line)}, {line[:40]!r} ..',
+                )
             try:
                 rows.append(self.parse_row(line))
             except ValueError as error:

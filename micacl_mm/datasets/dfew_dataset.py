@@ -8,7 +8,7 @@ from micacl_mm.registry import DATASETS
 
 from .base_dfer_dataset import BaseDFERDataset
 from .clip_finders import FoundClip, find_numbered_clips
-from .splits import SplitRow, read_lines
+from .splits import SplitRow
 
 ALL_COUNTS = (2445, 1894, 2669, 2173, 1469, 145, 902)
 TEST_COUNTS = {
@@ -99,7 +99,7 @@ class DFEWDataset(BaseDFERDataset):
         path = self.find_split_file(
             f'{split}(single-labeled)/set_{self.fold}.csv'
         )
-        lines = read_lines(path)
+        lines = self.read_lines(path)
         # The header is told by its content, for a copy without one would
         # lose its first clip otherwise.
         if lines and not any(char.isdigit() for char in lines[0][1]):

@@ -8,7 +8,7 @@ from micacl_mm.registry import DATASETS
 from .base_dfer_dataset import BaseDFERDataset
 from .clip_finders import FoundClip, find_emotion_clips, pad_number
 from .dfer_checks import RESTORE
-from .splits import SplitRow, read_lines
+from .splits import SplitRow
 
 SCENARIOS = {
     'Daily Life': (
@@ -104,10 +104,10 @@ class FERV39kDataset(BaseDFERDataset):
         path = self.find_split_file(
             f'22_scenes/{split}_{self.subset}.csv', whole
         )
-        lines = read_lines(path)
+        lines = self.read_lines(path)
         if not lines and not path.lower().endswith('_all.csv'):
             path = self.find_split_file(whole)
-            lines = read_lines(path)
+            lines = self.read_lines(path)
         rows = self.parse_rows(path, lines)
         if self.subset == 'all' or not path.lower().endswith('_all.csv'):
             return rows

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Optional
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
+#: Levels of folders beyond which a tree is a mistake or a trap.
+DEEPEST = 100
 
 
 def natural_key(name: str) -> tuple:
@@ -60,7 +62,8 @@ def walk(
     """Folders and their visible entries, level by level.
 
     Folders whose name is a leaf are listed but not entered: a set has tens
-    of thousands of clip folders.
+    of thousands of clip folders. Where links within links lead is entered
+    once: a few links could make endlessly many ways.
 
     Args:
         root (str): Where to begin.
@@ -71,17 +74,22 @@ def walk(
     Yields:
         tuple[str, list[os.DirEntry]]: A folder and its entries.
     """
-    level = [root]
+    level, linked = [(root, False)], set()
     for _ in range(depth + 1):
         below = []
-        for folder in level:
+        for folder, in_link in level:
             entries = list_visible(folder)
             yield folder, entries
-            below += [
-                entry.path
-                for entry in entries
-                if not is_leaf(entry.name) and is_dir(entry)
-            ]
+            for entry in entries:
+                if is_leaf(entry.name) or not is_dir(entry):
+                    continue
+                link = entry.is_symlink()
+                if link and in_link:
+                    real = os.path.realpath(entry.path)
+                    if real in linked:
+                        continue
+                    linked.add(real)
+                below.append((entry.path, in_link or link))
         level = below
 
 

@@ -1,9 +1,13 @@
 """What the split files of all sets have in common, and the held-out slice."""
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
+
+#: A split file of 40,000 clips has two.
+_MOST_MIB = 64
 
 
 class SplitRow(NamedTuple):
@@ -23,9 +27,21 @@ def read_lines(path: str) -> list[tuple[int, str]]:
 
     Returns:
         list[tuple[int, str]]: Line number, from 1, and stripped line.
+
+    Raises:
+        ValueError: It is no text, or too large for a split file.
     """
-    with open(path, encoding='utf-8-sig') as file:
-        lines = [(i, line.strip()) for i, line in enumerate(file, start=1)]
+    if os.path.getsize(path) > _MOST_MIB * 2**20:
+        raise ValueError(
+            f'{path} must be a split file of less than {_MOST_MIB} MiB'
+        )
+    try:
+        with open(path, encoding='utf-8-sig') as file:
+            lines = [(i, line.strip()) for i, line in enumerate(file, start=1)]
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{path} must be UTF-8 text, got byte {error.start} that is none'
+        ) from None
     return [(i, line) for i, line in lines if line]
 
 
@@ -91,7 +107,7 @@ def cut_validation(
         by_class[row.label].append(row.video_id)
 
     def lot(video_id: str) -> bytes:
-        return hashlib.sha256(f'{seed}/{video_id}'.encode()).digest()
+        return hash_name(f'{seed}/{video_id}')
 
     held: set[str] = set()
     for names in by_class.values():
@@ -105,6 +121,11 @@ def cut_validation(
         )
     train = [row for row in rows if row.video_id not in held]
     return train, [row for row in rows if row.video_id in held]
+
+
+def hash_name(name: str) -> bytes:
+    """Hash a name, also one of a file that is no text in UTF-8."""
+    return hashlib.sha256(name.encode('utf-8', 'surrogateescape')).digest()
 
 
 def find_repeated(

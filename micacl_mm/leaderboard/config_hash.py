@@ -40,6 +40,8 @@ _NO_MATTER = {
     'persistent_workers',
     'pin_memory',
     'prefetch_factor',
+    'pack',
+    'pack_missing',
 }
 #: Hooks that log, time, draw or store, or that keep every number the same.
 _IDLE_HOOKS = {

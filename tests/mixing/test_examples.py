@@ -105,7 +105,7 @@ def test_options_reach_the_faces(monkeypatch, name):
         assert (dataset.data_root, dataset.fold) == ('/faces', 3)
         assert (dataset.missing, dataset.clip_root) == ('drop', '/aligned')
         kinds = [step.type for step in dataset.pipeline]
-        assert kinds[:3] == ['DecordInit', 'SampleInstances', 'DecordDecode']
+        assert kinds[:3] == ['FastVideoInit', 'SampleInstances', 'DecordDecode']
     assert cfg.val_dataloader.dataset.split == 'test'
 
 

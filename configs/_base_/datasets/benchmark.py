@@ -5,6 +5,9 @@ _base_ = './dfew.py'
 data_root = '{{$MICACL_DATA_ROOT:data/benchmark/medium}}'
 size = (48, 48)
 changes = dict(
+    # The stock transforms that the committed rows were trained with.
+    FaceFrameDecode=dict(type='RawFrameDecode'),
+    FastVideoInit=dict(type='DecordInit'),
     RandomResizedCrop=dict(
         area_range=(0.85, 1.0), aspect_ratio_range=(0.9, 1.1)
     ),
@@ -13,7 +16,7 @@ changes = dict(
 
 
 def changed(pipeline):
-    kept = [step for step in pipeline if step['type'] != 'ColorJitter']
+    kept = [step for step in pipeline if step['type'] != 'ClipColorJitter']
     return [{**step, **changes.get(step['type'], {})} for step in kept]
 
 

@@ -8,9 +8,10 @@ source = '{{$MICACL_SOURCE:frames}}'  # face frames, or videos
 val_ratio = {{'$MICACL_VAL_RATIO:0.1'}}
 missing = '{{$MICACL_MISSING:raise}}'  # absent clips: raise, or drop them
 clip_root = '{{$MICACL_CLIP_ROOT:auto}}'  # a folder, instead of a search
+pack = '{{$MICACL_PACK:none}}'  # a file of packed frames, docs/packs.md
 
-open_clip = [dict(type='DecordInit')] if source == 'videos' else []
-decode = dict(type='DecordDecode' if source == 'videos' else 'RawFrameDecode')
+open_clip = [dict(type='FastVideoInit')] if source == 'videos' else []
+decode = dict(type='DecordDecode' if source == 'videos' else 'FaceFrameDecode')
 size = (112, 112)
 
 train_pipeline = [
@@ -21,7 +22,11 @@ train_pipeline = [
     dict(type='Resize', scale=size, keep_ratio=False),
     dict(type='Flip', flip_ratio=0.5),
     dict(
-        type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0
+        type='ClipColorJitter',
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0,
     ),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
@@ -45,6 +50,7 @@ split = dict(
     val_ratio=val_ratio,
     missing=missing,
     clip_root=None if clip_root == 'auto' else clip_root,
+    **({} if pack == 'none' else dict(pack=pack)),
 )
 train_dataloader = dict(
     batch_size=32,

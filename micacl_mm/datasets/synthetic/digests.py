@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +15,7 @@ from .layouts import frame_dir, frame_name
 from .settings import SyntheticSettings
 
 BLOCK = 100  # clips under one checksum
+_MOST_BYTES = 2**26  # of a workbook, once unpacked
 _WIDTH = 8  # hexadecimal digits of a block's checksum
 
 
@@ -55,7 +59,7 @@ def label_digest(root: Path, folds: tuple[int, ...]) -> str:
 
     Raises:
         FileNotFoundError: If one of the files is absent.
-        zipfile.BadZipFile, zlib.error: If the annotation is damaged.
+        zipfile.BadZipFile: If the annotation is damaged.
     """
     total = hashlib.sha256()
     for fold in folds:
@@ -63,10 +67,26 @@ def label_digest(root: Path, folds: tuple[int, ...]) -> str:
             name = f'{part}(single-labeled)/set_{fold}.csv'
             path = root / 'EmoLabel_DataSplit' / name
             _feed(total, name, path.read_bytes())
-    with zipfile.ZipFile(root / 'Annotation/annotation.xlsx') as book:
-        for name in sorted(book.namelist()):
-            _feed(total, name, book.read(name))
+    for name, data in _read_book(root / 'Annotation/annotation.xlsx'):
+        _feed(total, name, data)
     return total.hexdigest()
+
+
+def _read_book(path: Path) -> list[tuple[str, bytes]]:
+    """Name and bytes of what is in a workbook."""
+    try:
+        with zipfile.ZipFile(path) as book:
+            infos = sorted(book.infolist(), key=lambda info: info.filename)
+            if sum(info.file_size for info in infos) > _MOST_BYTES:
+                raise zipfile.BadZipFile(f'{path}: too large once unpacked')
+            return [(info.filename, book.read(info)) for info in infos]
+    except FileNotFoundError:
+        raise
+    except (
+        *(OSError, ValueError, RuntimeError, EOFError, NotImplementedError),
+        *(zlib.error, lzma.LZMAError, struct.error),
+    ) as error:
+        raise zipfile.BadZipFile(f'{path}: {error}') from None
 
 
 def frame_digests(

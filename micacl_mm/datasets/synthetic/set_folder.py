@@ -115,7 +115,10 @@ def read_marker(root: Path) -> dict | None:
     """
     try:
         found = json.loads((root / MARKER).read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (
+        *(FileNotFoundError, NotADirectoryError),
+        *(ValueError, RecursionError),
+    ):
         return None
     whole = isinstance(found, dict) and isinstance(found.get('settings'), dict)
     return found if whole else None

@@ -5,19 +5,22 @@ Each setting at the top is an option of tools/train.py, tools/test.py and
 """
 
 from mmaction.datasets.transforms import (
-    ColorJitter,
     DecordDecode,
-    DecordInit,
     Flip,
     FormatShape,
     PackActionInputs,
     RandomResizedCrop,
-    RawFrameDecode,
     Resize,
 )
 from mmengine.dataset import DefaultSampler
 
-from micacl_mm import ClassFolderDataset, SampleInstances
+from micacl_mm.datasets import (
+    ClassFolderDataset,
+    ClipColorJitter,
+    FaceFrameDecode,
+    FastVideoInit,
+    SampleInstances,
+)
 
 # MMEngine makes imports lazy objects, which are of no use here.
 environ = __import__('os').environ
@@ -29,6 +32,7 @@ val_ratio = float(environ.get('MICACL_VAL_RATIO') or 0.1)
 test_ratio = float(environ.get('MICACL_TEST_RATIO') or 0.2)
 group_pattern = environ.get('MICACL_GROUP_PATTERN') or None
 missing = environ.get('MICACL_MISSING') or 'raise'  # empty clips: or drop
+pack = environ.get('MICACL_PACK') or 'none'  # a file of packed frames
 del environ  # no setting, and not to be copied with the config
 
 # From here on as they were found, also in the copy that a run stores.
@@ -40,8 +44,8 @@ classes, source = (
 # Without the folder, for a look at the config: that of the base of the model.
 num_classes = len(classes) or 7
 
-open_clip = [dict(type=DecordInit)] if source == 'videos' else []
-decode = dict(type=DecordDecode if source == 'videos' else RawFrameDecode)
+open_clip = [dict(type=FastVideoInit)] if source == 'videos' else []
+decode = dict(type=DecordDecode if source == 'videos' else FaceFrameDecode)
 size = (112, 112)
 
 train_pipeline = [
@@ -52,7 +56,11 @@ train_pipeline = [
     dict(type=Resize, scale=size, keep_ratio=False),
     dict(type=Flip, flip_ratio=0.5),
     dict(
-        type=ColorJitter, brightness=0.4, contrast=0.4, saturation=0.4, hue=0
+        type=ClipColorJitter,
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0,
     ),
     dict(type=FormatShape, input_format='NCTHW'),
     dict(type=PackActionInputs),
@@ -75,6 +83,7 @@ split = dict(
     test_ratio=test_ratio,
     group_pattern=group_pattern,
     missing=missing,
+    **({} if pack == 'none' else dict(pack=pack)),
 )
 loader = dict(batch_size=16, num_workers=4, persistent_workers=True)
 train_dataloader = dict(

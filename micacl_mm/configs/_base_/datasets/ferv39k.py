@@ -5,19 +5,22 @@ Each setting at the top is an option of tools/train.py, tools/test.py and
 """
 
 from mmaction.datasets.transforms import (
-    ColorJitter,
     DecordDecode,
-    DecordInit,
     Flip,
     FormatShape,
     PackActionInputs,
     RandomResizedCrop,
-    RawFrameDecode,
     Resize,
 )
 from mmengine.dataset import DefaultSampler
 
-from micacl_mm import FERV39kDataset, SampleInstances
+from micacl_mm.datasets import (
+    ClipColorJitter,
+    FaceFrameDecode,
+    FastVideoInit,
+    FERV39kDataset,
+    SampleInstances,
+)
 
 # MMEngine makes ``import os`` a lazy object, whose environment is of no use.
 environ = __import__('os').environ
@@ -33,10 +36,12 @@ val_ratio = float(environ.get('MICACL_VAL_RATIO') or 0.1)
 missing = environ.get('MICACL_MISSING') or 'raise'
 # A folder of clips, instead of a search.
 clip_root = environ.get('MICACL_CLIP_ROOT') or 'auto'
+# A file of packed frames, docs/packs.md.
+pack = environ.get('MICACL_PACK') or 'none'
 del environ  # no setting, and not to be copied with the config
 
-open_clip = [dict(type=DecordInit)] if source == 'videos' else []
-decode = dict(type=DecordDecode if source == 'videos' else RawFrameDecode)
+open_clip = [dict(type=FastVideoInit)] if source == 'videos' else []
+decode = dict(type=DecordDecode if source == 'videos' else FaceFrameDecode)
 size = (112, 112)
 
 train_pipeline = [
@@ -47,7 +52,11 @@ train_pipeline = [
     dict(type=Resize, scale=size, keep_ratio=False),
     dict(type=Flip, flip_ratio=0.5),
     dict(
-        type=ColorJitter, brightness=0.4, contrast=0.4, saturation=0.4, hue=0
+        type=ClipColorJitter,
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0,
     ),
     dict(type=FormatShape, input_format='NCTHW'),
     dict(type=PackActionInputs),
@@ -69,6 +78,7 @@ split = dict(
     val_ratio=val_ratio,
     missing=missing,
     clip_root=None if clip_root == 'auto' else clip_root,
+    **({} if pack == 'none' else dict(pack=pack)),
 )
 train_dataloader = dict(
     batch_size=32,

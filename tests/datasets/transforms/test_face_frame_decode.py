@@ -1,0 +1,222 @@
+"""Decoding of frames against the stock transforms."""
+
+import random
+from copy import deepcopy
+
+import cv2
+import mmcv
+import numpy as np
+import pytest
+from mmcv.transforms import Compose
+from PIL import Image
+
+from micacl_mm.datasets import FaceFrameDecode, images
+from micacl_mm.registry import TRANSFORMS
+
+from .images import compressed, picture, write_clip
+
+TURNED = Image.Exif()
+TURNED[0x112] = 6
+FILES = {
+    '4:2:0': dict(subsampling=2),
+    '4:4:4': dict(subsampling=0, quality=60),
+    'progressive': dict(progressive=True),
+    'grey': dict(mode='L'),
+    'cmyk': dict(mode='CMYK'),
+    'turned': dict(exif=TURNED.tobytes()),
+    'png': dict(form='png'),
+    'grey png': dict(form='png', mode='L'),
+    'png with alpha': dict(form='png', mode='RGBA'),
+    'bmp': dict(form='bmp'),
+}
+AFTER = [
+    dict(type='RandomResizedCrop', area_range=(0.08, 1.0)),
+    dict(type='Resize', scale=(48, 40), keep_ratio=False),
+    dict(type='Flip', flip_ratio=0.5),
+]
+
+
+@pytest.fixture(params=['simplejpeg', 'opencv'])
+def decoder(request, monkeypatch):
+    if request.param == 'opencv':
+        monkeypatch.setattr(images, 'simplejpeg', None)
+    elif images.simplejpeg is None:
+        pytest.skip('simplejpeg is not installed')
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+    return write_clip(tmp_path_factory.mktemp('faces') / '00001')
+
+
+def run(steps, clip, inds, seed=0):
+    steps = [TRANSFORMS.build(step) for step in steps]
+    random.seed(seed)
+    np.random.seed(seed)
+    given = dict(frame_inds=np.array(inds), num_clips=1, clip_len=len(inds))
+    return Compose(steps)({**deepcopy(clip), **given})
+
+
+@pytest.mark.parametrize('size', [(96, 96), (77, 113), (1, 1)], ids=str)
+@pytest.mark.parametrize('name', FILES)
+def test_pixels_are_the_stock_decoders(decoder, name, size):
+    data = compressed(picture(*size), **FILES[name])
+    expected = mmcv.imfrombytes(data, channel_order='rgb')
+    found = images.decode_image(data, name)
+    assert np.array_equal(found, expected)
+    assert found.dtype == np.uint8 and found.shape[2] == 3
+
+
+def test_harmless_bytes_too_many(decoder):
+    data = compressed(picture())
+    at = data.find(b'\xff\xda')
+    for odd in (data[:at] + b'ab' + data[at:], data + bytes(99)):
+        expected = mmcv.imfrombytes(odd, channel_order='rgb')
+        assert np.array_equal(images.decode_image(odd, 'a'), expected)
+
+
+@pytest.mark.parametrize('suffix, form', [('jpg', 'jpeg'), ('png', 'png')])
+def test_the_pipeline_is_the_stock_one(decoder, tmp_path, suffix, form):
+    """Bit for bit, with frames that windows repeat and Flip turns in place."""
+    clip = write_clip(tmp_path / 'clip', suffix=suffix, form=form)
+    inds = [0, 1, 2, 1, 2, 5]
+    for seed in range(6):
+        ours = run([dict(type='FaceFrameDecode'), *AFTER], clip, inds, seed)
+        stock = run([dict(type='RawFrameDecode'), *AFTER], clip, inds, seed)
+        assert np.array_equal(ours['imgs'], stock['imgs'])
+        keys = ('img_shape', 'original_shape', 'crop_bbox', 'crop_quadruple')
+        for key in keys:
+            assert np.array_equal(ours[key], stock[key])
+        # The next transform draws from the same numbers.
+        assert ours['flip'] == stock['flip']
+
+
+def test_each_frame_is_read_once(clip, monkeypatch):
+    read = []
+
+    def reading(path, *options):
+        read.append(path)
+        return images.read_file(path, *options)
+
+    module = 'micacl_mm.datasets.transforms.face_frame_decode.read_file'
+    monkeypatch.setattr(module, reading)
+    found = run([dict(type='FaceFrameDecode')], clip, [3, 1, 3, 3, 1])
+    assert [path[-7:] for path in read] == ['003.jpg', '001.jpg']
+    first, _, again = found['imgs'][:3]
+    assert np.array_equal(first, again)
+    assert not np.shares_memory(first, again)
+
+
+def test_offset_and_two_dimensions_as_in_stock(clip):
+    given = dict(clip, offset=2)
+    found = [
+        run([dict(type=kind)], given, [[0], [1]])
+        for kind in ('FaceFrameDecode', 'RawFrameDecode')
+    ]
+    assert np.array_equal(found[0]['imgs'], found[1]['imgs'])
+    assert found[0]['frame_inds'].tolist() == [0, 1]
+
+
+def test_a_crop_drawn_before_is_the_crop_drawn_behind(decoder, clip):
+    crop, *after = AFTER
+    for seed in range(4):
+        before = [dict(type='FaceFrameDecode', crop=crop), *after]
+        behind = [dict(type='FaceFrameDecode'), crop, *after]
+        one, other = (run(s, clip, [0, 4], seed) for s in (before, behind))
+        assert np.array_equal(one['imgs'], other['imgs'])
+        assert np.array_equal(one['crop_quadruple'], other['crop_quadruple'])
+
+
+@pytest.mark.parametrize('scale', [(48, 48), (25, 20), (12, 12), (5, 9)])
+def test_reduced_decoding(decoder, tmp_path, scale):
+    """The strongest reduction whose crop is no smaller than the output."""
+    clip = write_clip(tmp_path / 'clip', count=1)
+    step = dict(type='FaceFrameDecode', scale=scale)
+    found = run([step], clip, [0])
+    factor = max(
+        f for f in (1, 2, 4, 8) if min(96 // f / s for s in scale) >= 1
+    )
+    flag = getattr(cv2, f'IMREAD_REDUCED_COLOR_{factor}')
+    path = f'{clip["frame_dir"]}/000.jpg'
+    expected = cv2.cvtColor(cv2.imread(path, flag), cv2.COLOR_BGR2RGB)
+    assert np.array_equal(found['imgs'][0], expected)
+    assert found['original_shape'] == (96, 96)
+    assert found['img_shape'] == (96 // factor, 96 // factor)
+
+
+def test_reduced_decoding_of_a_crop(decoder, tmp_path):
+    """What is left of the crop is large enough, and the same part."""
+    clip = write_clip(tmp_path / 'clip', count=1, quality=95)
+    resize = dict(type='Resize', scale=(24, 24), keep_ratio=False)
+    crop = dict(type='RandomResizedCrop', area_range=(0.2, 1.0))
+    reduced = 0
+    for seed in range(12):
+        step = dict(type='FaceFrameDecode', crop=crop, scale=(24, 24))
+        drawn = run([step], clip, [0], seed)
+        assert min(drawn['img_shape']) >= 24 or (
+            drawn['img_shape'] == drawn['imgs'][0].shape[:2]
+        )
+        left, top, right, bottom = drawn['crop_bbox']
+        small = (bottom - top, right - left) != drawn['img_shape']
+        reduced += small
+        one = run([step, resize], clip, [0], seed)['imgs'][0]
+        plain = [dict(type='FaceFrameDecode'), crop, resize]
+        other = run(plain, clip, [0], seed)['imgs'][0]
+        difference = np.abs(one.astype(float) - other)
+        # Not equal, as the docstring says; the mean of a picture that is
+        # moved by half a pixel of the reduced one.
+        assert difference.mean() < (12 if small else 1e-9)
+    assert reduced > 3
+
+
+def test_a_png_is_never_reduced(tmp_path):
+    clip = write_clip(tmp_path / 'clip', suffix='png', form='png')
+    step = dict(type='FaceFrameDecode', scale=(8, 8))
+    assert run([step], clip, [0])['img_shape'] == (96, 96)
+
+
+def cut(data):
+    return data[: len(data) // 2]
+
+
+@pytest.mark.parametrize(
+    'broken', [cut, lambda _: b'', lambda _: b'\xff\xd8\xff\xe0text' * 9]
+)
+def test_broken_frames_are_named(decoder, tmp_path, broken):
+    clip = write_clip(tmp_path / 'clip')
+    path = tmp_path / 'clip' / '002.jpg'
+    path.write_bytes(broken(path.read_bytes()))
+    with pytest.raises(ValueError, match='002.jpg cannot be decoded') as error:
+        run([dict(type='FaceFrameDecode')], clip, [1, 2])
+    assert str(path) in str(error.value) and 'do unpack' in str(error.value)
+
+
+def test_a_frame_of_another_size_is_named(tmp_path):
+    clip = write_clip(tmp_path / 'clip')
+    odd = compressed(picture(90, 97))
+    (tmp_path / 'clip' / '004.jpg').write_bytes(odd)
+    with pytest.raises(ValueError, match='96 x 96 for 000.jpg and 97 x 90'):
+        run([dict(type='FaceFrameDecode')], clip, [0, 4])
+
+
+def test_other_modalities_are_stocks(clip):
+    with pytest.raises(ValueError, match='do take RawFrameDecode'):
+        run(
+            [dict(type='FaceFrameDecode', scale=(8, 8))],
+            dict(clip, modality='Flow'),
+            [0],
+        )
+    with pytest.raises(NotImplementedError):
+        run([dict(type='FaceFrameDecode')], dict(clip, modality='Depth'), [0])
+
+
+@pytest.mark.parametrize('scale', [(3,), 'ab', (1.5, 2)])
+def test_wrong_scales(scale):
+    with pytest.raises(ValueError, match='scale must be a width'):
+        FaceFrameDecode(scale=scale)
+
+
+def test_repr():
+    assert repr(FaceFrameDecode(scale=(8, 8))).startswith(
+        'FaceFrameDecode(crop=None, scale=(8, 8)'
+    )
