@@ -47,9 +47,14 @@ def flatten(x: Features) -> Tensor:
         Tensor: shape (B, C).
 
     Raises:
-        TypeError: ``x`` is none of these.
+        TypeError: ``x`` is none of these, or no floating-point numbers.
     """
     if isinstance(x, Tensor):
+        if not x.is_floating_point():
+            raise TypeError(
+                f'a neck takes features of floating point, got {x.dtype}; '
+                'check what the backbone returns'
+            )
         if x.dim() < 2:
             raise TypeError(
                 'a neck takes features of shape (B, C, ...), got '

@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from mmengine.model.weight_init import initialize
 from torch import Tensor
 
+from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, release
@@ -23,6 +24,7 @@ _POOLINGS = ('mean', 'max', 'attention', 'none')
 
 
 @MODELS.register_module()
+@checked_arguments
 class FrameBackbone(BaseModule):
     """Runs an image model on each frame and pools over the frames.
 
@@ -115,7 +117,7 @@ class FrameBackbone(BaseModule):
         feature_shape: Optional[str] = None,
         chunk_size: Optional[int] = None,
         with_cp: bool = False,
-        frozen: Union[bool, Sequence[str], None] = False,
+        frozen: Union[bool, int, Sequence[str], None] = False,
         norm_eval: bool = False,
         init_cfg: OptConfigType = None,
     ) -> None:

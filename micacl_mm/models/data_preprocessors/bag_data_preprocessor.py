@@ -4,10 +4,12 @@ from mmaction.models.data_preprocessors import ActionDataPreprocessor
 from mmaction.utils import SampleList
 from torch import Tensor
 
+from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
 
 @MODELS.register_module()
+@checked_arguments
 class BagDataPreprocessor(ActionDataPreprocessor):
     """Gives a model of one clip, or of single frames, the frames of a bag.
 

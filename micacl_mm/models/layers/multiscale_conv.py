@@ -26,10 +26,16 @@ class MultiscaleConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, M, C) along M and return (N, M, C)."""
         x = x.transpose(1, 2)  # (N, C, M)
-        out = 0
-        for conv in self.convs:
-            extra = conv.kernel_size[0] - 1
-            # An even width looks one instance further ahead than back.
-            padded = F.pad(x, (extra // 2, extra - extra // 2))
-            out = out + conv(padded)  # (N, C, M)
+        # Together they are one convolution: fewer steps, and none of width 1,
+        # which is slow on the CPU.
+        extras = [conv.kernel_size[0] - 1 for conv in self.convs]
+        # An even width looks one instance further ahead than back.
+        back, ahead = (max(extras) // 2, (max(extras) + 1) // 2)
+        weight = sum(
+            F.pad(conv.weight, (back - e // 2, ahead - (e + 1) // 2))
+            for conv, e in zip(self.convs, extras, strict=True)
+        )  # (C, 1, width)
+        bias = sum(conv.bias for conv in self.convs)
+        padded = F.pad(x, (back, ahead))
+        out = F.conv1d(padded, weight, bias, groups=len(bias))  # (N, C, M)
         return out.transpose(1, 2)

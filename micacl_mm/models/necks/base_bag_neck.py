@@ -11,11 +11,13 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features, collect, release
 
 
+@checked_arguments
 class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     """A neck that takes a bag of instances and gives back one feature a bag.
 
@@ -34,7 +36,9 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Raises:
-        ValueError: ``num_instances`` is not positive.
+        ValueError: ``num_instances`` is not positive, or ``aux_loss`` has no
+            type.
+        TypeError: An argument is of another type.
     """
 
     #: Whether the bags that :meth:`process` returns carry instance weights;
@@ -65,6 +69,11 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
             )
         self.num_instances = num_instances
         self._bag_hooks: dict[int, Callable] = OrderedDict()
+        if aux_loss is not None and not aux_loss.get('type'):
+            raise ValueError(
+                f'{type(self).__name__}: aux_loss must have the type of a '
+                f'loss, got {aux_loss}'
+            )
         self.aux_loss = None if aux_loss is None else MODELS.build(aux_loss)
         name = self.loss_name
         if name == 'loss_cls' or (name and 'loss' not in name):

@@ -6,6 +6,7 @@ from typing import Optional
 from mmaction.utils import OptConfigType
 from torch import nn
 
+from micacl_mm.arguments import check_count, checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag
@@ -14,6 +15,7 @@ from .base_bag_neck import BaseBagNeck
 
 
 @MODELS.register_module()
+@checked_arguments
 class GEIIM(BaseBagNeck):
     r"""Graph-Enhanced Instance Interaction Module.
 
@@ -53,7 +55,9 @@ class GEIIM(BaseBagNeck):
         a recognizer it returns their weighted mean, (N, C, 1, 1, 1).
 
     Raises:
-        ValueError: ``weight_source`` is unknown or a width is not positive.
+        ValueError: ``weight_source`` is unknown, a size or width is not
+            positive, or ``alpha`` no share.
+        TypeError: An argument is of another type.
 
     Examples:
         >>> neck = MODELS.build(dict(type='GEIIM', in_channels=512))
@@ -83,9 +87,14 @@ class GEIIM(BaseBagNeck):
                 "GEIIM: weight_source must be 'linear' or 'adjacency', got "
                 f'{weight_source!r}'
             )
-        if kernel_sizes is not None and min(kernel_sizes) < 1:
+        check_count('GEIIM', in_channels=in_channels, embed_dims=embed_dims)
+        check_count('GEIIM', 0, depth=depth)
+        if not 0 <= alpha <= 1:
+            raise ValueError(f'GEIIM: alpha must be in [0, 1], got {alpha}')
+        if kernel_sizes is not None and min(kernel_sizes, default=0) < 1:
             raise ValueError(
-                f'GEIIM: kernel_sizes must be positive, got {kernel_sizes}'
+                'GEIIM: kernel_sizes must be positive and not empty, got '
+                f'{kernel_sizes}'
             )
         if kernel_sizes is None:
             kernel_sizes = (1, min(3, num_instances), num_instances)

@@ -7,6 +7,7 @@ from mmaction.utils import ConfigType, OptConfigType, OptSampleList
 from mmengine.model import ModuleList
 from torch import Tensor
 
+from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features
@@ -19,6 +20,7 @@ _SAME_NAME = (
 
 
 @MODELS.register_module()
+@checked_arguments
 class NeckChain(BaseBagNeck):
     """Chains necks and carries their losses.
 
@@ -71,9 +73,14 @@ class NeckChain(BaseBagNeck):
 
     def _append(self, cfg: dict) -> None:
         """Build one member."""
-        cls = cfg['type']
+        cls = cfg.get('type')
         cls = MODELS.get(cls) if isinstance(cls, str) else cls
-        if cls is None or not issubclass(cls, BaseBagNeck):
+        if not isinstance(cls, type):
+            raise ValueError(
+                'NeckChain: each of necks must have the type of a registered '
+                f'neck, got {cfg.get("type")!r}'
+            )
+        if not issubclass(cls, BaseBagNeck):
             if len(self.necks):
                 raise ValueError(
                     f'NeckChain: {cfg["type"]} is no neck on bags and must '

@@ -4,6 +4,7 @@ import torch
 from mmaction.utils import OptConfigType
 from torch import Tensor, nn
 
+from micacl_mm.arguments import check_count, checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag
@@ -12,6 +13,7 @@ from .base_bag_neck import BaseBagNeck
 
 
 @MODELS.register_module()
+@checked_arguments
 class WIAN(BaseBagNeck):
     r"""Weighted Instance Aggregation Network.
 
@@ -54,7 +56,9 @@ class WIAN(BaseBagNeck):
 
     Raises:
         ValueError: ``norm``, ``residual`` or ``weight_source`` is unknown, or
-            ``out_channels`` cannot be split over heads and directions.
+            ``out_channels`` cannot be split over heads and directions, or a
+            size is not positive.
+        TypeError: An argument is of another type.
 
     Examples:
         >>> neck = MODELS.build(dict(type='WIAN', in_channels=512))
@@ -80,6 +84,18 @@ class WIAN(BaseBagNeck):
     ) -> None:
         super().__init__(num_instances, aux_loss, init_cfg)
         self._check(out_channels, norm, residual, weight_source)
+        check_count(
+            'WIAN',
+            in_channels=in_channels,
+            out_channels=out_channels,
+            num_layers=num_layers,
+            num_heads=num_heads,
+        )
+        if out_channels % num_heads:
+            raise ValueError(
+                f'WIAN: out_channels must be a multiple of num_heads='
+                f'{num_heads}, got {out_channels}; change one of them'
+            )
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.residual = residual
@@ -88,9 +104,9 @@ class WIAN(BaseBagNeck):
         if weight_source != 'uniform':
             self.weigh = GatedAttention(in_channels)
         self.recurrent = nn.LSTM(
-            in_channels,
-            out_channels // 2,
-            num_layers,
+            int(in_channels),  # which takes no number of NumPy
+            int(out_channels) // 2,
+            int(num_layers),
             batch_first=True,
             bidirectional=True,
         )
