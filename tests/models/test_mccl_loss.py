@@ -1,3 +1,4 @@
+import copy
 import math
 import pickle
 from copy import deepcopy
@@ -347,3 +348,21 @@ def test_errors_say_what_to_change():
     ):
         with pytest.raises(ValueError, match=match):
             MCCLLoss(**bad)
+
+
+def test_weights_and_temperatures_follow_the_counts():
+    z, y = torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 1, 0])
+
+    def fresh(counts):
+        options = dict(temperature_mode='per_class', scales=(1,))
+        return MCCLLoss(class_counts=counts, **options)(z, y)
+
+    loss = MCCLLoss(num_classes=2, temperature_mode='per_class', scales=(1,))
+    loss.set_class_counts([9, 1])
+    torch.testing.assert_close(loss(z, y), fresh([9, 1]))
+    loss.set_class_counts([1, 9])
+    torch.testing.assert_close(loss(z, y), fresh([1, 9]))
+    loss.load_state_dict(dict(class_counts=torch.tensor([3, 2])))
+    torch.testing.assert_close(loss(z, y), fresh([3, 2]))
+    torch.testing.assert_close(copy.deepcopy(loss)(z, y), fresh([3, 2]))
+    assert fresh([9, 1]) != fresh([1, 9]) != fresh([3, 2])

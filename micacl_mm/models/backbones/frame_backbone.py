@@ -1,6 +1,7 @@
 """An image model as the backbone of a video model."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Optional, Union
 
 import torch
@@ -117,7 +118,7 @@ class FrameBackbone(BaseModule):
         feature_shape: Optional[str] = None,
         chunk_size: Optional[int] = None,
         with_cp: bool = False,
-        frozen: Union[bool, int, Sequence[str], None] = False,
+        frozen: Union[bool, int, str, Sequence[str], None] = False,
         norm_eval: bool = False,
         init_cfg: OptConfigType = None,
     ) -> None:
@@ -141,6 +142,13 @@ class FrameBackbone(BaseModule):
             )
         if pooling == 'attention':
             self.attention = GatedAttention(in_channels)
+        if isinstance(frozen, Integral):
+            if frozen not in (0, 1):
+                raise ValueError(
+                    'FrameBackbone: frozen must be True, False or names of '
+                    f'parts, got {frozen}'
+                )
+            frozen = bool(frozen)
         if isinstance(frozen, str):
             frozen = (frozen,)
         self.frozen = frozen if frozen is True else tuple(frozen or ())

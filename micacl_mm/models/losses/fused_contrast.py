@@ -162,7 +162,8 @@ def _whole(
     for rows in blocks:
         # Up to the diagonal they were mirrored with the rows above.
         torch.mm(x[rows], x[rows.start :].T, out=matrix[rows, rows.start :])
-        matrix[rows.stop :, rows] = matrix[rows, rows.stop :].T
+        if rows.stop < len(x):
+            matrix[rows.stop :, rows] = matrix[rows, rows.stop :].T
         value += _to_slopes(matrix[rows], rows, pairs)
     if x_grad is not None:
         _symmetrize(matrix, blocks)

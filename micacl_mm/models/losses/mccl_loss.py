@@ -126,6 +126,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         self.warmup_iters = warmup_iters
         self.loss_name = loss_name
         self._checked = False
+        self._tables = (None, 0, None)
         self.init_class_counts(num_classes, class_counts)
         self._init_heads(
             in_channels, projection_channels, prototypes, queue_size
@@ -203,11 +204,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             labels = as_shares(labels, self.num_classes)
             key_labels = as_shares(key_labels, self.num_classes)
         keys, key_labels = self._join_keys(keys, key_labels, queue)
-        counts = self.class_counts
-        temperatures = class_temperatures(
-            counts, self.temperature, self.temperature_mode
-        )
-        weights = class_weights(counts, self.class_weight, self.beta)
+        temperatures, weights = self._of_classes()
         loss = mccl(
             features,
             labels,
@@ -224,6 +221,20 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         if queue is not None:
             queue.push(*batch)
         return loss
+
+    def _of_classes(self) -> tuple[Tensor, Tensor]:
+        """Temperature and weight of each class, until the counts change."""
+        counts = self.class_counts
+        made_of, version, tables = self._tables
+        if made_of is not counts or version != counts._version:
+            tables = (
+                class_temperatures(
+                    counts, self.temperature, self.temperature_mode
+                ),
+                class_weights(counts, self.class_weight, self.beta),
+            )
+            self._tables = (counts, counts._version, tables)
+        return tables
 
     def _join_keys(
         self, keys: Tensor, labels: Tensor, queue: Optional[FeatureQueue]

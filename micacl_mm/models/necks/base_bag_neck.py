@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from micacl_mm.arguments import checked_arguments
+from micacl_mm.arguments import check_count, checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features, collect, release
@@ -62,11 +62,7 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if num_instances < 1:
-            raise ValueError(
-                f'{type(self).__name__}: num_instances must be at least 1, '
-                f'got {num_instances}; set it to the clips of one video'
-            )
+        check_count(type(self).__name__, num_instances=num_instances)
         self.num_instances = num_instances
         self._bag_hooks: dict[int, Callable] = OrderedDict()
         if aux_loss is not None and not aux_loss.get('type'):

@@ -96,6 +96,7 @@ class GEIIM(BaseBagNeck):
                 'GEIIM: kernel_sizes must be positive and not empty, got '
                 f'{kernel_sizes}'
             )
+        check_count('GEIIM', kernel_sizes=max(kernel_sizes or (1,)))
         if kernel_sizes is None:
             kernel_sizes = (1, min(3, num_instances), num_instances)
         self.in_channels = in_channels

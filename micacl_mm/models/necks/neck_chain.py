@@ -77,7 +77,7 @@ class NeckChain(BaseBagNeck):
         cls = MODELS.get(cls) if isinstance(cls, str) else cls
         if not isinstance(cls, type):
             raise ValueError(
-                'NeckChain: each of necks must have the type of a registered '
+                'NeckChain: necks must each have the type of a registered '
                 f'neck, got {cfg.get("type")!r}'
             )
         if not issubclass(cls, BaseBagNeck):
