@@ -6,9 +6,10 @@ Usage: python -m micacl_mm TOOL [arguments of the tool]
        python -m micacl_mm test config.py checkpoint.pth
        python -m micacl_mm analysis_tools/print_config config.py
 
-One tool is ours, all folds and seeds of a config:
+Two tools are ours, all folds and seeds of a config, and the doctor:
 
        python -m micacl_mm kfold config.py --data-root /data/DFEW
+       python -m micacl_mm doctor config.py --data-root /data/DFEW
 
 The configs of this project lie in the package. A config.py that is one of
 them, to be changed below its last line:
@@ -32,6 +33,10 @@ def main() -> None:
         return
     if not name:
         sys.exit(__doc__)
+    if name == 'doctor':
+        from micacl_mm.doctor.command import main as examine
+
+        sys.exit(examine(arguments))
     if name == 'kfold':
         # Imported here, for the other tools do without.
         from micacl_mm.engine.kfold import main as run_folds
