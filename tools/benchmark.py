@@ -121,6 +121,9 @@ def compare(
         f'\n{len(found)} ratios compared, {len(worse)} worse by more than '
         f'{arguments.tolerance:.0%}'
     )
+    worse = [*map(str, worse)]
+    if before['quick'] == report['quick']:
+        worse += regressions.lost(before, report)
     print(*worse, sep='\n', end='\n' if worse else '')
     return int(bool(worse))
 

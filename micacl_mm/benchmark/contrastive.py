@@ -115,7 +115,7 @@ def make_step(
     loss = make_supcon(scales)
     if which != 'supcon':
         loss = make_mccl(which, scales).to(device)
-    warm = make_batch(14, channels, device)
+    warm = make_batch(64, channels, device)  # enough for the fused form
     step(loss, *warm)
     return partial(step, loss, *make_batch(batch, channels, device))
 
@@ -134,7 +134,7 @@ def _times(
     *ours, other = time_in_turn(
         functions,
         rounds=3 if options.quick or large else 11,
-        warmup=0 if large else 1,
+        fewest=3,
         longest=10,
         device=device,
     )
@@ -193,7 +193,8 @@ def measure_growth(options: Options) -> list[Figure]:
         dict(which='log', batch=b, scales=(1,), device=options.device)
         for b in sizes
     ]
-    found = memory.peaks(f'{__name__}:make_step', cases, options.device)
+    make = f'{__name__}:make_step'
+    found = memory.peaks(make, cases, options.device, calls=3)
     return growth_figures(
         sizes, [p.seconds for p in found], [p.bytes for p in found]
     )

@@ -1,11 +1,11 @@
-"""Peak memory of a function.
+"""Peak memory of a function, and its time.
 
 On a GPU what PyTorch's allocator counts. On the CPU a process of its own
 resets the kernel's mark of the most memory in use (VmHWM) and reads how far
 it rises above the memory in use before (VmRSS). Its malloc hands freed memory
 back at once, so that one case does not live on what another has left.
 
-``python -m micacl_mm.benchmark.memory MODULE:FUNCTION`` is that process.
+``python -m micacl_mm.benchmark.memory MODULE:FUNCTION CALLS`` is that process.
 """
 
 import ctypes
@@ -14,6 +14,7 @@ import json
 import os
 import re
 import resource
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ class Peak(NamedTuple):
 
     #: Bytes beyond what was held before it.
     bytes: int
+    #: The median, if there were several calls.
     seconds: float
 
 
@@ -62,7 +64,9 @@ def method(device: str = 'cpu') -> str:
     return 'ru_maxrss minus that before: only what exceeds an earlier peak'
 
 
-def peak_of(function: Callable[[], object], device: str = 'cpu') -> Peak:
+def peak_of(
+    function: Callable[[], object], device: str = 'cpu', calls: int = 1
+) -> Peak:
     """Bytes that a call takes beyond what is held before, at its peak.
 
     On the CPU it is right only in a process that :func:`peaks` started.
@@ -72,18 +76,28 @@ def peak_of(function: Callable[[], object], device: str = 'cpu') -> Peak:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        seconds = seconds_of(function, device)
+        seconds = _seconds(function, calls, device)
         return Peak(torch.cuda.max_memory_allocated(device) - before, seconds)
     _trim()
     fresh = can_reset()
     before = _status('VmRSS') if fresh else _maxrss()
-    seconds = seconds_of(function)
+    seconds = _seconds(function, calls)
     after = _status('VmHWM') if fresh else _maxrss()
     return Peak(max(0, after - before), seconds)
 
 
+def _seconds(
+    function: Callable[[], object], calls: int, device: str = 'cpu'
+) -> float:
+    times = [seconds_of(function, device) for _ in range(calls)]
+    return statistics.median(times)
+
+
 def peaks(
-    factory: str, cases: Sequence[Mapping], device: str = 'cpu'
+    factory: str,
+    cases: Sequence[Mapping],
+    device: str = 'cpu',
+    calls: int = 1,
 ) -> list[Peak]:
     """Measure the peak memory of cases, on the CPU in a fresh process.
 
@@ -92,6 +106,7 @@ def peaks(
             it gets everything ready and returns what is to be measured.
         cases (Sequence[Mapping]): Plain values, as JSON has them.
         device (str): Defaults to ``'cpu'``.
+        calls (int): Of each case. Defaults to 1.
 
     Returns:
         list[Peak]: one for each case.
@@ -100,17 +115,17 @@ def peaks(
         RuntimeError: The process failed; its last words follow.
     """
     if torch.device(device).type == 'cuda':
-        return _run_cases(factory, cases, device)
+        return _run_cases(factory, cases, device, calls)
     if not can_reset():  # a mark that only rises serves one case
-        return [_start(factory, [case])[0] for case in cases]
-    return _start(factory, cases)
+        return [_start(factory, [case], calls)[0] for case in cases]
+    return _start(factory, cases, calls)
 
 
-def _start(factory: str, cases: Sequence[Mapping]) -> list[Peak]:
+def _start(factory: str, cases: Sequence[Mapping], calls: int) -> list[Peak]:
     if not cases:
         return []
     done = subprocess.run(
-        [sys.executable, '-m', __name__, factory],
+        [sys.executable, '-m', __name__, factory, str(calls)],
         input=json.dumps(list(cases)),
         env={**os.environ, **_MALLOC},
         capture_output=True,
@@ -126,14 +141,14 @@ def _start(factory: str, cases: Sequence[Mapping]) -> list[Peak]:
 
 
 def _run_cases(
-    factory: str, cases: Sequence[Mapping], device: str
+    factory: str, cases: Sequence[Mapping], device: str, calls: int
 ) -> list[Peak]:
     module, _, name = factory.partition(':')
     make = getattr(import_module(module), name)
     found = []
     for case in cases:
         function = make(**case)
-        found.append(peak_of(function, device))
+        found.append(peak_of(function, device, calls))
         del function
     return found
 
@@ -159,7 +174,9 @@ def _trim() -> None:
 def main() -> None:
     """Measure the cases on standard input."""
     cases = json.load(sys.stdin)
-    print(_MARK + json.dumps(_run_cases(sys.argv[1], cases, 'cpu')))
+    factory, calls = sys.argv[1:]
+    found = _run_cases(factory, cases, 'cpu', int(calls))
+    print(_MARK + json.dumps(found))
 
 
 if __name__ == '__main__':

@@ -66,6 +66,25 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     return sorted(found, key=lambda change: -change.factor)
 
 
+def lost(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say which bars are met no more, and which figures are gone.
+
+    Args:
+        before (Mapping[str, Any]): From :func:`~.report.read_report`.
+        now (Mapping[str, Any]): The same; its parts are looked at.
+    """
+    found = []
+    for part in now['parts']:
+        new = {f.name: f for f in figures_of(now, part)}
+        for old in figures_of(before, part):
+            figure = new.get(old.name)
+            if figure is None:
+                found.append(f'{part}: {old.name}: not measured any more')
+            elif old.met and figure.met is False:
+                found.append(f'{part}: {old.name}: its bar is met no more')
+    return found
+
+
 def regressions(
     found: list[Change], tolerance: float = TOLERANCE
 ) -> list[Change]:

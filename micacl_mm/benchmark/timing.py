@@ -42,6 +42,7 @@ def time_in_turn(
     functions: Sequence[Callable[[], object]],
     *,
     rounds: int = 7,
+    fewest: int = 1,
     warmup: int = 1,
     shortest: float = 0.02,
     longest: float = 60.0,
@@ -52,6 +53,8 @@ def time_in_turn(
     Args:
         functions (Sequence[Callable]): Called without arguments.
         rounds (int): Times each is timed, at least 1. Defaults to 7.
+        fewest (int): Of them that are made however long they take. Defaults
+            to 1.
         warmup (int): Calls of each before that. Defaults to 1.
         shortest (float): A function that takes fewer seconds is called
             several times a round. Defaults to 0.02.
@@ -82,7 +85,7 @@ def time_in_turn(
             times[i].append(seconds_of(function, device, calls[i]))
         if done == 0:
             calls = [max(1, round(shortest / t[0])) for t in times]
-        if time.perf_counter() - start > longest:
+        if done + 1 >= fewest and time.perf_counter() - start > longest:
             break
     return times
 

@@ -123,13 +123,20 @@ def _name_slurm_ranks() -> None:
         environment[ours] = environment[slurms]
     environment.setdefault('MASTER_PORT', '29500')
     if 'MASTER_ADDR' not in environment:
-        nodes = subprocess.run(
-            ['scontrol', 'show', 'hostnames', environment['SLURM_NODELIST']],
-            capture_output=True,
-            check=True,
-            text=True,
-        )
-        environment['MASTER_ADDR'] = nodes.stdout.split()[0]
+        names = environment.get('SLURM_NODELIST', '')
+        try:
+            nodes = subprocess.run(
+                ['scontrol', 'show', 'hostnames', names],
+                capture_output=True,
+                check=True,
+                text=True,
+            )
+            environment['MASTER_ADDR'] = nodes.stdout.split()[0]
+        except (OSError, subprocess.CalledProcessError, IndexError) as error:
+            sys.exit(
+                '--launcher slurm: scontrol does not name the first node '
+                f'({error}); set MASTER_ADDR to its name'
+            )
 
 
 def take_options(arguments: Sequence[str]) -> list[str]:

@@ -52,7 +52,7 @@ def test_the_recipes_form_is_the_recipes_loss():
 
 
 def test_figures_name_every_form_scale_and_size(monkeypatch):
-    def peaks(factory, cases, device):
+    def peaks(factory, cases, device, calls=1):
         # Ours a third of the other's.
         sizes = dict(out=10, log=10, supcon=30)
         return [Peak(sizes[c['which']] * 2**20, 1.0) for c in cases]
@@ -70,7 +70,7 @@ def test_figures_name_every_form_scale_and_size(monkeypatch):
 
 
 def test_large_batches_have_a_bar_on_memory(monkeypatch):
-    def peaks(factory, cases, device):
+    def peaks(factory, cases, device, calls=1):
         return [Peak(2**20, 1.0) for _ in cases]
 
     monkeypatch.setattr(contrastive.memory, 'peaks', peaks)

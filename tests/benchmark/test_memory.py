@@ -63,7 +63,7 @@ def test_without_a_reset_the_rise_of_maxrss_counts(monkeypatch):
 def test_without_a_reset_each_case_has_its_process(monkeypatch):
     started = []
 
-    def start(factory, cases):
+    def start(factory, cases, calls):
         started.append(cases)
         return [memory.Peak(1, 1.0)]
 

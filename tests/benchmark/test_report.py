@@ -10,6 +10,7 @@ from micacl_mm.benchmark.options import Options
 from micacl_mm.benchmark.parts import PARTS, measure_part
 from micacl_mm.benchmark.regressions import (
     changes,
+    lost,
     machine_differences,
     regressions,
 )
@@ -132,6 +133,27 @@ def test_regressions_are_ratios_of_ratios():
     # A slower machine: both sides take longer, no ratio changes.
     slower = [Figure(f.case, f.quantity, f.ratio, f.ours * 9) for f in FIGURES]
     assert {c.factor for c in changes(before, report_of(slower))} == {1.0}
+
+
+def test_a_lost_bar_and_a_lost_figure_are_told():
+    case = dict(B=1)
+    kept = Figure(case, 'time', 1.0, 1.0, bar=1.03)
+    waits = Figure(case, 'waits', None, 0.0, bar=0.0)
+    before = report_of([kept, waits])
+    assert lost(before, report_of([kept, waits])) == []
+    assert lost(before, report_of(part='step')) == []
+    # Less than the tolerance, and without a ratio.
+    now = report_of(
+        [
+            Figure(case, 'time', 1.05, 1.05, bar=1.03),
+            Figure(case, 'waits', None, 9.0, bar=0.0),
+        ]
+    )
+    assert [line.rpartition(': ')[2] for line in lost(before, now)] == [
+        'its bar is met no more'
+    ] * 2
+    (line,) = lost(before, report_of([waits]))
+    assert line.endswith('B=1: time: not measured any more')
 
 
 def test_figures_of_one_report_alone_are_not_compared():

@@ -109,6 +109,18 @@ def test_slurm_ranks_on_the_cpu(monkeypatch):
     assert len(asked) == 1  # an address that is given is kept
 
 
+def test_slurm_without_scontrol_asks_for_an_address(monkeypatch):
+    for name in ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'):
+        monkeypatch.setenv(name, '0')
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_PORT'):
+        monkeypatch.setenv(name, '')  # so that monkeypatch undoes it
+    monkeypatch.delenv('MASTER_ADDR', raising=False)
+    monkeypatch.setenv('PATH', '')
+    monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(SystemExit, match='set MASTER_ADDR'):
+        launch.prepare_cpu_ranks(['--launcher', 'slurm'])
+
+
 @pytest.fixture
 def srun(tmp_path, monkeypatch):
     """A slurm that prints how it was called, word by word."""

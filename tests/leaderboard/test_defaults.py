@@ -39,6 +39,7 @@ DEFAULTS = {
         prototypes=False,
         warmup_iters=0,
         queue_size=0,
+        fused=None,
         loss_weight=0.1,
     ),
     'NeckChain': dict(num_instances=4),

@@ -68,6 +68,7 @@ class GradientCachingHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Cut the batches of the backbone from now on."""
+        self.after_train(runner)  # of a training that broke off
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         backbone = getattr(model, 'backbone', None)

@@ -73,7 +73,7 @@ class NonFiniteLossHook(Hook):
     ) -> None:
         """Look at each loss; the log has read it from the device anyway."""
         losses = {
-            name: float(value)
+            name: float(torch.as_tensor(value).detach())
             for name, value in (outputs or {}).items()
             if 'loss' in name and _is_number(value)
         }

@@ -6,7 +6,6 @@ from typing import Optional
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 #: Shortest feature group that has a direction.
 EPS = 1e-6
@@ -92,9 +91,17 @@ class FusedContrast(torch.autograd.Function):
         return total / count
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple:
-        """Scale what the forward pass has found."""
+        """Scale what the forward pass has found.
+
+        Raises:
+            RuntimeError: Second derivatives are wanted.
+        """
+        if torch.is_grad_enabled():  # create_graph=True
+            raise RuntimeError(
+                'mccl: the fused form has no second derivatives; set '
+                'fused=False (MCCLLoss has it, too)'
+            )
         factor = grad / ctx.count
         grads = [None if g is None else g * factor for g in ctx.grads]
         return (*grads, None, None)

@@ -77,11 +77,15 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
     Raises:
         ValueError: A class that there is not, or no distribution.
     """
-    if labels.dim() == 1 and labels.max() >= num_classes:
-        raise ValueError(
-            f'MCCLLoss: num_classes={num_classes}, but there is a '
-            f'label {labels.max().item()}; classes count from 0'
-        )
+    if not len(labels):
+        raise ValueError('MCCLLoss: the batch is empty; give it videos')
+    if labels.dim() == 1:
+        for label in (labels.min().item(), labels.max().item()):
+            if not 0 <= label < num_classes:
+                raise ValueError(
+                    f'MCCLLoss: num_classes={num_classes}, but there is a '
+                    f'label {label}; classes count from 0'
+                )
     if labels.dim() == 2 and (labels.sum(dim=1) - 1).abs().max() > 1e-3:
         raise ValueError(
             'MCCLLoss: needs one class a video, or after mixup or cutmix '

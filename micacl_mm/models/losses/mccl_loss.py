@@ -67,6 +67,8 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             before them. Defaults to 0 [ours].
         warmup_iters (int): Iterations over which the weight of the loss rises
             linearly from 0. Defaults to 0 [ours].
+        fused (bool, optional): See :func:`mccl`; ``False`` where second
+            derivatives are wanted. Defaults to None, what is faster.
         loss_weight (float): Defaults to 0.1 [ours].
         loss_name (str): Key in the log. Defaults to ``'loss_mccl'``.
 
@@ -105,6 +107,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         loss_weight: float = 0.1,
         loss_name: str = 'loss_mccl',
         queue_size: int = 0,
+        fused: Optional[bool] = None,
     ) -> None:
         super().__init__(loss_weight=loss_weight)
         check_options(
@@ -125,6 +128,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         self.include_self = include_self
         self.warmup_iters = warmup_iters
         self.loss_name = loss_name
+        self.fused = fused
         self._checked = False
         self._tables = (None, 0, None)
         self.init_class_counts(num_classes, class_counts)
@@ -217,6 +221,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             form=self.form,
             include_self=self.include_self,
             constants=0 if queue is None else len(queue),
+            fused=self.fused,
         )
         if queue is not None:
             queue.push(*batch)
@@ -225,15 +230,17 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
     def _of_classes(self) -> tuple[Tensor, Tensor]:
         """Temperature and weight of each class, until the counts change."""
         counts = self.class_counts
+        # Made in inference mode, a tensor counts no changes.
+        now = None if counts.is_inference() else counts._version
         made_of, version, tables = self._tables
-        if made_of is not counts or version != counts._version:
+        if made_of is not counts or version != now or now is None:
             tables = (
                 class_temperatures(
                     counts, self.temperature, self.temperature_mode
                 ),
                 class_weights(counts, self.class_weight, self.beta),
             )
-            self._tables = (counts, counts._version, tables)
+            self._tables = (counts, now, tables)
         return tables
 
     def _join_keys(
