@@ -5,5 +5,7 @@ _base_ = './default_runtime.py'
 custom_hooks = [
     dict(type='ClassCountsHook'),
     dict(type='ResultHook'),
+    dict(type='ConsistencyHook'),
+    dict(type='NonFiniteLossHook'),
     dict(type='ChannelsLastHook'),
 ]

@@ -7,7 +7,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20, ignore_last=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook',
+        type='SafeCheckpointHook',
         interval=1,
         max_keep_ckpts=1,
         save_best='acc/UAR',
@@ -16,7 +16,13 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
 )
-custom_hooks = [dict(type='ClassCountsHook'), dict(type='ResultHook')]
+custom_hooks = [
+    dict(type='ClassCountsHook'),
+    dict(type='ResultHook'),
+    dict(type='ConsistencyHook'),
+    dict(type='NonFiniteLossHook'),
+    dict(type='SafeDataHook'),
+]
 
 env_cfg = dict(
     cudnn_benchmark=False,

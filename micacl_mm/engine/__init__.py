@@ -1,5 +1,23 @@
 """Hooks, and how the stock tools are started."""
 
-from .hooks import ChannelsLastHook, ClassCountsHook, ResultHook
+from .hooks import (
+    ChannelsLastHook,
+    ClassCountsHook,
+    ConsistencyHook,
+    GradientCachingHook,
+    NonFiniteLossHook,
+    ResultHook,
+    SafeCheckpointHook,
+    SafeDataHook,
+)
 
-__all__ = ['ChannelsLastHook', 'ClassCountsHook', 'ResultHook']
+__all__ = [
+    'ChannelsLastHook',
+    'ClassCountsHook',
+    'ConsistencyHook',
+    'GradientCachingHook',
+    'NonFiniteLossHook',
+    'ResultHook',
+    'SafeCheckpointHook',
+    'SafeDataHook',
+]

@@ -1,10 +1,12 @@
 """UAR, WAR and the recall of each class from one confusion matrix."""
 
+import logging
 from collections.abc import Sequence
 from typing import Optional
 
 import torch
 from mmaction.evaluation import ConfusionMatrix
+from mmengine.logging import print_log
 
 from micacl_mm.registry import METRICS
 
@@ -17,6 +19,10 @@ class RecallMetric(ConfusionMatrix):
     occur in the split; MMAction2's ``mean_class_accuracy`` counts an absent
     class as 0 instead. All come from one stock confusion matrix, which stays
     readable at :attr:`matrix`.
+
+    Where clips of the set were not evaluated (unreadable ones, by
+    :class:`~micacl_mm.engine.SafeDataHook`, or the rest that ``drop_last``
+    leaves), the log says how many, and ``missing_clips`` joins the metrics.
 
     Args:
         classes (Sequence[str], optional): Names for the log. Defaults to
@@ -38,6 +44,9 @@ class RecallMetric(ConfusionMatrix):
         self._classes = classes
         #: Rows are the true classes, (K, K); None before an evaluation.
         self.matrix: Optional[torch.Tensor] = None
+        #: Clips of the set that the last evaluation did not cover.
+        self.missing = 0
+        self._size = 0
 
     @property
     def classes(self) -> list[str]:
@@ -60,22 +69,61 @@ class RecallMetric(ConfusionMatrix):
                     'finite, it has diverged; lower the learning rate or go '
                     'back to an earlier checkpoint'
                 )
+        before = len(self.results)
         super().process(data_batch, data_samples)
+        for result, sample in zip(
+            self.results[before:], data_samples, strict=True
+        ):
+            # They stay in their places until all ranks are joined.
+            result['missing'] = bool(sample.get('stand_in', False))
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Evaluate all that was processed.
+
+        Args:
+            size (int): Number of clips in the set.
+        """
+        self._size = size
+        return super().evaluate(size)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Return UAR, WAR and ``recall/<class>``, all in [0, 1].
 
+        Args:
+            results (list): Of the clips of all ranks.
+
+        Returns:
+            dict[str, float]: with ``missing_clips``, a number, if there are.
+
         Raises:
-            ValueError: The names are not as many as the classes.
+            ValueError: The names are not as many as the classes, or no clip
+                is left.
         """
-        self.matrix = super().compute_metrics(results)['result']
+        covered = [r for r in results if not r.get('missing', False)]
+        self.missing = max(self._size, len(results)) - len(covered)
+        if not covered:
+            raise ValueError(
+                f'RecallMetric: none of {self._size} clips could be '
+                'evaluated; look whether the data are where the config says'
+            )
+        self.matrix = super().compute_metrics(covered)['result']
         if len(self.classes) != len(self.matrix):
             raise ValueError(
                 f'RecallMetric: {len(self.classes)} names for '
                 f'{len(self.matrix)} classes; make num_classes of the head '
                 'and the classes of the dataset agree'
             )
-        return self.summarise(self.matrix, self.classes)
+        metrics = self.summarise(self.matrix, self.classes)
+        if self.missing:
+            print_log(
+                f'RecallMetric: {len(covered)} of '
+                f'{len(covered) + self.missing} clips were evaluated: UAR, '
+                'WAR and recalls are not of the whole set',
+                logger='current',
+                level=logging.WARNING,
+            )
+            metrics['missing_clips'] = self.missing
+        return metrics
 
     @staticmethod
     def summarise(

@@ -46,8 +46,10 @@ _NO_MATTER = {
 #: Hooks that log, time, draw or store, or that keep every number the same.
 _IDLE_HOOKS = {
     'ChannelsLastHook',
+    'ConsistencyHook',
     'IterTimerHook',
     'LoggerHook',
+    'NonFiniteLossHook',
     'ResultHook',
     'RuntimeInfoHook',
     'VisualizationHook',

@@ -68,3 +68,42 @@ def test_scores_that_are_not_finite_are_refused():
     )
     with pytest.raises(ValueError, match='diverged'):
         RecallMetric().process(None, [sample])
+
+
+def test_stand_ins_are_not_counted():
+    metric = RecallMetric(classes='ab')
+    samples = outputs([0, 0, 1, 1], [0, 1, 1, 0], 2)
+    for index in (1, 2):
+        samples[index]['stand_in'] = True
+    metric.process(None, samples)
+    found = metric.evaluate(4)
+    assert metric.matrix.tolist() == [[1, 0], [1, 0]] and metric.missing == 2
+    assert found['acc/missing_clips'] == 2
+    assert found['acc/recall/a'] == 1 and found['acc/recall/b'] == 0
+    # The next evaluation knows nothing of them.
+    found = evaluate(metric, [0, 1], [0, 1], 2)
+    assert 'acc/missing_clips' not in found and metric.missing == 0
+
+
+def test_a_class_of_stand_ins_alone_is_absent():
+    metric = RecallMetric(classes='ab')
+    samples = outputs([0, 1], [0, 1], 2)
+    samples[1]['stand_in'] = True
+    metric.process(None, samples)
+    found = metric.evaluate(2)
+    assert found['acc/UAR'] == 1 and math.isnan(found['acc/recall/b'])
+
+
+def test_clips_that_never_came_are_missing():
+    metric = RecallMetric()
+    metric.process(None, outputs([0, 1, 1], [0, 1, 0], 2))
+    found = metric.evaluate(5)  # drop_last at a test
+    assert found['acc/missing_clips'] == 2 and metric.matrix.sum() == 3
+
+
+def test_nothing_but_stand_ins_is_an_error():
+    metric = RecallMetric()
+    (sample,) = outputs([0], [0], 1)
+    metric.process(None, [dict(sample, stand_in=True)])
+    with pytest.raises(ValueError, match='none of 1 clips'):
+        metric.evaluate(1)

@@ -116,7 +116,13 @@ NO_MATTER = [
     {'test_dataloader__batch_size': 1},
     {'default_hooks__logger__interval': 1},
     {'default_hooks__checkpoint__max_keep_ckpts': 9},
-    {'custom_hooks': [dict(type='ClassCountsHook'), dict(type='ResultHook')]},
+    {
+        'custom_hooks': [
+            dict(type='ClassCountsHook'),
+            dict(type='ResultHook'),
+            dict(type='SafeDataHook'),
+        ]
+    },
     {'launcher': 'pytorch'},
     {'resume': True},
     {'auto_scale_lr__base_batch_size': 1},  # not enabled
@@ -134,6 +140,12 @@ MATTER = [
     {'load_from': 'a/r3d18_k400.pth'},
     {'default_hooks__checkpoint__save_best': 'acc/WAR'},
     {'custom_hooks': [dict(type='ClassCountsHook'), dict(type='EMAHook')]},
+    {
+        'custom_hooks': [
+            dict(type='ClassCountsHook'),
+            dict(type='SafeDataHook', bad_data='skip'),
+        ]
+    },
     {'auto_scale_lr__enable': True},
     {'randomness__deterministic': True},
     {'test_dataloader__dataset__pipeline': []},

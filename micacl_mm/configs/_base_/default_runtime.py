@@ -2,7 +2,6 @@
 
 from mmaction.visualization import ActionVisualizer, LocalVisBackend
 from mmengine.hooks import (
-    CheckpointHook,
     DistSamplerSeedHook,
     IterTimerHook,
     LoggerHook,
@@ -12,7 +11,15 @@ from mmengine.hooks import (
 )
 from mmengine.runner import LogProcessor
 
-from micacl_mm import ClassCountsHook, RecallMetric, ResultHook
+from micacl_mm import (
+    ClassCountsHook,
+    ConsistencyHook,
+    NonFiniteLossHook,
+    RecallMetric,
+    ResultHook,
+    SafeCheckpointHook,
+    SafeDataHook,
+)
 
 default_scope = 'mmaction'
 # Of no use here, but MMEngine dumps every config as text, where it is.
@@ -24,7 +31,7 @@ default_hooks = dict(
     logger=dict(type=LoggerHook, interval=20, ignore_last=False),
     param_scheduler=dict(type=ParamSchedulerHook),
     checkpoint=dict(
-        type=CheckpointHook,
+        type=SafeCheckpointHook,
         interval=1,
         max_keep_ckpts=1,
         save_best='acc/UAR',
@@ -33,7 +40,13 @@ default_hooks = dict(
     sampler_seed=dict(type=DistSamplerSeedHook),
     sync_buffers=dict(type=SyncBuffersHook),
 )
-custom_hooks = [dict(type=ClassCountsHook), dict(type=ResultHook)]
+custom_hooks = [
+    dict(type=ClassCountsHook),
+    dict(type=ResultHook),
+    dict(type=ConsistencyHook),
+    dict(type=NonFiniteLossHook),
+    dict(type=SafeDataHook),
+]
 
 env_cfg = dict(
     cudnn_benchmark=False,

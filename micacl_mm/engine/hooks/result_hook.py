@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.leaderboard.collect import collect_record
 from micacl_mm.leaderboard.complexity import measure_complexity
+from micacl_mm.leaderboard.files import replacing
 from micacl_mm.leaderboard.record import FILE_NAME, write_record
 from micacl_mm.leaderboard.tested import inner
 from micacl_mm.leaderboard.training import FACTS, Training, training_facts
@@ -48,7 +49,8 @@ def plot_confusion(
         percent, include_values=True, cmap='Blues', classes=classes, show=False
     )
     figure.axes[0].set_title('percent of each true class', pad=24)
-    figure.savefig(path, format='png', dpi=100, bbox_inches='tight')
+    with replacing(path) as part:
+        figure.savefig(part, format='png', dpi=100, bbox_inches='tight')
     plt.close(figure)
 
 
@@ -175,6 +177,7 @@ class ResultHook(Hook):
             matrix,
             figures,
         )
+        record['missing'] = found[0].missing
         record |= self._size_and_speed(runner)
         write_record(record, folder / FILE_NAME)
         plot_confusion(classes, matrix, folder / 'confusion_matrix.png')
@@ -218,6 +221,11 @@ class ResultHook(Hook):
         mismatch = training.mismatch(inner(runner.test_dataloader.dataset))
         if mismatch:
             runner.logger.warning(mismatch)
+        if record['missing']:
+            runner.logger.warning(
+                f'{record["missing"]} clips of the set could not be '
+                'evaluated; the record says so'
+            )
         if record['dropped']:
             runner.logger.warning(
                 f'{record["dropped"]} clips of the test split were left out; '

@@ -1,0 +1,215 @@
+"""The same data for the same seed, and a policy for bad files."""
+
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
+
+from micacl_mm.engine.bad_files import LIST, BadFileList
+from micacl_mm.engine.clip_fetcher import (
+    POLICIES,
+    ClipFetcher,
+    Settings,
+    count_words,
+)
+from micacl_mm.engine.guarded_step import guard
+from micacl_mm.engine.numbered_batches import install
+from micacl_mm.engine.random_state import seed_all
+from micacl_mm.evaluation import RecallMetric
+from micacl_mm.registry import HOOKS
+
+#: Metrics that count nothing, or pass over clips that were not read.
+_FITTING = ('RecallMetric', 'DumpResults')
+
+
+@HOOKS.register_module()
+class SafeDataHook(Hook):
+    """Makes data depend on the seed alone, and deals with bad files.
+
+    **Random numbers.** Those of a clip's transforms depend on seed, epoch,
+    number of the batch and place in it, those of a training step (dropout)
+    on seed and number of the step. So a training has the same numbers with
+    any number of workers, and after a kill and ``--resume``; of the GPU's
+    kernels see docs/reliability.md. Transforms must draw from the generators
+    of ``random``, ``numpy.random`` or ``torch``, as all in MMAction2 do.
+
+    **Bad files**: missing, empty, cut off, not to be decoded, or a frame of
+    another size than the others of its clip. At a bad file of a clip:
+
+    - ``'raise'``: an error that names clip and file;
+    - ``'skip'``: the batch goes on without the clip. In validation and test
+      the metric covers fewer clips, and says so;
+    - ``'resample'``: in training another clip of the same class takes its
+      place, drawn by the seed; elsewhere as ``'skip'``.
+
+    Each bad file is logged once, at the end of the epoch, and stands in
+    ``bad_files.jsonl`` in the work directory. With several processes
+    ``'skip'`` becomes ``'resample'`` in training, as batches of MCCL must be
+    of one size on all of them.
+
+    Args:
+        bad_data (str): ``'raise'``, ``'skip'`` or ``'resample'``. Defaults to
+            ``'raise'``.
+        seeded (bool): Whether to seed. Defaults to True.
+
+    Raises:
+        ValueError: For a wrong policy, and for a metric that would count
+            clips that were not read.
+        BadFileError: By the policy, or where no clip can be read any more.
+
+    Example:
+        >>> custom_hooks = [
+        ...     dict(type='ClassCountsHook'),
+        ...     dict(type='ResultHook'),
+        ...     dict(type='SafeDataHook', bad_data='resample'),
+        ... ]
+    """
+
+    def __init__(self, bad_data: str = 'raise', seeded: bool = True) -> None:
+        if bad_data not in POLICIES:
+            raise ValueError(
+                "SafeDataHook: bad_data must be 'raise', 'skip' or "
+                f"'resample', got {bad_data!r}"
+            )
+        self.bad_data = bad_data
+        self.seeded = seeded
+        self._bad_files: Optional[BadFileList] = None
+        self._fetchers: dict[str, ClipFetcher] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Take over the loading of the training set."""
+        policy = self.bad_data
+        if policy == 'skip' and get_world_size() > 1:
+            policy = 'resample'
+            runner.logger.warning(
+                "SafeDataHook: 'skip' is 'resample' in this training, for "
+                'batches must be of one size on all processes'
+            )
+        loader = runner.train_dataloader
+        by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+        if by_iter and loader.num_workers:
+            runner.logger.warning(
+                'SafeDataHook: the workers of an IterBasedTrainLoop run '
+                'already: their random numbers are not seeded and bad files '
+                'raise; take EpochBasedTrainLoop, or num_workers=0'
+            )
+        if self.seeded:
+            _reseed_sampler(runner, loader)
+        self._take_over(runner, loader, 'train', policy)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Tell the workers."""
+        self._fetchers['train'].epoch.fill_(runner.epoch)
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Seed the step."""
+        if self.seeded:
+            seed_all((0, runner.seed, get_rank(), runner.iter), devices=True)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Report the bad files of the epoch."""
+        self._report(runner, 'train')
+
+    def after_train(self, runner: Runner) -> None:
+        """Report what is left, and how many there are in all."""
+        barrier()
+        self._report(runner, 'train')
+        total = len(self._bad_files.read()) if get_rank() == 0 else 0
+        if total:
+            runner.logger.warning(
+                f'{total} bad files in all, see {LIST} in {runner.work_dir}'
+            )
+
+    def before_val(self, runner: Runner) -> None:
+        """Take over the loading of the validation set."""
+        self._before_test(runner, runner.val_loop, 'val')
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: Optional[dict] = None
+    ) -> None:
+        """Report the bad files of the validation."""
+        self._report(runner, 'val')
+
+    def before_test(self, runner: Runner) -> None:
+        """Take over the loading of the test set."""
+        self._before_test(runner, runner.test_loop, 'test')
+
+    def after_test_epoch(
+        self, runner: Runner, metrics: Optional[dict] = None
+    ) -> None:
+        """Report the bad files of the test."""
+        self._report(runner, 'test')
+
+    def _before_test(self, runner: Runner, loop: Any, mode: str) -> None:
+        for metric in loop.evaluator.metrics:
+            fits = isinstance(metric, RecallMetric)
+            fits = fits or type(metric).__name__ in _FITTING
+            if self.bad_data != 'raise' and not fits:
+                raise ValueError(
+                    f'SafeDataHook: {type(metric).__name__} would count '
+                    f'clips that were not read; with {self.bad_data!r} take '
+                    "RecallMetric, or set bad_data='raise'"
+                )
+        policy = 'raise' if self.bad_data == 'raise' else 'skip'
+        self._take_over(runner, loop.dataloader, mode, policy)
+
+    def _take_over(
+        self, runner: Runner, loader: DataLoader, mode: str, policy: str
+    ) -> None:
+        if mode in self._fetchers or loader.batch_sampler is None:
+            return
+        if self._bad_files is None:
+            self._bad_files = BadFileList(runner.work_dir, get_rank())
+        guard(loader.dataset)
+        seed = runner.seed if self.seeded else None
+        fetcher = ClipFetcher(
+            loader.dataset,
+            Settings(policy, seed, get_rank(), mode),
+            self._bad_files,
+            loader.num_workers,
+        )
+        install(fetcher, loader)
+        self._fetchers[mode] = fetcher
+
+    def _report(self, runner: Runner, mode: str) -> None:
+        fetcher = self._fetchers.get(mode)
+        if fetcher is None:
+            return
+        drawn, bad = fetcher.report()
+        if bad:
+            done = {
+                'skip': 'left out',
+                'resample': 'replaced by others of the class',
+            }[fetcher.settings.policy]
+            # MMEngine shows an equal warning only once, so with the epoch.
+            runner.logger.warning(
+                f'{mode}, epoch {runner.epoch + (mode == "train")}: '
+                f'{sum(bad.values())} of {drawn} clips drawn could not be '
+                f'read ({count_words(bad)}) and were {done}'
+            )
+        if get_rank() == 0:
+            for row in self._bad_files.join():
+                runner.logger.warning(
+                    f'bad file: {row["path"]} {row["reason"]} (clip '
+                    f'{row["clip"]}, {row["class"]})'
+                )
+
+
+def _reseed_sampler(runner: Runner, loader: DataLoader) -> None:
+    """Give the order of clips the seed of a resumed training.
+
+    Without ``--seed`` the loader was built with another random one.
+    """
+    told = runner.cfg.get('train_dataloader') or {}
+    told = told.get('sampler') if isinstance(told, Mapping) else None
+    own = not isinstance(told, Mapping) or told.get('seed') is not None
+    if own or runner._randomness_cfg.get('diff_rank_seed'):
+        return
+    for part in (loader.sampler, getattr(loader.batch_sampler, 'sampler', 0)):
+        if isinstance(getattr(part, 'seed', None), int):
+            part.seed = runner.seed
