@@ -4,7 +4,9 @@ Imported before anything of MMAction2. No file of site-packages is touched and
 each function can be deleted by itself on the day its cause is gone.
 """
 
+import functools
 import importlib.util
+import os
 import sys
 import types
 import warnings
@@ -162,6 +164,53 @@ def allow_mmengine_checkpoints() -> None:
     torch.serialization.add_safe_globals(allowed)
 
 
+def load_downloads_safely() -> None:
+    """Read checkpoints that are named by a URL with ``weights_only``, too.
+
+    For these MMEngine calls a function of torch whose default is to unpickle
+    whatever is in the file.
+    """
+    from mmengine.runner import checkpoint
+
+    checkpoint.load_url = functools.partial(
+        checkpoint.load_url, weights_only=True
+    )
+
+
+def ignore_stored_configs() -> None:
+    """Keep ``Runner.resume`` from running Python out of a checkpoint.
+
+    It hands ``meta['config']`` to ``Config.fromstring``, which executes it,
+    only to compare a number of GPUs. MMEngine itself stores its config
+    elsewhere: only files of MMCV 1 and forged ones have that entry. It is
+    taken out of each checkpoint that is loaded.
+    """
+    from mmengine.runner import CheckpointLoader
+
+    load = CheckpointLoader.load_checkpoint.__func__
+
+    @functools.wraps(load)
+    def load_checkpoint(cls, *args, **kwargs):
+        checkpoint = load(cls, *args, **kwargs)
+        meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else {}
+        if isinstance(meta, dict):
+            meta.pop('config', None)
+        return checkpoint
+
+    CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
+
+
+def warn_of_unsafe_loading() -> None:
+    """Say that a variable of the shell makes checkpoints run code."""
+    name = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+    if os.environ.get(name, '').lower() in ('1', 'y', 'yes', 'true'):
+        warnings.warn(
+            f'{name} is set, so that any checkpoint can run code of its '
+            'maker when it is loaded; unset it, this package does not need it',
+            stacklevel=2,
+        )
+
+
 def silence_mmcv_lite() -> None:
     """Keep mmcv-lite from warning of an operator that nothing here uses."""
     warnings.filterwarnings(
@@ -176,3 +225,6 @@ def apply() -> None:
     declare_torchvision_ops()
     disable_multimodal()
     allow_mmengine_checkpoints()
+    load_downloads_safely()
+    ignore_stored_configs()
+    warn_of_unsafe_loading()

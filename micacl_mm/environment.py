@@ -1,7 +1,9 @@
 """Check the versions of the stack and name the cure, before importing it."""
 
 import re
+import sys
 from importlib import metadata
+from importlib.util import find_spec
 
 # distribution names (either satisfies), lowest version, first refused version
 SUPPORTED = (
@@ -10,6 +12,13 @@ SUPPORTED = (
     (('mmcv', 'mmcv-lite'), '2.0.0', '2.2.0'),
     (('mmaction2',), '1.2.0', '2'),
 )
+#: As ``python_requires`` of setup.py, which a PYTHONPATH goes past.
+PYTHONS = ((3, 10), (3, 12))
+#: What the stack imports without asking for it, and the cure.
+_UNASKED = {
+    'pkg_resources': 'pip install "setuptools>=77.0.3,<82"',
+    'importlib_metadata': 'pip install importlib-metadata',
+}
 _CURES = {
     'torch': 'pip install "torch>=2.6"',
     'mmengine': 'pip install mmengine==0.10.7',
@@ -37,10 +46,12 @@ def check_versions() -> None:
     """Refuse a stack that is known not to work.
 
     Raises:
-        ImportError: torch, mmengine, mmcv or mmaction2 is missing, outside
-            the supported range, or installed twice. The message is one
-            sentence and ends with the command that mends it.
+        ImportError: Python, torch, mmengine, mmcv or mmaction2 is missing,
+            outside the supported range, or installed twice, or a module is
+            missing that these import. The message is one sentence and ends
+            with what mends it.
     """
+    _check_python()
     for names, lowest, refused in SUPPORTED:
         cure = f'run: {_CURES[names[0]]}'
         found = _installed(names)
@@ -62,3 +73,21 @@ def check_versions() -> None:
                 f'micacl_mm needs {names[0]}>={lowest},<{refused}, but '
                 f'{version} is installed; {cure}'
             )
+    for module, command in _UNASKED.items():
+        if find_spec(module) is None:
+            raise ImportError(
+                f'micacl_mm needs the module {module}, which mmengine and '
+                f'mmaction2 import, but it is not installed; run: {command}'
+            )
+
+
+def _check_python() -> None:
+    lowest, highest = PYTHONS
+    version = sys.version_info[:2]
+    if not lowest <= version <= highest:
+        names = ['.'.join(map(str, v)) for v in (lowest, highest, version)]
+        low, high, ours = names
+        raise ImportError(
+            f'micacl_mm needs Python {low} to {high}, but {ours} runs it; '
+            f'run: python{high} -m venv .venv, and install it there'
+        )

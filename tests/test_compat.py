@@ -238,3 +238,53 @@ def test_both_mmcvs_are_refused(versions):
     versions['mmcv'] = '2.1.0'
     with pytest.raises(ImportError, match='pip uninstall -y mmcv mmcv-lite'):
         environment.check_versions()
+
+
+@pytest.mark.parametrize('version', [(3, 9, 18), (3, 13, 0), (4, 0, 0)])
+def test_other_pythons_are_refused(versions, monkeypatch, version):
+    monkeypatch.setattr(environment.sys, 'version_info', version)
+    with pytest.raises(
+        ImportError, match='needs Python 3.10 to 3.12, but'
+    ) as e:
+        environment.check_versions()
+    assert '.'.join(map(str, version[:2])) in str(e.value)
+    assert '\n' not in str(e.value)
+
+
+def test_pythons_are_those_of_the_setup():
+    setup = (Path(__file__).parents[1] / 'setup.py').read_text()
+    (low, high) = environment.PYTHONS
+    wanted = f"python_requires='>={low[0]}.{low[1]},<{high[0]}.{high[1] + 1}'"
+    assert wanted in setup
+
+
+@pytest.mark.parametrize('module', ['pkg_resources', 'importlib_metadata'])
+def test_modules_that_nobody_asks_for_are_named(versions, monkeypatch, module):
+    found = environment.find_spec
+    monkeypatch.setattr(
+        environment,
+        'find_spec',
+        lambda name: None if name == module else found(name),
+    )
+    with pytest.raises(ImportError, match=f'{module}.*; run: pip install'):
+        environment.check_versions()
+
+
+def test_downloaded_checkpoints_are_read_as_weights_only():
+    from mmengine.runner import checkpoint
+
+    assert checkpoint.load_url.keywords == {'weights_only': True}
+
+
+@pytest.mark.parametrize(
+    ('value', 'warns'),
+    [('1', True), ('TRUE', True), ('0', False), ('', False)],
+)
+def test_a_shell_that_lets_checkpoints_run_code_is_told(
+    monkeypatch, recwarn, value, warns
+):
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', value)
+    compat.warn_of_unsafe_loading()
+    assert [str(w.message)[:33] for w in recwarn] == (
+        ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD '] * warns
+    )

@@ -90,4 +90,6 @@ def _clip_name(entry: os.DirEntry, source: str) -> str:
     if source == 'frames':
         return entry.name if is_dir(entry) else ''
     stem, suffix = os.path.splitext(entry.name)
-    return stem if suffix.lower() in VIDEO_SUFFIXES else ''
+    # A folder may be called like a file, and a link may lead to one.
+    is_video = suffix.lower() in VIDEO_SUFFIXES and not is_dir(entry)
+    return stem if is_video else ''

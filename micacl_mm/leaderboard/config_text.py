@@ -4,6 +4,8 @@ import ast
 from collections.abc import Mapping
 from typing import Any, Optional
 
+#: Characters of a text; configs have some ten thousand.
+_MOST = 2**20
 #: Packages whose classes a text config names without the package.
 _BARE = ('micacl_mm', 'mmaction', 'mmcv', 'mmengine', 'torch')
 
@@ -21,8 +23,14 @@ def parse_config(text: str) -> dict[str, Any]:
         dict[str, Any]: its variables; tuples have become lists.
 
     Raises:
-        ValueError: The text is no Python.
+        ValueError: The text is no Python, or too long or too deep for a
+            config.
     """
+    if len(text) > _MOST:
+        raise ValueError(
+            f'parse_config: a config must have at most {_MOST} characters, '
+            f'got {len(text)}'
+        )
     try:
         return {
             target.id: _read(statement.value)
@@ -31,7 +39,10 @@ def parse_config(text: str) -> dict[str, Any]:
             for target in statement.targets
             if isinstance(target, ast.Name)
         }
-    except (SyntaxError, RecursionError, TypeError) as error:
+    except (
+        *(SyntaxError, TypeError, ValueError),
+        *(RecursionError, MemoryError),  # what the parser says of depth
+    ) as error:
         raise ValueError(
             f'parse_config: the text must be a config in Python, got {error}'
         ) from None
@@ -63,10 +74,15 @@ def inner_dataset(dataloader: Optional[Mapping[str, Any]]) -> dict[str, Any]:
     Returns:
         dict[str, Any]: empty without a dataloader.
     """
-    dataset = (dataloader or {}).get('dataset') or {}
-    while 'dataset' in dataset or 'datasets' in dataset:
-        dataset = dataset.get('dataset') or dataset['datasets'][0]
-    return dict(dataset)
+    inner = dataloader if isinstance(dataloader, Mapping) else {}
+    dataset = inner.get('dataset')
+    while isinstance(dataset, Mapping):
+        parts = dataset.get('datasets')
+        inner = dataset.get('dataset') or (parts[0] if parts else None)
+        if inner is None:
+            return dict(dataset)
+        dataset = inner
+    return {}
 
 
 def _read(node: ast.expr) -> Any:

@@ -26,8 +26,8 @@ def read_record(path: Union[str, Path]) -> dict[str, Any]:
         ValueError: It holds no record of this schema.
     """
     try:
-        record = json.loads(Path(path).read_text())
-    except ValueError as error:
+        record = json.loads(Path(path).read_text(encoding='utf-8'))
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f'read_record: {path} must be JSON, got {error}; do test the '
             'checkpoint again'

@@ -37,6 +37,7 @@ def read_runs(folders: Iterable[Path]) -> list[ResultRow]:
             row = _read_run(path)
         except (
             *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
+            OverflowError,
         ) as error:
             wrong.append(f'{path}: is no record of a run: {error}')
             continue

@@ -15,7 +15,13 @@ from .config_text import short_type
 BENCHMARK_MARKER = 'benchmark.json'  # in the root of a set of fixed recipe
 _SAID = {'name', 'version', 'level', 'labels'}
 #: Transforms that draw, beside those called Random...
-_CHANCE = {'ColorJitter', 'Imgaug', 'MultiScaleCrop', 'PytorchVideoWrapper'}
+_CHANCE = {
+    'ClipColorJitter',
+    'ColorJitter',
+    'Imgaug',
+    'MultiScaleCrop',
+    'PytorchVideoWrapper',
+}
 _CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}
 
 
@@ -73,9 +79,11 @@ def _recipe(root: Path) -> Optional[dict]:
     """What a set of the benchmark says of itself, None without sense."""
     try:
         recipe = json.loads((root / BENCHMARK_MARKER).read_text())
-        return recipe if recipe.keys() >= _SAID else None
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, RecursionError):
         return None
+    said = isinstance(recipe, dict) and recipe.keys() >= _SAID
+    sound = said and isinstance(recipe['level'], str)
+    return recipe if sound else None
 
 
 def count_dropped(dataset: Any, clips: int) -> Optional[int]:

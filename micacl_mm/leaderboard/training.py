@@ -33,13 +33,33 @@ def training_facts(
     """
     dataset = inner(dataset)
     commit = git_commit(config=config) or NO_COMMIT
-    commits = (before or {}).get(FACTS, {}).get('commits', [])
+    commits = plain_facts(before or {}).get('commits', [])
     return {
         'processes': get_world_size(),
         'dataset': dataset_id(dataset),
         'subset': getattr(dataset, 'subset', None),
         'commits': [*dict.fromkeys([*commits, commit])],
     }
+
+
+def plain_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Take :func:`training_facts` out of ``meta``, if they are such facts."""
+    facts = meta.get(FACTS)
+    if not isinstance(facts, Mapping):
+        return {}
+    commits = facts.get('commits', [])
+    texts = [facts.get('dataset'), facts.get('subset') or '']
+    if isinstance(commits, list):
+        texts += commits
+    sound = isinstance(commits, list) and all(
+        isinstance(text, str) for text in texts
+    )
+    return dict(facts) if sound else {}
+
+
+def _number(value: Any) -> Optional[int]:
+    known = isinstance(value, int) and not isinstance(value, bool)
+    return value if known else None
 
 
 class Training(NamedTuple):
@@ -68,8 +88,16 @@ class Training(NamedTuple):
             config = {}
         if not config:
             return cls()
-        numbers = (meta.get(name) for name in ('seed', 'epoch', 'iter'))
-        return cls(config, *numbers, meta.get(FACTS) or {})
+        numbers = (_number(meta.get(n)) for n in ('seed', 'epoch', 'iter'))
+        training = cls(config, *numbers, plain_facts(meta))
+        try:
+            training.hash, training.chosen_on, training.is_complete  # noqa: B018
+        except (
+            *(AttributeError, TypeError, ValueError, LookupError),
+            RecursionError,
+        ):
+            return cls()  # a stranger's text, that has the look of a config
+        return training
 
     @property
     def hash(self) -> str:

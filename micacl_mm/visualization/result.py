@@ -38,8 +38,18 @@ def result_of_run(path: Path) -> Result:
         ValueError: It is no record of a test.
     """
     record = read_record(path)
-    matrix = torch.tensor(record['confusion_matrix'], dtype=torch.long)
-    return Result(tuple(record['classes']), matrix, record)
+    try:
+        classes = tuple(record['classes'])
+        matrix = torch.tensor(record['confusion_matrix'], dtype=torch.long)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f'{path} is no record of a test: {error}') from None
+    square = matrix.dim() == 2 and len(set(matrix.shape)) == 1
+    if not square or not all(isinstance(name, str) for name in classes):
+        raise ValueError(
+            f'{path} is no record of a test: it must have the names of '
+            'classes and a square confusion_matrix'
+        )
+    return Result(classes, matrix, record)
 
 
 def check_alike(results: Sequence[Result], cure: str) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Series(NamedTuple):
@@ -96,18 +96,33 @@ def _is_rate(key: str) -> bool:
 def _read_session(path: Path) -> tuple[list[dict], list[dict]]:
     """Training and validation records of one file, in their order."""
     train, val = [], []
-    for line in path.read_text(encoding='utf-8').splitlines():
+    text = path.read_text(encoding='utf-8', errors='replace')
+    for line in text.splitlines():
         try:
             record = json.loads(line)
-        except ValueError:  # cut off when the process was killed
+        except (ValueError, RecursionError):
+            continue  # cut off when the process was killed
+        if not _is_record(record):
             continue
-        if 'loss' in record:
+        if 'loss' in record and record['step'] > 0:
             train.append(record)
         elif train:
             last = train[-1]
             record['x'] = record['step'] if 'epoch' in last else last['step']
             val.append(record)
     return train, val
+
+
+def _is_record(record: Any) -> bool:
+    """Whether a line says where in the training it stands."""
+    if not isinstance(record, dict):
+        return False
+    step, epoch = record.get('step'), record.get('epoch', 1)
+    return _is_number(step) and _is_number(epoch) and epoch > 0
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e15
 
 
 def _place(train: list[dict], unit: str) -> None:
@@ -126,6 +141,11 @@ def _series(records: list[dict], names: dict[str, str]) -> dict[str, Series]:
     """Take some keys of the records, under their names."""
     found = {}
     for key, name in sorted(names.items(), key=lambda item: item[1]):
-        pairs = [(r['x'], r[key]) for r in records if key in r]
-        found[name] = Series(*map(list, zip(*pairs, strict=True)))
+        pairs = [
+            (record['x'], record[key])
+            for record in records
+            if type(record.get(key)) in (int, float)
+        ]
+        if pairs:
+            found[name] = Series(*map(list, zip(*pairs, strict=True)))
     return found

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from micacl_mm.arguments import checked_arguments
 from micacl_mm.models.backbones.chunks import (
     even_sizes,
     same_statistics,
@@ -20,6 +21,7 @@ from micacl_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
+@checked_arguments
 class GradientCachingHook(Hook):
     """Runs the backbone in micro-batches, and again in the backward pass.
 

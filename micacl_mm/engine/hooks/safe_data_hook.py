@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
+from micacl_mm.arguments import checked_arguments
 from micacl_mm.engine.bad_files import LIST, BadFileList
 from micacl_mm.engine.clip_fetcher import (
     POLICIES,
@@ -26,6 +27,7 @@ _FITTING = ('RecallMetric', 'DumpResults')
 
 
 @HOOKS.register_module()
+@checked_arguments
 class SafeDataHook(Hook):
     """Makes data depend on the seed alone, and deals with bad files.
 

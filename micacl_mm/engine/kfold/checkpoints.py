@@ -2,13 +2,13 @@
 
 import re
 import time
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
 import torch
 
+from micacl_mm.engine.checkpoint_files import is_whole
 from micacl_mm.leaderboard.files import write_text
 
 _LAST = 'last_checkpoint'
@@ -29,7 +29,7 @@ def mend(folder: Path, log: Path) -> None:
         log (Path): Where to say what was done.
     """
     files = list(folder.glob('*.pth'))
-    whole = [path for path in files if _is_whole(path)]
+    whole = [path for path in files if is_whole(path)]
     start = _start(
         whole,
         best_broken=any(
@@ -62,7 +62,7 @@ def count_done(folder: Path) -> int:
     """Epochs, or iterations, of the checkpoint to resume from, if any."""
     try:
         return _number(Path((folder / _LAST).read_text().strip()))
-    except OSError:
+    except (OSError, ValueError):  # absent, or half written
         return 0
 
 
@@ -76,7 +76,7 @@ def choose(folder: Path, selection: str) -> Optional[Path]:
     Returns:
         Path | None: None if there is none.
     """
-    files = [path for path in folder.glob('*.pth') if _is_whole(path)]
+    files = [path for path in folder.glob('*.pth') if is_whole(path)]
     if selection == 'last':
         return _newest(files)
     best = [path for path in files if path.name.startswith('best_')]
@@ -102,15 +102,6 @@ def _start(whole: list[Path], best_broken: bool) -> Optional[Path]:
     return newest if _number(newest) > 1 else None
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether all of it was written; after a reboot parts may be zeros."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except zipfile.BadZipFile:
-        return False
-
-
 def _newest(files: Iterable[Path]) -> Optional[Path]:
     """The checkpoint after the most epochs, or iterations."""
     return max(filter(_number, files), key=_number, default=None)
@@ -118,5 +109,5 @@ def _newest(files: Iterable[Path]) -> Optional[Path]:
 
 def _number(path: Path) -> int:
     """Epoch, or iteration, of a checkpoint; 0 for the best ones."""
-    found = re.fullmatch(r'(?:epoch|iter)_(\d+)\.pth', path.name)
+    found = re.fullmatch(r'(?:epoch|iter)_(\d{1,15})\.pth', path.name)
     return int(found[1]) if found else 0

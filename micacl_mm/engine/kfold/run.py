@@ -199,10 +199,14 @@ class Run(NamedTuple):
 
     def _read_marker(self) -> Optional[dict[str, Any]]:
         try:
-            return json.loads((self.folder / MARKER).read_text())
+            text = (self.folder / MARKER).read_text(encoding='utf-8')
+            marker = json.loads(text)
+            if not isinstance(marker, dict):
+                raise ValueError('no marker')
+            return marker
         except FileNotFoundError:
             return None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(
                 f'kfold: {self.folder / MARKER} is damaged; choose another '
                 '--work-dir'

@@ -64,7 +64,7 @@ def check(root: Path, settings: dict) -> None:
         found = json.loads((root / MARKER).read_text(encoding='utf-8'))
     except (FileNotFoundError, NotADirectoryError):
         found = None
-    except ValueError:
+    except (ValueError, RecursionError):
         found = {}
     if found is None:
         if root.exists() and not (root.is_dir() and _is_unused(root)):

@@ -13,7 +13,12 @@ import numpy as np
 from micacl_mm.datasets.class_clips import VIDEO_SUFFIXES
 from micacl_mm.datasets.class_folders import is_stray
 from micacl_mm.datasets.clip_finders import pad_number
-from micacl_mm.datasets.folders import is_dir, list_frames, list_visible
+from micacl_mm.datasets.folders import (
+    DEEPEST,
+    is_dir,
+    list_frames,
+    list_visible,
+)
 
 from .containers import is_cut_off
 
@@ -55,7 +60,7 @@ def find_clips(
         and reason of each that would go to the place of another.
 
     Raises:
-        ValueError: If there is no clip.
+        ValueError: If there is no clip, or folders are nested too deep.
     """
     found = _walk(source, out)
     if not found:
@@ -107,7 +112,14 @@ def _walk(source: Path, out: Path) -> list[tuple[Path, bool]]:
     return _walk_folder(source, {os.path.realpath(out)})
 
 
-def _walk_folder(folder: Path, seen: set[str]) -> list[tuple[Path, bool]]:
+def _walk_folder(
+    folder: Path, seen: set[str], depth: int = 0
+) -> list[tuple[Path, bool]]:
+    if depth > DEEPEST:
+        raise ValueError(
+            f'crop_faces: folders must not be deeper than {DEEPEST} levels, '
+            f'got {folder}; name a folder further down'
+        )
     # A link may lead up, or to what was seen already.
     if os.path.realpath(folder) in seen:
         return []
@@ -119,7 +131,7 @@ def _walk_folder(folder: Path, seen: set[str]) -> list[tuple[Path, bool]]:
         if entry.name.lower().endswith(VIDEO_SUFFIXES) and not is_dir(entry)
     ]
     for entry in filter(is_dir, entries):
-        found += _walk_folder(Path(entry.path), seen)
+        found += _walk_folder(Path(entry.path), seen, depth + 1)
     if not found and entries and list_frames(str(folder)):
         return [(folder, False)]
     return found

@@ -19,7 +19,9 @@ class DMIN(nn.Module):
     instances and channels, and a and b are softmaxes of two learned pairs.
     From `Rethinking the Learning Paradigm for Dynamic Facial Expression
     Recognition <https://arxiv.org/abs/2304.04544>`_. Population variances, so
-    that a bag of one instance stays defined.
+    that a bag of one instance stays defined. In float32 at least: the slope of
+    the root at epsilon is more than float16 can hold, so that a bag of equal
+    instances would have no finite gradient.
 
     Args:
         channels (int): C, size of an instance feature.
@@ -36,6 +38,8 @@ class DMIN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, M, C) and return (N, M, C)."""
+        dtype = torch.promote_types(x.dtype, self.weight.dtype)
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
         var_ins, mean_ins = torch.var_mean(
             x, dim=1, correction=0, keepdim=True
         )  # (N, 1, C)
@@ -46,4 +50,4 @@ class DMIN(nn.Module):
         mean = a[0] * mean_ins + a[1] * mean_bag  # (N, 1, C)
         var = b[0] * var_ins + b[1] * var_bag  # (N, 1, C)
         x = (x - mean) * torch.rsqrt(var + self.eps)  # (N, M, C)
-        return x * self.weight + self.bias
+        return (x * self.weight + self.bias).to(dtype)

@@ -6,6 +6,8 @@ from typing import Optional
 import torch
 from torch import nn
 
+from micacl_mm.arguments import check_count
+
 
 def _restore_given(module: 'ClassCounts', _: object) -> None:
     """Load hook; no closure, so that the module can be copied and pickled."""
@@ -33,6 +35,8 @@ class ClassCounts(nn.Module):
                 f'{type(self).__name__}: give num_classes (the counts are '
                 'then read from the training set) or class_counts'
             )
+        if num_classes is not None:
+            check_count(type(self).__name__, num_classes=num_classes)
         self.num_classes = num_classes or len(counts)
         self.register_buffer(
             'class_counts', torch.zeros(self.num_classes, dtype=torch.long)
@@ -70,15 +74,15 @@ class ClassCounts(nn.Module):
 
     def _store_counts(self, counts: Sequence[int]) -> None:
         name = type(self).__name__
-        counts = torch.as_tensor(list(counts), dtype=torch.long)
+        counts = [int(count) for count in counts]
         if len(counts) != self.num_classes:
             raise ValueError(
                 f'{name}: {len(counts)} class counts were given for '
                 f'num_classes={self.num_classes}; make them agree'
             )
-        if counts.min() < 0 or counts.max() == 0:
+        if not any(counts) or min(counts) < 0 or max(counts) > 2**31:
             raise ValueError(
                 f'{name}: class counts must not be negative and not all be '
-                f'zero, got {counts.tolist()}'
+                f'zero, nor beyond 2**31, got {counts}'
             )
-        self.class_counts.copy_(counts)
+        self.class_counts.copy_(torch.tensor(counts))

@@ -5,6 +5,8 @@ from typing import Optional
 
 from torch import Tensor
 
+from micacl_mm.arguments import MOST
+
 from .class_statistics import TEMPERATURES, WEIGHTS
 from .functional import FORMS
 
@@ -39,9 +41,9 @@ def check_options(
         )
     if not 0 <= beta < 1:
         raise ValueError(f'MCCLLoss: beta must be in [0, 1), got {beta}')
-    if queue_size < 0:
+    if not 0 <= queue_size <= MOST:
         raise ValueError(
-            'MCCLLoss: queue_size must not be negative, got '
+            f'MCCLLoss: queue_size must not be negative nor above {MOST}, got '
             f'{queue_size}; 0 means no queue'
         )
 
@@ -55,8 +57,22 @@ def check_shapes(
     """Check features (B, D) and labels (B,) or (B, K).
 
     Raises:
-        ValueError: D is not ``in_channels`` or K not ``num_classes``.
+        ValueError: They are no batch of features and of labels, D is not
+            ``in_channels``, or K not ``num_classes``.
+        TypeError: The features are no floating-point numbers.
     """
+    if not features.is_floating_point():
+        raise TypeError(
+            f'MCCLLoss: features must be of floating point, got '
+            f'{features.dtype}'
+        )
+    shapes = tuple(features.shape), tuple(labels.shape)
+    batch = len(shapes[0]) == 2 and len(shapes[1]) in (1, 2)
+    if not batch or shapes[0][0] != shapes[1][0]:
+        raise ValueError(
+            'MCCLLoss: features must be (B, D) and labels (B,) or (B, K), '
+            f'got {shapes[0]} and {shapes[1]}; give one label a bag'
+        )
     channels = features.shape[1]
     if in_channels not in (None, channels):
         raise ValueError(

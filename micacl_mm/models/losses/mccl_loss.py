@@ -9,6 +9,7 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
+from micacl_mm.arguments import check_count, checked_arguments
 from micacl_mm.registry import MODELS
 
 from .class_counts import ClassCounts
@@ -25,6 +26,7 @@ def _of_anchors(values: Tensor, labels: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
+@checked_arguments
 class MCCLLoss(BaseWeightedLoss, ClassCounts):
     r"""Multiscale Category-aware Contrastive Learning.
 
@@ -152,6 +154,8 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
                 'MCCLLoss: a projection, prototypes or a queue need '
                 'in_channels, the size of the bag feature'
             )
+        size = projection_channels or in_channels
+        check_count('MCCLLoss', in_channels=in_channels, size=size)
         self.in_channels = in_channels
         if projection_channels:
             self.projection = nn.Sequential(
@@ -159,7 +163,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
                 nn.ReLU(inplace=True),
                 nn.Linear(in_channels, projection_channels),
             )
-        size = projection_channels or in_channels
         if queue_size:
             self.queue = FeatureQueue(queue_size, size, self.num_classes)
         if prototypes:
