@@ -123,7 +123,6 @@ class BaseDFERDataset(PackedClips, DFERChecks, BaseActionDataset):
             start_index=0,
             **kwargs,
         )
-        self._check_pipeline(self.pipeline.transforms)
 
     @abstractmethod
     def read_split(self, split: str) -> list[SplitRow]:

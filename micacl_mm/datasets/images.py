@@ -21,7 +21,8 @@ _CV2_FLAGS = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 _JPEG = b'\xff\xd8\xff'
-_HEAD = 4096  # bytes in which the EXIF segment begins, if there is one
+_EXIF = b'\xe1'  # the marker of its segment
+_PICTURE = (b'\xda', b'\xd9', b'')  # markers behind which there is none
 
 
 def decode_image(data: bytes, name: str, reduction: int = 1) -> np.ndarray:
@@ -97,4 +98,14 @@ def jpeg_size(data: bytes) -> Optional[tuple[int, int]]:
 
 def _is_turned(data: bytes) -> bool:
     # OpenCV turns a photograph by its EXIF tag, libjpeg does not.
-    return b'Exif\0' in data[:_HEAD]
+    at = data.find(b'\xff', 2)
+    while at >= 0:
+        marker = data[at + 1 : at + 2]
+        if marker == _EXIF and data[at + 4 : at + 9] == b'Exif\0':
+            return True
+        if marker in _PICTURE:
+            return False
+        # Padding has no length; bytes too many are passed over.
+        length = int.from_bytes(data[at + 2 : at + 4], 'big')
+        at = data.find(b'\xff', at + (1 if marker == b'\xff' else 2 + length))
+    return False

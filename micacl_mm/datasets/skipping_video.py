@@ -61,7 +61,9 @@ class SkippingVideo:
             raise UnusualVideoError(str(error)) from None
         self._check()
         self._times = sorted(packet.pts for packet in self._packets)
-        self._num_threads = num_threads
+        codec = self._stream.codec_context
+        codec.thread_count = num_threads
+        codec.thread_type = 'NONE' if num_threads == 1 else 'AUTO'
 
     def __len__(self) -> int:
         return len(self._times)
@@ -92,8 +94,7 @@ class SkippingVideo:
     def _decode(self, found: dict) -> dict:
         """Fill in the frame of each time."""
         codec = self._stream.codec_context
-        codec.thread_count = self._num_threads
-        codec.thread_type = 'NONE' if self._num_threads == 1 else 'AUTO'
+        codec.flush_buffers()  # of the frames of an earlier batch
         # One for all: each frame's own would set its tables up anew.
         converter = av.video.reformatter.VideoReformatter()
         missing = len(found)

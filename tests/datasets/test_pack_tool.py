@@ -1,16 +1,28 @@
 """Packing of folders: resumed, repeated, verified."""
 
 import csv
+import errno
 import importlib.util
+import os
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from micacl_mm.datasets.packs import FramePack, pack_frames, verify_pack
-from micacl_mm.datasets.packs import writing as writing_module
+from micacl_mm.datasets.packs import (
+    FramePack,
+    pack_frames,
+    pack_writer,
+    verify_pack,
+    writing,
+)
 from micacl_mm.datasets.packs.ahead import map_ahead
 from micacl_mm.datasets.packs.frame_pack import close_reader
-from micacl_mm.datasets.packs.layout import MAX_KEY, open_reader
+from micacl_mm.datasets.packs.layout import MAX_KEY, lmdb, open_reader
+from micacl_mm.datasets.packs.pack_writer import PackWriter
 
 from .transforms.images import compressed, picture, write_clip
 
@@ -79,7 +91,7 @@ def test_what_is_in_it_depends_on_no_chance(faces, tmp_path, monkeypatch):
     """Not on the number of threads, nor on a file that had to grow."""
     plain = tmp_path / 'plain.lmdb'
     pack_frames(str(faces), str(plain), workers=1)
-    monkeypatch.setattr(writing_module, '_MAP_STEP', 1 << 16)
+    monkeypatch.setattr(pack_writer, '_MAP_STEP', 1 << 16)
     grown = tmp_path / 'grown.lmdb'
     pack_frames(str(faces), str(grown), workers=5)
     assert grown.stat().st_size > 1 << 16
@@ -93,7 +105,7 @@ def test_stopped_and_gone_on_with(
     """The same as if it had not been stopped, and refused in between."""
     whole, out = tmp_path / 'whole.lmdb', tmp_path / 'a.lmdb'
     pack_frames(str(faces), str(whole))
-    add, done = writing_module._Writer.add, []
+    add, done = PackWriter.add, []
 
     def stop(self, clip):
         if len(done) == after:
@@ -102,15 +114,172 @@ def test_stopped_and_gone_on_with(
         add(self, clip)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writing_module._Writer, 'add', stop)
+        patch.setattr(PackWriter, 'add', stop)
         assert pack(main, faces, out) == 130
     assert 'the same command goes on' in capsys.readouterr().err
     with pytest.raises(ValueError, match='is unfinished'):
         FramePack(out)
+    assert not out.exists()
     assert pack(main, faces, out) == 0
     said = capsys.readouterr().out
     assert f'{CLIPS - after} clips packed now, {after} before' in said
     assert contents(out) == contents(whole)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {
+        f'{p.name}{s}' for p in (whole, out) for s in ('', '-lock')
+    } | {'faces'}
+
+
+@pytest.mark.parametrize('written', [b'', None], ids=['empty', 'no entries'])
+@pytest.mark.parametrize('name', ['a.lmdb', 'a.lmdb.part'])
+def test_stopped_before_anything_was_written(faces, tmp_path, written, name):
+    (tmp_path / name).write_bytes(b'')
+    if written is None:
+        (tmp_path / name).unlink()
+        lmdb.open(str(tmp_path / name), subdir=False, lock=False).close()
+    out = tmp_path / 'a.lmdb'
+    with pytest.raises(ValueError, match='unfinished; do run .* goes on'):
+        FramePack(out)
+    pack_frames(str(faces), str(out))
+    assert verify_pack(str(out), str(faces)) == []
+
+
+def test_readers_keep_the_pack_they_have(faces, tmp_path):
+    """It grows beside them; who has not read yet is told of it."""
+    out = tmp_path / 'a.lmdb'
+    pack_frames(str(faces), str(out))
+    first, inode = out.read_bytes(), out.stat().st_ino
+    with open(out, 'rb') as reader:
+        write_clip(faces / 'scene0' / 'new', 40)
+        old = FramePack(out)
+        pack_frames(str(faces), str(out))
+        assert reader.read() == first
+    assert out.stat().st_ino != inode
+    new = FramePack(out)
+    assert len(new.clips()) == CLIPS + 1
+    with pytest.raises(ValueError, match='was replaced .* do start again'):
+        old.clips()
+    # With nothing to do it stays the file it was.
+    inode = out.stat().st_ino
+    assert pack_frames(str(faces), str(out))['done'] == 0
+    assert out.stat().st_ino == inode and new.clips()
+
+
+def test_a_pack_that_was_replaced(faces, tmp_path):
+    """By another tool, in a living process that has read the one before."""
+    one, two = tmp_path / '1.lmdb', tmp_path / '2.lmdb'
+    pack_frames(str(faces), str(one))
+    old = FramePack(one)
+    write_clip(faces / 'scene0' / 'new')
+    pack_frames(str(faces), str(two))
+    two.replace(one)
+    assert len(old.clips()) == CLIPS
+    new = FramePack(one)
+    assert len(new.clips()) == CLIPS + 1
+    with pytest.raises(ValueError, match='was replaced'):
+        old.read('scene0/000', '000.jpg')
+    assert len(new.clips()) == CLIPS + 1
+
+
+def test_a_second_command_is_refused(main, faces, tmp_path, capsys):
+    pytest.importorskip('fcntl')
+    with writing._claimed(str(tmp_path / 'a.lmdb')):
+        assert pack(main, faces, tmp_path / 'a.lmdb') == 2
+    assert 'another command writes' in capsys.readouterr().err
+
+
+def unreadable(monkeypatch, folder):
+    """Let listing a folder fail, as a disk does."""
+    scan = os.scandir
+
+    def fail(path):
+        if Path(path) == folder:
+            raise OSError(errno.EIO, 'Input/output error')
+        return scan(path)
+
+    monkeypatch.setattr(os, 'scandir', fail)
+
+
+@pytest.mark.parametrize('again', [False, True])
+@pytest.mark.parametrize('folder', ['scene1', 'scene1/001'])
+def test_what_cannot_be_listed_stays(
+    main, faces, tmp_path, monkeypatch, capsys, folder, again
+):
+    out, options = tmp_path / 'a.lmdb', ['--again'] * again
+    pack_frames(str(faces), str(out))
+    whole = contents(out)
+    with monkeypatch.context() as patch:
+        unreadable(patch, faces / folder)
+        assert pack(main, faces, out, *options) == 1
+        assert contents(out) == whole
+        lines = (tmp_path / 'a.lmdb.failures.csv').read_text().splitlines()
+        reason = 'not packed: Input/output error'
+        assert lines[1:] == [f'{faces / folder},{reason}']
+        found = verify_pack(str(out), str(faces))
+        assert found == [(folder, 'Input/output error')]
+    assert pack(main, faces, out) == 0
+    assert 'before, 0 removed' in capsys.readouterr().out
+
+
+def test_most_clips_leave_only_when_told(main, faces, tmp_path, capsys):
+    """The folder may be another one that has a name in common."""
+    out, other = tmp_path / 'a.lmdb', tmp_path / 'other'
+    pack_frames(str(faces), str(out))
+    whole = out.read_bytes()
+    write_clip(other / 'scene0' / '000')
+    assert pack(main, other, out) == 2
+    said = capsys.readouterr().err
+    assert f'{CLIPS - 1} of {CLIPS} clips' in said and '--prune' in said
+    assert out.read_bytes() == whole
+    assert pack(main, other, out, '--prune') == 0
+    assert f'{CLIPS - 1} removed' in capsys.readouterr().out
+    assert FramePack(out).clips() == ['scene0/000']
+
+
+@pytest.mark.parametrize('frame', [0, 1, 2])
+def test_changes_of_equal_size(main, faces, tmp_path, capsys, frame):
+    """Seen by their time; without that by --again."""
+    out, clip = tmp_path / 'a.lmdb', faces / 'scene0' / 'bmp'
+    write_clip(clip, 3, 'bmp', form='bmp')
+    pack_frames(str(faces), str(out))
+    path = clip / f'00{frame}.bmp'
+    path.write_bytes(compressed(picture(seed=9), form='bmp'))
+    later = max(p.stat().st_mtime_ns for p in clip.iterdir()) + 10**9
+    os.utime(path, ns=(later, later))
+    assert pack(main, faces, out) == 0
+    assert f'1 clips packed now, {CLIPS} before' in capsys.readouterr().out
+    assert verify_pack(str(out), str(faces)) == []
+    path.write_bytes(compressed(picture(seed=8), form='bmp'))
+    os.utime(path, ns=(later, later))
+    assert pack(main, faces, out) == 0
+    assert '0 clips packed now' in capsys.readouterr().out
+    assert pack(main, faces, out, '--verify') == 1
+    assert '--again' in capsys.readouterr().err
+    assert pack(main, faces, out, '--again') == 0
+    assert f'{CLIPS + 1} clips packed now' in capsys.readouterr().out
+    assert verify_pack(str(out), str(faces)) == []
+
+
+def pack_with_little_room(faces, out):
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, 1 << 15))
+    try:
+        pack_frames(faces, out)
+    except OSError as error:
+        return str(error)
+
+
+def test_a_full_disk(faces, tmp_path):
+    """Nothing is damaged: no advice to delete, and it can be gone on with."""
+    pytest.importorskip('resource')
+    out = str(tmp_path / 'a.lmdb')
+    with ProcessPoolExecutor(1, mp_context=get_context('fork')) as pool:
+        said = pool.submit(pack_with_little_room, str(faces), out).result()
+    assert said.startswith(f'pack {out}.part cannot be read or written (')
+    assert 'delete' not in said and 'has room' in said
+    pack_frames(str(faces), out)
+    assert verify_pack(out, str(faces)) == []
 
 
 def test_changes_of_the_folder(main, faces, tmp_path, capsys):
@@ -242,3 +411,20 @@ def test_map_ahead_keeps_order_and_every_item():
 def test_map_ahead_passes_errors_on():
     with pytest.raises(ZeroDivisionError):
         list(map_ahead(lambda x: 1 / x, [1, 0, 1], 2))
+
+
+def test_map_ahead_leaves_at_once():
+    """Closed early, it does not work off what nobody has asked for."""
+    begun, go = [], threading.Event()
+
+    def work(item):
+        begun.append(item)
+        if item:
+            go.wait(10)
+        return item
+
+    with closing(map_ahead(work, range(50), 2)) as results:
+        assert next(results) == 0
+        threading.Timer(0.2, go.set).start()
+    # Two threads were at it, and three items waited behind them.
+    assert len(begun) <= 3

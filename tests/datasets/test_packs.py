@@ -4,6 +4,9 @@ import json
 import pickle
 import random
 import shutil
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
 from micacl_mm.datasets import ClassFolderDataset, DFEWDataset
-from micacl_mm.datasets.packs import FramePack, pack_frames
+from micacl_mm.datasets.packs import FramePack, frame_pack, pack_frames
 from micacl_mm.datasets.packs.frame_pack import close_reader
 from micacl_mm.datasets.packs.layout import HEADER, lmdb
 
@@ -120,7 +123,9 @@ def test_frames_come_from_the_pack(copy):
     assert dataset[0]['inputs'].shape == (2, 3, 3, 20, 20)
 
 
-@pytest.mark.parametrize('method', ['fork', 'spawn'])
+@pytest.mark.parametrize(
+    'method', ['fork', pytest.param('spawn', marks=pytest.mark.slow)]
+)
 def test_workers(drawn, method):
     """Also where this process has read from the pack before."""
     test = [dict(PIPELINE[0], test_mode=True), PIPELINE[1], *PIPELINE[3:4]]
@@ -136,6 +141,33 @@ def test_workers(drawn, method):
     found = [batch['inputs'][0] for batch in loader]
     assert all(map(torch.equal, found, expected))
     assert torch.equal(dataset[0]['inputs'], expected[0])
+
+
+def held_here():
+    return [id(held) for _, held in frame_pack._environments.values()]
+
+
+def test_a_forked_process_holds_nothing_of_its_parents(drawn):
+    assert FramePack(drawn / 'faces.lmdb').clips() and held_here()
+    with ProcessPoolExecutor(1, mp_context=get_context('fork')) as pool:
+        assert pool.submit(held_here).result() == []
+
+
+def test_threads_that_read_first_open_it_once(drawn, monkeypatch):
+    pack = FramePack(drawn / 'faces.lmdb')
+    close_reader(pack.path)
+    opened, opening = [], frame_pack.open_reader
+
+    def slow(path):
+        opened.append(path)
+        time.sleep(0.05)
+        return opening(path)
+
+    monkeypatch.setattr(frame_pack, 'open_reader', slow)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: pack.clips(), range(8)))
+    assert found == [['00001', '00012', '01601']] * 8
+    assert len(opened) == 1
 
 
 def test_two_sets_and_a_pickled_one_share_the_file(drawn):
@@ -196,18 +228,41 @@ def test_missing_packs(drawn):
 
 def test_packs_that_do_not_fit(copy):
     folder = copy / CLIPS / '00001'
+    for name in ('000.jpg', '002.jpg', '003.jpg'):  # of four
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole + b'0')
+        text = refused(copy)
+        assert f'{name} in {folder} has {len(whole) + 1} bytes' in text
+        (folder / name).write_bytes(whole)
+    build(copy)
     first = folder / '000.jpg'
     whole = first.read_bytes()
-    first.write_bytes(whole + b'0')
-    text = refused(copy)
-    assert f'000.jpg in {folder} has {len(whole) + 1} bytes' in text
-    first.write_bytes(whole)
-    build(copy)
     (folder / '0001.jpg').write_bytes(whole)
     assert f'0001.jpg is only in {folder}' in refused(copy)
     (folder / '0001.jpg').unlink()
     first.unlink()
     assert f'000.jpg is not in {folder}' in refused(copy)
+
+
+def test_frames_drawn_anew_at_equal_size(tmp_path, monkeypatch):
+    """A frame is read of clips spread over the set, not always the first."""
+    monkeypatch.setattr('micacl_mm.datasets.packs.fitting._READ', 3)
+    rows = [(number, 1) for number in range(1, 7)]
+    folders = [tmp_path / CLIPS / f'{number:05d}' for number, _ in rows]
+    for folder in folders:
+        write_clip(folder, 3, 'bmp', form='bmp')
+    write_dfew_split(tmp_path, 'train', rows)
+    pack_frames(str(tmp_path / CLIPS), str(tmp_path / 'faces.lmdb'))
+    build(tmp_path)
+    new = compressed(picture(seed=9), form='bmp')
+    for clip, name in ((0, '000.bmp'), (2, '001.bmp'), (4, '002.bmp')):
+        path = folders[clip] / name
+        old = path.read_bytes()
+        path.write_bytes(new)
+        text = refused(tmp_path)
+        assert f'{name} in {folders[clip]} has other bytes' in text
+        path.write_bytes(old)
+    build(tmp_path)
 
 
 def test_packs_that_lack_clips(copy):
@@ -230,8 +285,8 @@ def test_unfinished_packs_and_other_versions(copy):
 
     change(complete=False)
     assert 'is unfinished' in refused(copy) and 'goes on' in refused(copy)
-    change(complete=True, version=2)
-    assert 'is of version 2' in refused(copy)
+    change(complete=True, version=1)
+    assert 'is of version 1' in refused(copy)
     edit(path, lambda begun: begun.delete(HEADER))
     assert 'is no pack of frames' in refused(copy)
 
@@ -242,7 +297,9 @@ def test_files_that_are_no_packs(copy):
     assert len(whole) > 40000
     path.write_bytes(whole[: len(whole) // 2])
     assert 'is cut off' in refused(copy)
-    for broken in (b'', b'text', bytes(20000), whole[:100]):
+    path.write_bytes(b'')
+    assert 'is unfinished' in refused(copy)
+    for broken in (b'text', bytes(20000), whole[:100]):
         path.write_bytes(broken)
         assert 'damaged or no pack' in refused(copy)
     path.unlink()
@@ -276,6 +333,9 @@ def test_a_pack_that_nothing_would_read(drawn):
     text = refused(drawn, pipeline=stock)
     assert 'no transform of the pipeline reads' in text
     assert 'FaceFrameDecode' in text
+    dataset = build(drawn, pipeline=stock, lazy_init=True)
+    with pytest.raises(ValueError, match='no transform of the pipeline'):
+        dataset.full_init()
     assert 'source frames' in refused(drawn, source='videos')
 
 

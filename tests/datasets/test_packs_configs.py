@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from micacl_mm.datasets import DFEWDataset
 from micacl_mm.datasets.packs import pack_frames
+from micacl_mm.leaderboard.config_hash import config_hash
 
 from .transforms.images import write_clip
 from .tree import write_dfew_split
@@ -93,6 +94,10 @@ def test_the_benchmark_keeps_what_its_rows_were_trained_with(
 ):
     path = 'configs/leaderboard/synthetic/micacl.py'
     config = load(path, monkeypatch, SOURCE=source)
+    packed = load(path, monkeypatch, PACK='/faces.lmdb')
+    assert config_hash(packed.to_dict()) == config_hash(config.to_dict())
+    for split in ('train', 'val', 'test'):
+        assert packed[f'{split}_dataloader'].dataset.pack is None
     resize = dict(type='Resize', scale=(48, 48), keep_ratio=False)
     format_shape = dict(type='FormatShape', input_format='NCTHW')
     packing = dict(type='PackActionInputs')

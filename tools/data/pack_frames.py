@@ -7,8 +7,9 @@ stay the truth: a data set compares, and refuses a pack that does not fit.
   python tools/data/pack_frames.py data/DFEW/Clip/clip_224x224 dfew.lmdb
   python tools/train.py configs/micacl_dfew.py --pack dfew.lmdb
 
-Run again, the same command does what is missing or has changed. --verify
-compares every byte of OUT with FOLDER and writes nothing. Files that cannot
+Run again, the same command does what is missing or has changed; OUT stays as
+it was until OUT.part is whole and takes its place. --verify compares every
+byte of OUT with FOLDER and writes nothing. Files that cannot
 be decoded stand in OUT.failures.csv with the reason. Exit code: 0 if all is
 well, 1 if files are broken or differ, 2 for a wrong argument or a full disk,
 130 after Ctrl-C. See docs/packs.md.
@@ -33,10 +34,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('folder', help='folder of the folders of frames')
     parser.add_argument('out', help='the pack, a file: new or begun')
-    parser.add_argument(
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
         '--verify',
         action='store_true',
         help='compare every byte of OUT with FOLDER, write nothing',
+    )
+    mode.add_argument(
+        '--again',
+        action='store_true',
+        help='read all clips, not only those that look new or changed',
+    )
+    parser.add_argument(
+        '--prune',
+        action='store_true',
+        help='let clips leave OUT even if they are more than half of it',
     )
     parser.add_argument(
         '--workers',
@@ -56,13 +68,19 @@ def main(argv: list[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print('\nstopped; the same command goes on from here', file=sys.stderr)
+        goes = 'reads all again' if args.again else 'goes on from here'
+        print(f'\nstopped; the same command {goes}', file=sys.stderr)
         return 130
 
 
 def _pack(args: argparse.Namespace) -> int:
     done = pack_frames(
-        args.folder, args.out, workers=args.workers, progress=True
+        args.folder,
+        args.out,
+        workers=args.workers,
+        again=args.again,
+        prune=args.prune,
+        progress=True,
     )
     print(
         f'{done["clips"]} clips, {done["frames"]} frames, '
@@ -92,7 +110,11 @@ def _verify(args: argparse.Namespace) -> int:
     for name, problem in wrong:
         print(f'{name}: {problem}', file=sys.stderr)
     if wrong:
-        print(f'{len(wrong)} differences', file=sys.stderr)
+        print(
+            f'{len(wrong)} differences; --again in the place of --verify '
+            'packs what the folder holds',
+            file=sys.stderr,
+        )
         return 1
     print('the pack holds what the folder holds, byte for byte')
     return 0

@@ -23,6 +23,8 @@ def changed(pipeline):
 train_pipeline = changed(_base_.train_pipeline)
 test_pipeline = changed(_base_.test_pipeline)
 split = dict(data_root=data_root)
+if _base_.pack != 'none':
+    split['pack'] = None  # which the stock transforms do not read
 train_dataloader = dict(
     batch_size=64,
     num_workers=2,

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import islice
@@ -14,7 +14,7 @@ R = TypeVar('R')
 
 
 def map_ahead(
-    work: Callable[[T], R], items: Sequence[T], workers: int
+    work: Callable[[T], R], items: Iterable[T], workers: int
 ) -> Iterator[R]:
     """Results in the order of ``items``, some of them made ahead.
 
@@ -24,7 +24,7 @@ def map_ahead(
 
     Args:
         work (Callable): What to do with each item.
-        items (Sequence): The items.
+        items (Iterable): The items.
         workers (int): Threads.
 
     Yields:

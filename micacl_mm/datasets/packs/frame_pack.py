@@ -1,12 +1,14 @@
 """The frames of a set in one file."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Optional
 
 from .layout import (
     REPACK,
+    ClipIndex,
     Header,
     PackedFrame,
     check_installed,
@@ -15,37 +17,77 @@ from .layout import (
     list_clips,
     lmdb,
     load_header,
-    load_index,
     one_sentence,
     open_reader,
+    part_of,
 )
 
-#: Open files by path: LMDB allows no second opening in a process.
-_environments: dict[str, 'lmdb.Environment'] = {}
+FileId = tuple[int, int, int]
+
+#: Open files by path, and which file it was: LMDB opens none twice.
+_environments: dict[str, tuple[FileId, 'lmdb.Environment']] = {}
+_lock = threading.Lock()
 
 
-def close_reader(path: str) -> None:
-    """Close a pack in this process; the next reading opens it again."""
-    environment = _environments.pop(os.path.realpath(path), None)
+def _identify(path: str) -> FileId:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _open(path: str, wanted: FileId) -> 'lmdb.Environment':
+    """The environment of that very file, one for all threads."""
+    with _lock:
+        held, environment = _environments.get(path, (None, None))
+        if held == wanted:
+            return environment
+        if _identify(path) != wanted:
+            raise ValueError(
+                f'pack {path} was replaced after it was compared with the '
+                'folders; do start again'
+            )
+        _close(path)  # an older file of this name
+        _environments[path] = wanted, open_reader(path)
+        return _environments[path][1]
+
+
+def _close(path: str) -> None:
+    _, environment = _environments.pop(path, (None, None))
     if environment is not None:
         environment.close()
 
 
-def _close_all() -> None:
+def close_reader(path: str) -> None:
+    """Close a pack in this process; the next reading opens it again."""
+    with _lock:
+        _close(os.path.realpath(path))
+
+
+def _start_anew() -> None:
+    """A worker may not read through what its parent has opened."""
+    global _lock
+    _lock = threading.Lock()  # a thread of the parent may hold the other
     for path in list(_environments):
-        close_reader(path)
+        _close(path)
 
 
 if hasattr(os, 'register_at_fork'):
-    # A worker may not read through what its parent has opened.
-    os.register_at_fork(after_in_child=_close_all)
+    os.register_at_fork(after_in_child=_start_anew)
+
+
+def _unfinished(path: str) -> ValueError:
+    return ValueError(
+        f'pack {path} is unfinished; do {REPACK} again with the same folder, '
+        'it goes on from there'
+    )
 
 
 class FramePack:
     """Read frames out of a pack, in any process that gets hold of this.
 
     The file is opened by the first reading in each process, fork or spawn,
-    read-only and without locks. See docs/packs.md.
+    read-only and without locks. It is the file that was there when this was
+    made, or none: a file put in its place since then is refused by processes
+    that have not read yet. See docs/packs.md.
 
     Args:
         path (str): A file made by ``tools/data/pack_frames.py``.
@@ -57,6 +99,7 @@ class FramePack:
         ImportError: lmdb is not installed.
         FileNotFoundError: There is no such file.
         ValueError: It is no pack, damaged or unfinished.
+        OSError: It cannot be read.
 
     Example:
         >>> pack = FramePack('dfew.lmdb')
@@ -66,25 +109,26 @@ class FramePack:
     def __init__(self, path: str) -> None:
         check_installed()
         self.path = os.path.abspath(os.path.expanduser(path))
+        self._real = os.path.realpath(self.path)
         if not os.path.isfile(self.path):
+            if os.path.isfile(part_of(self._real)):
+                raise _unfinished(path)
             raise FileNotFoundError(
                 f'pack {path} does not exist or is no file; do {REPACK}, or '
                 'leave the pack out'
             )
+        if not os.path.getsize(self.path):
+            raise _unfinished(path)
+        self._file = _identify(self._real)
         with self._begin() as transaction:
-            try:
-                header = load_header(transaction)
-            except ValueError as error:
-                raise ValueError(f'pack {path} {error}') from None
+            header = load_header(transaction, path)
+            bare = not transaction.stat()['entries']
+        if bare or (header and not header.complete):
+            raise _unfinished(path)
         if header is None:
             raise ValueError(
                 f'{path} is no pack of frames; do name a file made by '
                 'tools/data/pack_frames.py'
-            )
-        if not header.complete:
-            raise ValueError(
-                f'pack {path} is unfinished; do {REPACK} again with the same '
-                'folder, it goes on from there'
             )
         self.header: Header = header
 
@@ -97,7 +141,7 @@ class FramePack:
         """Names, sizes and checksums of a clip's frames, None without it."""
         with self._begin() as transaction:
             record = transaction.get(index_key(clip))
-            return None if record is None else load_index(record)
+            return None if record is None else ClipIndex.load(record).frames
 
     def read(self, clip: str, name: str) -> bytes:
         """The bytes of a frame's file.
@@ -120,10 +164,8 @@ class FramePack:
 
     @contextmanager
     def _begin(self) -> Iterator['lmdb.Transaction']:
-        path = os.path.realpath(self.path)
-        if path not in _environments:
-            _environments[path] = open_reader(path)
-        with one_sentence(path), _environments[path].begin() as begun:
+        environment = _open(self._real, self._file)
+        with one_sentence(self.path), environment.begin() as begun:
             yield begun
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Optional
 
@@ -15,7 +15,7 @@ except ImportError:  # the extra [fast] is not installed
     lmdb = None
 
 FORMAT = 'micacl_mm frame pack'
-VERSION = 1
+VERSION = 2
 HEADER = b'\0header'
 _INDEX = b'\0clip/'
 MAX_KEY = 511  # bytes, of LMDB as it is built everywhere
@@ -35,6 +35,24 @@ class PackedFrame(NamedTuple):
         return cls(name, len(data), zlib.crc32(data))
 
 
+class ClipIndex(NamedTuple):
+    """The list of a clip's frames, and the time of its newest file."""
+
+    mtime_ns: int
+    frames: list[PackedFrame]
+
+    @classmethod
+    def load(cls, record: bytes) -> ClipIndex:
+        """Read what :meth:`dump` has stored."""
+        stored = json.loads(bytes(record))
+        frames = [PackedFrame(*frame) for frame in stored['frames']]
+        return cls(stored['mtime_ns'], frames)
+
+    def dump(self) -> bytes:
+        """As it is stored."""
+        return json.dumps(self._asdict()).encode()
+
+
 class Header(NamedTuple):
     """The record of the whole pack."""
 
@@ -49,6 +67,11 @@ class Header(NamedTuple):
         return json.dumps(record).encode()
 
 
+def part_of(path: str) -> str:
+    """The file that becomes the pack when it is whole."""
+    return f'{path}.part'
+
+
 def frame_key(clip: str, name: str) -> bytes:
     """Key of a frame: its clip and its file name, with a slash."""
     return f'{clip}/{name}'.encode(errors='surrogateescape')
@@ -57,16 +80,6 @@ def frame_key(clip: str, name: str) -> bytes:
 def index_key(clip: str) -> bytes:
     """Key of the list of a clip's frames."""
     return _INDEX + clip.encode(errors='surrogateescape')
-
-
-def dump_index(frames: Iterable[PackedFrame]) -> bytes:
-    """The list of a clip's frames as it is stored."""
-    return json.dumps(list(frames)).encode()
-
-
-def load_index(record: bytes) -> list[PackedFrame]:
-    """Read it again."""
-    return [PackedFrame(*frame) for frame in json.loads(bytes(record))]
 
 
 def list_clips(transaction: lmdb.Transaction) -> Iterator[str]:
@@ -79,8 +92,12 @@ def list_clips(transaction: lmdb.Transaction) -> Iterator[str]:
             found = cursor.next()
 
 
-def load_header(transaction: lmdb.Transaction) -> Optional[Header]:
-    """Read the record of the pack; None if it is no pack of ours."""
+def load_header(transaction: lmdb.Transaction, path: str) -> Optional[Header]:
+    """Read the record of the pack; None if it is no pack of ours.
+
+    Raises:
+        ValueError: It is of another version.
+    """
     try:
         record = json.loads(bytes(transaction.get(HEADER) or b'{}'))
     except ValueError:
@@ -89,8 +106,8 @@ def load_header(transaction: lmdb.Transaction) -> Optional[Header]:
         return None
     if record.get('version') != VERSION:
         raise ValueError(
-            f'is of version {record.get("version")}, and this package reads '
-            f'{VERSION}; do {REPACK} into a new file'
+            f'pack {path} is of version {record.get("version")}, and this '
+            f'package reads {VERSION}; do {REPACK} into a new file'
         )
     return Header(*(record[field] for field in Header._fields))
 
@@ -109,14 +126,19 @@ def check_installed() -> None:
 
 @contextmanager
 def one_sentence(path: str) -> Iterator[None]:
-    """Turn what LMDB says into an error about the pack."""
+    """Turn what LMDB says into an error about the pack, or about the disk."""
     try:
         yield
     except lmdb.Error as error:
         reason = str(error).rsplit(': ', 1)[-1]
-        raise ValueError(
-            f'pack {path} is damaged or no pack ({reason}); do delete it and '
-            f'{REPACK} again'
+        if isinstance(error, (lmdb.CorruptedError, lmdb.InvalidError)):
+            raise ValueError(
+                f'pack {path} is damaged or no pack ({reason}); do delete it '
+                f'and {REPACK} again'
+            ) from None
+        raise OSError(
+            f'pack {path} cannot be read or written ({reason}); do see '
+            'whether the disk is sound, has room and lets you'
         ) from None
 
 
@@ -125,6 +147,7 @@ def open_reader(path: str) -> lmdb.Environment:
 
     Raises:
         ValueError: The file is no LMDB file, or not all of it.
+        OSError: It cannot be read.
     """
     with one_sentence(path):
         environment = lmdb.open(

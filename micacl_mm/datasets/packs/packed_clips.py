@@ -41,10 +41,11 @@ class PackedClips:
                 logging.WARNING,
             )
             return
+        self._check_pipeline(self.pipeline.transforms)
         try:
             opened = FramePack(path)
             clips = fit_pack(opened, infos)
-        except (ValueError, FileNotFoundError, ImportError) as error:
+        except (ValueError, OSError, ImportError) as error:
             raise type(error)(f'{type(self).__name__}: {error}') from None
         for info, clip in zip(infos, clips, strict=True):
             info['pack_clip'] = clip
@@ -54,7 +55,7 @@ class PackedClips:
     def _check_pipeline(self, transforms: Sequence[object]) -> None:
         """See that the pack is read, lest nobody notice that it is not."""
         reads = [getattr(t, 'reads_packs', False) for t in transforms]
-        if self._opened and transforms and not any(reads):
+        if transforms and not any(reads):
             raise ValueError(
                 f'{type(self).__name__}: no transform of the pipeline reads '
                 f'pack {self.pack}; do decode by FaceFrameDecode instead of '

@@ -41,12 +41,18 @@ def verify_pack(
         root = os.path.abspath(os.path.expanduser(source))
         folders = {clip.name: clip for clip in find_clip_folders(root)}
     packed = pack.clips()
+    known = set(packed)
+    lost = [folder for folder in folders.values() if folder.problem]
     wrong = [
-        (name, 'not in the pack') for name in folders.keys() - set(packed)
+        (name, folder.problem or 'not in the pack')
+        for name, folder in folders.items()
+        if folder.problem or name not in known
     ]
 
     def check(name: str) -> list[tuple[str, str]]:
-        return list(_check(pack, name, folders.get(name), bool(source)))
+        # What lies in a folder that cannot be listed is not to be known.
+        compare = source is not None and not any(f.holds(name) for f in lost)
+        return list(_check(pack, name, folders.get(name), compare))
 
     shown = Progress(len(packed), progress)
     with closing(map_ahead(check, packed, workers)) as found:
@@ -71,11 +77,11 @@ def _check(
             continue
         if PackedFrame.of(frame.name, data) != frame:
             yield f'{name}/{frame.name}', 'damaged in the pack'
-        elif folder is not None:
+        elif compare:
             problem = _compare(os.path.join(folder.path, frame.name), data)
             if problem:
                 yield f'{name}/{frame.name}', problem
-    if folder is not None:
+    if compare:
         for entry in sorted(_names(folder) - frames.keys()):
             yield f'{name}/{entry}', 'not in the pack'
 

@@ -71,6 +71,10 @@ class _Video:
         )
 
     def __getattr__(self, name: str) -> object:
+        if name.startswith('_'):  # copying asks before there is a video
+            raise AttributeError(name)
+        if not hasattr(self._video, name):
+            self._video = self._decord()  # it can do more: seek, next
         return getattr(self._video, name)
 
     def __len__(self) -> int:

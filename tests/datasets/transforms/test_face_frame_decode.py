@@ -67,6 +67,39 @@ def test_pixels_are_the_stock_decoders(decoder, name, size):
     assert found.dtype == np.uint8 and found.shape[2] == 3
 
 
+def segment(marker, data):
+    return b'\xff' + marker + (len(data) + 2).to_bytes(2, 'big') + data
+
+
+@pytest.mark.parametrize(
+    'before',
+    [
+        segment(b'\xed', b'\xff\xda' * 2500),  # long, with a false start
+        segment(b'\xe2', b'a' * 65000)
+        + b'\xff\xff\xff'
+        + segment(b'\xfe', b''),
+        b'a\0b',
+    ],
+    ids=['false start', 'padding', 'bytes too many'],
+)
+def test_turned_by_a_segment_far_behind(decoder, before):
+    data = compressed(picture(40, 60), **FILES['turned'])
+    at = data.index(b'\xff\xe1')
+    far = data[:at] + before + data[at:]
+    expected = mmcv.imfrombytes(far, channel_order='rgb')
+    assert expected.shape == (60, 40, 3)
+    assert np.array_equal(images.decode_image(far, 'a'), expected)
+    assert images.jpeg_size(far) is None
+
+
+@pytest.mark.parametrize('length', [2, 3, 4, 5, 30])
+def test_a_head_that_is_cut_off(decoder, length):
+    data = compressed(picture(), **FILES['turned'])[:length]
+    with pytest.raises(ValueError, match='cannot be decoded'):
+        images.decode_image(data, 'a')
+    assert images.jpeg_size(data) is None
+
+
 def test_harmless_bytes_too_many(decoder):
     data = compressed(picture())
     at = data.find(b'\xff\xda')

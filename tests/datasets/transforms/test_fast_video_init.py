@@ -1,5 +1,6 @@
 """Videos of which little is decoded, against all of it decoded in order."""
 
+import copy
 import io
 from types import SimpleNamespace
 
@@ -77,6 +78,17 @@ def test_frames_are_those_of_the_file_in_order(name):
     assert video.get_avg_fps() == pytest.approx(25)
 
 
+@pytest.mark.parametrize('threads', [1, 2])
+@pytest.mark.parametrize('name', VIDEOS)
+def test_one_batch_after_another(name, threads):
+    """Backwards too, and after one that left frames in the decoder."""
+    data = make(**VIDEOS[name])
+    expected = in_order(data)
+    video, last = SkippingVideo(data, threads), len(expected) - 1
+    for inds in ([last // 2], [0, last // 3], [last], [last // 4, last], [0]):
+        assert np.array_equal(video.get_batch(inds).asnumpy(), expected[inds])
+
+
 @pytest.mark.parametrize('colours', [1, 5, 9])
 def test_colour_tables(colours):
     """BT.709, BT.601 and BT.2020 as they are written in the file."""
@@ -85,11 +97,11 @@ def test_colour_tables(colours):
     assert np.array_equal(found, in_order(data)[[0, 3]])
 
 
-def run(path, steps, inds):
+def run(path, steps, inds, **kwargs):
     results = dict(filename=str(path))
     results = TRANSFORMS.build(dict(type=steps[0]))(results)
     results['frame_inds'] = np.array(inds)
-    return TRANSFORMS.build(dict(type=steps[1]))(results)
+    return TRANSFORMS.build(dict(type=steps[1], **kwargs))(results)
 
 
 @pytest.mark.parametrize('name', sorted(VIDEOS.keys() - set(OPEN)))
@@ -103,6 +115,29 @@ def test_the_pipeline_is_the_stock_one(tmp_path, name):
     assert ours.keys() == stock.keys()
     for key in ('total_frames', 'avg_fps', 'img_shape', 'original_shape'):
         assert ours[key] == pytest.approx(stock[key])
+
+
+def test_the_efficient_mode_is_decords(tmp_path):
+    """Which seeks, and that is not done here."""
+    path = tmp_path / 'a.mp4'
+    path.write_bytes(make(**VIDEOS['key frames']))
+    ours, stock = (
+        run(path, (kind, 'DecordDecode'), [3, 17, 29], mode='efficient')
+        for kind in ('FastVideoInit', 'DecordInit')
+    )
+    assert np.array_equal(ours['imgs'], stock['imgs'])
+    video = FastVideoInit()(dict(filename=str(path)))['video_reader']
+    assert video.get_key_indices() == [0, 6, 12, 18, 24]
+    assert not hasattr(video, 'no_such')
+
+
+def test_a_copied_reader_is_one(tmp_path):
+    path = tmp_path / 'a.mp4'
+    path.write_bytes(make(length=4))
+    video = FastVideoInit()(dict(filename=str(path)))['video_reader']
+    assert len(copy.copy(video)) == 4
+    bare = type(video).__new__(type(video))  # as unpickling makes it
+    assert not hasattr(bare, 'seek')
 
 
 def test_what_may_differ_is_left_to_decord(tmp_path):
