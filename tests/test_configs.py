@@ -35,7 +35,7 @@ def test_one_training_step_and_a_prediction(cfg):
     for module in model.modules():
         if hasattr(module, 'set_class_counts'):
             module.set_class_counts(COUNTS)
-    size = cfg.test_pipeline[-3].scale[0]
+    size = min(64, cfg.test_pipeline[-3].scale[0])  # as good, and faster
     clips = torch.randint(0, 255, (2, 4, 3, 4, size, size), dtype=torch.uint8)
     data = dict(inputs=list(clips), data_samples=samples([0, 0]))
     batch = model.data_preprocessor(copy.deepcopy(data), training=True)
