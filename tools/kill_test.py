@@ -7,6 +7,8 @@ optimizer, the best checkpoint and the metrics of one that nobody disturbed,
 to the bit. With them work what has a memory: EMA, dropout, random
 augmentation in workers, class-balanced sampling, class counts, the warm-up
 and the queue of MCCL, a schedule by iterations.
+Every second training starts in a folder that holds a later checkpoint of
+another one.
 
 Usage: python tools/kill_test.py [--kills 20] [--seed 0] [--work-dir DIR]
            [--stock]

@@ -212,7 +212,9 @@ def measure(options: Options) -> list[Figure]:
         ]
     small = dict(width=16, size=48) if options.quick else {}
     figures = count_work(**small)
-    figures += measure_steps(options.batch, 3 if options.quick else 4, **small)
+    batches = [options.batch, *([] if options.quick else _BATCHES)]
+    for batch in dict.fromkeys(batches):
+        figures += measure_steps(batch, 3, **small)
     training = measure_memory(_BATCHES, ('train',), **small)
     figures += training + at_recipe_batch(training)
     return figures + measure_memory((options.batch,), ('infer',), **small)

@@ -34,7 +34,9 @@ class Case:
         datasets (dict[str, list]): By loader; several if concatenated.
         rows (dict): Rows of the split files by variant (fold or subset) and
             split.
-        clips (list[ClipFiles]): All clips of all loaders, each once.
+        clips (list[ClipFiles]): All clips of all loaders that are there, each
+            once.
+        absent (dict[str, str]): Loader of each clip that is not, by path.
         reports (list[ClipReport], optional): Of the clips that were decoded.
         samples (dict[str, Any]): What the pipeline makes of a clip, by
             loader.
@@ -47,6 +49,7 @@ class Case:
     datasets: dict[str, list] = field(default_factory=dict)
     rows: dict[tuple[Any, str], list[SplitRow]] = field(default_factory=dict)
     clips: list[ClipFiles] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
     reports: Optional[list[ClipReport]] = None
     samples: dict[str, Any] = field(default_factory=dict)
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ class BadFileError(ValueError):
     """
 
     path, reason = '', ''
+    #: Files of the clip's frames, as far as they are known and worth a look.
+    frames: Sequence[str] = ()
 
     @classmethod
     def of(cls, path: str, reason: str) -> 'BadFileError':
@@ -45,6 +47,14 @@ class BadFileList:
         self.folder = folder
         self.rank = rank
         self.known: set[str] = {row['path'] for row in self.read()}
+
+    def clear(self) -> None:
+        """Begin anew. For all processes; the first one removes the files."""
+        self.known.clear()
+        if self.rank == 0:
+            for path in self._parts():
+                path.unlink(missing_ok=True)
+            Path(self.folder, LIST).unlink(missing_ok=True)
 
     def read(self) -> list[dict[str, Any]]:
         """What is in the list now."""
@@ -73,14 +83,16 @@ class BadFileList:
         """
         rows = self.read()
         old = {row['path'] for row in rows}
-        parts = sorted(Path(self.folder).glob(f'.{LIST}.rank*'))
-        found = {row['path']: row for row in _rows(parts)}
+        found = {row['path']: row for row in _rows(self._parts())}
         new = [found[path] for path in sorted(found) if path not in old]
         if new:
             text = ''.join(f'{json.dumps(row)}\n' for row in [*rows, *new])
             write_text(Path(self.folder, LIST), text)
         self.known |= old | found.keys()
         return new
+
+    def _parts(self) -> list[Path]:
+        return sorted(Path(self.folder).glob(f'.{LIST}.rank*'))
 
 
 def _rows(paths: Iterable[Path]) -> list[dict[str, Any]]:

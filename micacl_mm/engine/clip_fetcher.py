@@ -11,7 +11,7 @@ from torch.utils.data import get_worker_info
 from micacl_mm.datasets.samplers.labels import class_labels
 
 from .bad_files import BadFileError, BadFileList
-from .guarded_step import faults_beside
+from .frame_faults import clip_faults
 from .random_state import kept_state, seed_all
 
 #: What is done about a clip that cannot be read.
@@ -19,6 +19,8 @@ POLICIES = ('raise', 'skip', 'resample')
 #: Key in the meta information of a sample that stands in for a clip that
 #: cannot be read, at a test. No metric may count it.
 STAND_IN = 'stand_in'
+#: Key in the meta information of a training sample: the name of its clip.
+CLIP = 'clip'
 #: Clips that are tried in a row before it is not the clips' fault.
 _TRIES = 100
 
@@ -164,7 +166,7 @@ class ClipFetcher:
         if self.settings.seed is not None:
             seed_all((1, self.settings.seed, self.settings.rank, *key))
         try:
-            return self.dataset[index]
+            sample = self.dataset[index]
         except BadFileError as error:
             row = self._describe(index, error)
             if self.settings.policy == 'raise':
@@ -175,26 +177,39 @@ class ClipFetcher:
                 ) from error
             if error.path not in self.bad_files.known:
                 self.bad_files.add(row)
-                for path, reason in faults_beside(error.path):
+                for path, reason in clip_faults(error.frames).items():
                     self.bad_files.add({**row, 'path': path, 'reason': reason})
             if count:
                 self._count(1 + self.classes.index(row['class']))
             raise
+        if self.settings.mode == 'train':  # for NonFiniteLossHook
+            parts = sample if isinstance(sample, dict) else {}
+            told = getattr(parts.get('data_samples'), 'set_metainfo', None)
+            if told:
+                told({CLIP: self._name(index, self._look(index))})
+        return sample
 
     def _describe(self, index: int, error: BadFileError) -> dict[str, str]:
-        look = getattr(self.dataset, 'get_data_info', lambda index: {})
-        info = look(index)
-        keys = ('video_id', 'frame_dir', 'filename')
-        names = (str(info[key]) for key in keys if key in info)
+        info = self._look(index)
         label = info.get('label')
         known = isinstance(label, int) and 0 <= label < len(self.classes) - 1
         return {
             'path': error.path,
             'reason': error.reason,
-            'clip': next(names, str(index)),
+            'clip': self._name(index, info),
             'class': self.classes[label if known else -1],
             'split': self.settings.mode,
         }
+
+    def _look(self, index: int) -> dict:
+        look = getattr(self.dataset, 'get_data_info', lambda index: {})
+        return look(index)
+
+    @staticmethod
+    def _name(index: int, info: dict) -> str:
+        keys = ('video_id', 'frame_dir', 'filename')
+        names = (str(info[key]) for key in keys if info.get(key))
+        return next(names, str(index))
 
     def _count(self, column: int) -> None:
         info = get_worker_info()

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from mmengine.dataset import InfiniteSampler
+from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
 
@@ -17,15 +19,21 @@ class NumberedBatches:
 
     Args:
         batches: The batch sampler.
+        endless (bool): Count on from pass to pass. Defaults to False.
     """
 
-    def __init__(self, batches: Any) -> None:
+    def __init__(self, batches: Any, endless: bool = False) -> None:
         self.batches = batches
+        self.endless = endless
+        self.count = 0
 
     def __iter__(self) -> Iterator[NumberedBatch]:
-        for number, indices in enumerate(self.batches):
+        if not self.endless:
+            self.count = 0
+        for indices in self.batches:
             batch = NumberedBatch(indices)
-            batch.number = number
+            batch.number = self.count
+            self.count += 1
             yield batch
 
     def __len__(self) -> int:
@@ -38,7 +46,9 @@ class NumberedBatches:
 
 
 def install(
-    fetcher: Callable[[Sequence[int]], list], loader: DataLoader
+    fetcher: Callable[[Sequence[int]], list],
+    loader: DataLoader,
+    endless: bool = False,
 ) -> None:
     """Let a loader get its clips by a fetcher.
 
@@ -48,9 +58,28 @@ def install(
     Args:
         fetcher (Callable): From the indices of a batch to its samples.
         loader (DataLoader): One with batches.
+        endless (bool): Whether batches are counted over all passes, for a
+            loop without epochs. Defaults to False.
     """
     loader.dataset.__getitems__ = fetcher
     if not isinstance(loader.batch_sampler, NumberedBatches):
         # Past DataLoader, which lets nobody replace it.
-        batches = NumberedBatches(loader.batch_sampler)
+        batches = NumberedBatches(loader.batch_sampler, endless)
         loader.__dict__['batch_sampler'] = batches
+
+
+def restart(loop: IterBasedTrainLoop) -> None:
+    """Let a loop by iterations ask its loader anew, from the first batch.
+
+    It has done so when it was built, before anything could be installed, and
+    its workers have begun.
+    """
+    loader = loop.dataloader
+    if loader.num_workers:
+        loop.dataloader_iterator._iterator._shutdown_workers()
+    loader.batch_sampler.count = 0
+    loader._iterator = None  # where persistent workers are kept
+    for part in (loader.sampler, getattr(loader.batch_sampler, 'sampler', 0)):
+        if isinstance(part, InfiniteSampler):  # it goes on where they are
+            part.indices = part._indices_of_rank()
+    loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)

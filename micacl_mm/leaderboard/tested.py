@@ -1,27 +1,35 @@
 """What was tested: which set, how its clips were sampled, and all of them."""
 
+import inspect
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER, BaseDFERDataset
 from micacl_mm.datasets.synthetic.digests import join_blocks
 from micacl_mm.datasets.synthetic.reference import BLOCKS, LABELS
+from micacl_mm.registry import TRANSFORMS
 
 from .config_text import short_type
 
 BENCHMARK_MARKER = 'benchmark.json'  # in the root of a set of fixed recipe
 _SAID = {'name', 'version', 'level', 'labels'}
 #: Transforms that draw, beside those called Random...
-_CHANCE = {
-    'ClipColorJitter',
+_CHANCE = {'ClipColorJitter', 'ColorJitter', 'ImgAug', 'MultiScaleCrop'}
+#: Of torchvision and pytorchvideo, named by ``op`` of their wrappers.
+_WRAPPERS = {'PytorchVideoWrapper', 'TorchVisionWrapper'}
+_OPERATIONS = {
+    'AugMix',
+    'AutoAugment',
     'ColorJitter',
-    'Imgaug',
-    'MultiScaleCrop',
-    'PytorchVideoWrapper',
+    'ElasticTransform',
+    'GaussianBlur',
+    'TrivialAugmentWide',
 }
+#: Where transforms keep others, as settings and once built.
+_NESTED = ('crop', 'transforms', 'subroutines')
 _CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}
 
 
@@ -30,6 +38,30 @@ def inner(dataset: Any) -> Any:
     while hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
     return dataset
+
+
+def leaves(dataset: Any) -> Iterator[Any]:
+    """All data sets within wrappers, joined ones too.
+
+    Args:
+        dataset: A built one, or settings of one.
+
+    Yields:
+        Data sets without wrappers, or their settings.
+    """
+    within = _part(dataset, 'datasets') or [_part(dataset, 'dataset')]
+    within = [d for d in within if d is not None and not isinstance(d, str)]
+    if not within:
+        yield dataset
+    for part in within:
+        yield from leaves(part)
+
+
+def _part(of: Any, name: str) -> Any:
+    """A setting, or an attribute of what is built."""
+    if isinstance(of, Mapping):
+        return of.get(name)
+    return getattr(of, name, None)
 
 
 def dataset_id(dataset: Any) -> str:
@@ -101,28 +133,51 @@ def count_dropped(dataset: Any, clips: int) -> Optional[int]:
     return len(dataset.read_split('test')) - clips
 
 
-def sampling_in_words(pipeline: Sequence[Mapping[str, Any]]) -> str:
+def sampling_in_words(pipeline: Sequence[Any]) -> str:
     """Say how a test pipeline samples a video.
 
     Args:
-        pipeline (Sequence[Mapping[str, Any]]): Settings of its transforms.
+        pipeline (Sequence): Its transforms, as settings or built. Those
+            within others count too.
 
     Returns:
         str: for instance ``'16 frames, 4 instances of 4, 112 px, 1 crop, no
         chance'``; ``'chance in Flip'`` at the end if that draws.
     """
     frames, size, crops, chances = [], '', 1, []
-    for step in pipeline:
-        name = short_type(str(step.get('type', '')))
+    for name, kind, step in _steps(pipeline):
         if 'Sample' in name:
             frames.append(_frames(name, step))
         crops *= _CROPS.get(name, 1)
         size = _size(name, step) or size
-        if _draws(name, step):
+        if _draws(name, kind, step):
             chances.append(name)
     views = '1 crop' if crops == 1 else f'{crops} crops'
     chance = f'chance in {" and ".join(chances)}' if chances else 'no chance'
     return ', '.join(filter(None, [*frames, size, views, chance]))
+
+
+def _steps(part: Any) -> Iterator[tuple[str, Optional[type], Mapping]]:
+    """Name, class if known, and settings of each transform."""
+    if isinstance(part, (list, tuple)):
+        for each in part:
+            yield from _steps(each)
+        return
+    built = not isinstance(part, Mapping) and hasattr(part, '__dict__')
+    step = vars(part) if built else part
+    if not isinstance(step, Mapping):  # such as ImgAug's 'default'
+        return
+    kind = type(part) if built else step.get('type', '')
+    if isinstance(kind, type):
+        name = kind.__name__
+    else:
+        name = short_type(str(kind))
+        kind = TRANSFORMS.get(name) if name else None
+    if name:
+        yield name, kind, step
+    # What ImgAug holds is of another library.
+    for key in () if name == 'ImgAug' else _NESTED:
+        yield from _steps(step.get(key))
 
 
 def _frames(name: str, step: Mapping[str, Any]) -> str:
@@ -160,9 +215,39 @@ def _is_length(side: Any) -> bool:
     return known and side > 0 and not math.isinf(side)
 
 
-def _draws(name: str, step: Mapping[str, Any]) -> bool:
+def _draws(name: str, kind: Optional[type], step: Mapping[str, Any]) -> bool:
     if name == 'Flip':
-        return step.get('flip_ratio', 0.5) > 0
-    if 'Sample' in name:
-        return not step.get('test_mode', False)
-    return name.startswith('Rand') or name in _CHANCE
+        return 0 < step.get('flip_ratio', 0.5) < 1
+    if name == 'LoadAudioFeature':
+        return step.get('pad_method') == 'random'
+    if name in _WRAPPERS:
+        operation = step.get('op') or type(step.get('trans')).__name__
+        return _draws_operation(short_type(str(operation)), step)
+    if name.startswith('Rand') or name in _CHANCE:
+        return True
+    sampled = 'Sample' in name and _takes_test_mode(kind)
+    return sampled and not step.get('test_mode', False)
+
+
+def _draws_operation(name: str, step: Mapping[str, Any]) -> bool:
+    if name == 'GaussianBlur':  # one width, or a range of them
+        sigma = _part(step.get('trans', step), 'sigma')
+        widths = sigma if isinstance(sigma, (list, tuple)) else [sigma]
+        return sigma is None or len(set(widths)) > 1
+    return name.startswith('Rand') or name in _OPERATIONS
+
+
+def _takes_test_mode(kind: Optional[type]) -> bool:
+    """Whether a sampler can be told not to draw; of unknown ones, yes.
+
+    One that cannot, such as UntrimmedSampleFrames, does not draw.
+    """
+    if kind is None:
+        return True
+    starts = [
+        vars(c)['__init__'] for c in kind.__mro__ if '__init__' in vars(c)
+    ]
+    # Some take it as one of **kwargs, for the class above them.
+    return any(
+        'test_mode' in inspect.signature(start).parameters for start in starts
+    )

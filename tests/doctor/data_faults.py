@@ -54,9 +54,26 @@ def page_of_an_error_as_a_frame(bench):
     frame_path(bench.spoil(), 10, 1).write_text('<html>404</html>')
 
 
-@fault('frame sizes', 'WARN', 'crop_faces')
+@fault('frame sizes', 'FAIL', "bad_data='resample'")
 def frame_of_another_size(bench):
     write_frame(frame_path(bench.spoil(), 10, 1), size=(20, 32))
+
+
+@fault('frame sizes', 'WARN', 'crop_faces')
+def frame_of_another_size_that_is_passed_over(bench):
+    frame_of_another_size(bench)
+    bench.config += """
+custom_hooks = [
+    dict(type='ClassCountsHook'),
+    dict(type='SafeDataHook', bad_data='resample'),
+]
+"""
+
+
+@fault('frame sizes', 'WARN', 'crop_faces')
+def frame_of_another_size_that_no_hook_minds(bench):
+    frame_of_another_size(bench)
+    bench.config += "custom_hooks = [dict(type='ClassCountsHook')]\n"
 
 
 @fault('frame colours', 'WARN', 'RGB')

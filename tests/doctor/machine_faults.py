@@ -93,6 +93,13 @@ of_package(
     torch=package('2.14.0'),
 )
 of_package(
+    'torch that a checkpoint can corrupt',
+    'known breakages',
+    'WARN',
+    'torch>=2.10',
+    torch=package('2.9.1'),
+)
+of_package(
     'OpenCV in two versions',
     'conflicts',
     'WARN',

@@ -36,7 +36,9 @@ class TestDecoding:
             )
             for path in [clip_dir(root, clip) for clip in range(6)]
         )
-        return list_clips([('train', infos), ('test', infos)])
+        found, absent = list_clips([('train', infos), ('test', infos)])
+        assert not absent
+        return found
 
     def test_clips_of_two_loaders_are_listed_once(self, clips):
         assert len(clips) == 6 and {clip.loader for clip in clips} == {'train'}

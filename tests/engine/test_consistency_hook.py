@@ -2,10 +2,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mmengine.dataset import BaseDataset, ClassBalancedDataset, DefaultSampler
+from mmengine.config import Config
+from mmengine.dataset import (
+    BaseDataset,
+    ClassBalancedDataset,
+    ConcatDataset,
+    DefaultSampler,
+    RepeatDataset,
+)
 from mmengine.registry import DefaultScope
-from torch import nn
-from torch.utils.data import DataLoader
+from torch import nn, utils
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    SequentialSampler,
+    WeightedRandomSampler,
+)
 
 from micacl_mm.engine.hooks.consistency_hook import ConsistencyHook
 from micacl_mm.models import MCCLLoss
@@ -57,11 +69,12 @@ def check_test(test=None, **kwargs):
     ConsistencyHook().before_test(runner)
 
 
-def check_train(train=None, val=None, **kwargs):
+def check_train(train=None, val=None, test=None, **kwargs):
     runner = SimpleNamespace(
         model=model(**kwargs),
         train_dataloader=train or loader(pipeline=TRAIN),
         val_loop=val and SimpleNamespace(dataloader=val),
+        cfg=Config(dict(test_dataloader=test)),
     )
     ConsistencyHook().before_train(runner)
 
@@ -148,6 +161,102 @@ def test_all_faults_are_told_at_once():
 
 def test_data_without_classes_is_left_alone():
     data = BaseDataset(lazy_init=True)
-    data.load_data_list = lambda: [dict(label=9), dict(label=[1, 2])]
+    data.load_data_list = lambda: [dict(label=[1, 9]), dict()]
     data.full_init()
     check_test(DataLoader(data))
+
+
+def test_what_is_joined_is_looked_into():
+    parts = [loader().dataset, loader(labels=[5], pipeline=TRAIN).dataset]
+    joined = DataLoader(ConcatDataset(parts))
+    for check in (check_test, lambda val: check_train(val=val)):
+        with pytest.raises(ValueError) as error:
+            check(joined)
+        for text in ('label 5', 'SampleInstances and Flip'):
+            assert text in str(error.value)
+    check_test(DataLoader(ConcatDataset([loader().dataset] * 2)))
+
+
+def test_clips_that_are_counted_repeatedly_are_refused():
+    data = RepeatDataset(loader().dataset, 3)
+    joined = utils.data.ConcatDataset([data, loader().dataset])
+    for shown in (data, joined):
+        with pytest.raises(ValueError, match='clips, but there are'):
+            check_train(val=DataLoader(shown))
+    check_train(
+        DataLoader(RepeatDataset(loader(pipeline=TRAIN).dataset, 3)),
+        val=loader(),
+    )
+
+
+def test_samplers_of_batches_are_looked_at():
+    data = loader().dataset
+    for inner, last, text in (
+        (SequentialSampler(data), True, 'drop_last=True'),
+        (DefaultSampler(data, shuffle=True), False, 'shuffles'),
+        (WeightedRandomSampler([1, 1, 1], 3), False, 'shuffles'),
+    ):
+        batches = BatchSampler(inner, 2, drop_last=last)
+        with pytest.raises(ValueError, match=text):
+            check_test(DataLoader(data, batch_sampler=batches))
+    whole = BatchSampler(SequentialSampler(data), 2, drop_last=False)
+    check_test(DataLoader(data, batch_sampler=whole))
+
+
+class Unnamed(BaseDataset):
+    """Labels without classes, as stock data sets have them."""
+
+    def __init__(self, *labels):
+        self.labels = labels
+        super().__init__()
+
+    def load_data_list(self):
+        return [dict(filename='a.mp4', label=label) for label in self.labels]
+
+
+def test_labels_are_held_against_the_head_where_classes_have_no_names():
+    for label in (3, 9, -2):
+        with pytest.raises(ValueError, match="none of the head's 3 classes"):
+            check_test(DataLoader(Unnamed(0, label)))
+    check_test(DataLoader(Unnamed(0, 2, np.int64(1))))
+    check_test(DataLoader(Unnamed(-1, -1)))  # no labels
+    check_test(DataLoader(Unnamed([0, 9], [1])))  # several each
+    headless = SimpleNamespace(
+        model=nn.Linear(1, 1), test_dataloader=DataLoader(Unnamed(9))
+    )
+    ConsistencyHook().before_test(headless)
+
+
+def test_a_backbone_of_another_library_is_no_classifier():
+    runner = SimpleNamespace(model=model(), test_dataloader=loader())
+    runner.model.backbone = nn.Linear(1, 1)
+    runner.model.backbone.num_classes = 0  # as timm has it
+    ConsistencyHook().before_test(runner)
+
+
+SETTINGS = dict(
+    batch_size=2,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='Clips', pipeline=TEST),
+)
+DRAWING = dict(type='Clips', pipeline=TRAIN)
+
+
+@pytest.mark.parametrize(
+    ('change', 'text'),
+    [
+        (dict(drop_last=True), 'drop_last=True'),
+        (dict(batch_sampler=dict(drop_last=True)), 'drop_last=True'),
+        (dict(sampler=dict(type='DefaultSampler')), 'shuffles'),
+        (dict(sampler=dict(type=DefaultSampler)), 'shuffles'),
+        (dict(dataset=DRAWING), 'SampleInstances and Flip'),
+        (
+            dict(dataset=dict(datasets=[dict(dataset=DRAWING)])),
+            'SampleInstances and Flip',
+        ),
+    ],
+)
+def test_the_test_is_looked_at_before_a_training(change, text):
+    check_train(test=SETTINGS)
+    with pytest.raises(ValueError, match=f'test_dataloader.*{text}'):
+        check_train(test={**SETTINGS, **change})

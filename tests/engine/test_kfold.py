@@ -231,8 +231,16 @@ def test_weights_of_the_start_are_not_forgotten(data):
     option = 'load_from=/w/k400.pth'
     (run,) = plan('--folds', '1', '--cfg-options', option)
     assert 'pretraining=k400' in run.own_options
+
+
+def test_checkpoints_of_the_stock_hook_are_looked_after(data):
+    two = 'default_hooks.checkpoint.max_keep_ckpts=2'
+    (run,) = plan('--folds', '1')
+    assert run.safe and two not in run.own_options
     # One checkpoint is kept by the config, which a kill could destroy.
-    assert 'default_hooks.checkpoint.max_keep_ckpts=2' in run.own_options
+    stock = 'default_hooks.checkpoint.type=CheckpointHook'
+    (run,) = plan('--folds', '1', '--cfg-options', stock)
+    assert not run.safe and two in run.own_options
 
 
 def test_a_resumed_training_starts_from_its_own_checkpoint(data, stock_train):

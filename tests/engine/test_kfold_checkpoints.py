@@ -17,8 +17,8 @@ def store(folder, name, best=None, size=None):
         (folder / name).write_bytes(data[:size])
 
 
-def mended(folder):
-    mend(folder, folder / 'log')
+def mended(folder, safe=False):
+    mend(folder, folder / 'log', safe)
     note = folder / 'last_checkpoint'
     left = sorted(path.name for path in folder.glob('*.pth'))
     found = Path(note.read_text()).name if note.exists() else None
@@ -27,25 +27,53 @@ def mended(folder):
     return found, left
 
 
-def test_half_a_checkpoint_is_not_resumed_from(tmp_path):
+@pytest.mark.parametrize('safe', [False, True])
+def test_half_a_checkpoint_is_not_resumed_from(tmp_path, safe):
     store(tmp_path, 'best_epoch_10.pth')
     for number in (9, 10):
         store(tmp_path, f'epoch_{number}.pth', best='best_epoch_10.pth')
     store(tmp_path, 'epoch_11.pth', size=300)
     (tmp_path / 'last_checkpoint').write_text('/moved/epoch_11.pth')
     left = ['best_epoch_10.pth', 'epoch_10.pth', 'epoch_9.pth']
-    assert mended(tmp_path) == ('epoch_10.pth', left)
+    assert mended(tmp_path, safe) == ('epoch_10.pth', left)
     assert 'removed epoch_11.pth' in (tmp_path / 'log').read_text()
     assert Path((tmp_path / 'last_checkpoint').read_text()).is_file()
 
 
-def test_a_note_cut_short_is_written_again(tmp_path):
+@pytest.mark.parametrize('safe', [False, True])
+def test_a_note_cut_short_is_written_again(tmp_path, safe):
     store(tmp_path, 'best_epoch_2.pth')
     store(tmp_path, 'epoch_2.pth', best='best_epoch_2.pth')
     (tmp_path / 'last_checkpoint').write_text('')
     both = ['best_epoch_2.pth', 'epoch_2.pth']
-    assert mended(tmp_path) == ('epoch_2.pth', both)
+    assert mended(tmp_path, safe) == ('epoch_2.pth', both)
     assert not (tmp_path / 'log').exists()
+
+
+@pytest.mark.parametrize('epochs', [(1,), (1, 2, 3)])
+def test_whole_checkpoints_are_left_to_the_safe_hook(tmp_path, epochs):
+    """A kill in a validation, for which the hook makes up."""
+    best = 'best_epoch_1.pth' if len(epochs) > 1 else None
+    if best:
+        store(tmp_path, best)
+    for number in epochs:
+        store(tmp_path, f'epoch_{number}.pth', best=best)
+    last = f'epoch_{epochs[-1]}.pth'
+    before = sorted(path.name for path in tmp_path.glob('*.pth'))
+    # Killed before the first note, and after the last.
+    for note in (None, f'/moved/{last}'):
+        if note:
+            (tmp_path / 'last_checkpoint').write_text(note)
+        assert mended(tmp_path, safe=True) == (last, before)
+    assert not (tmp_path / 'log').exists()
+
+
+def test_only_broken_ones_mean_a_new_start_of_the_safe_hook(tmp_path):
+    (tmp_path / 'epoch_1.pth').write_bytes(b'')
+    (tmp_path / 'last_checkpoint').write_text('epoch_1.pth')
+    assert mended(tmp_path, safe=True) == (None, [])
+    text = 'removed epoch_1.pth (not whole), going on from the start'
+    assert text in (tmp_path / 'log').read_text()
 
 
 @pytest.mark.parametrize(
@@ -97,8 +125,9 @@ def test_zeros_of_a_reboot_are_no_checkpoint(tmp_path):
     assert mended(tmp_path) == (None, [])
 
 
-def test_nothing_to_mend(tmp_path):
-    assert mended(tmp_path) == (None, [])
+@pytest.mark.parametrize('safe', [False, True])
+def test_nothing_to_mend(tmp_path, safe):
+    assert mended(tmp_path, safe) == (None, [])
     assert not (tmp_path / 'log').exists()
 
 

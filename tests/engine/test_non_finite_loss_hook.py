@@ -3,12 +3,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmaction.structures import ActionDataSample
+from mmengine.dataset import ConcatDataset, pseudo_collate
 
 from micacl_mm.engine.hooks.non_finite_loss_hook import (
     NonFiniteLossError,
     NonFiniteLossHook,
     clip_names,
 )
+from tests.reliability import noise
+from tests.reliability.fetching import fetch
 
 
 def sample(**meta):
@@ -61,6 +64,30 @@ def test_stops_all_the_same_where_nothing_can_be_written(tmp_path):
     with pytest.raises(NonFiniteLossError):
         run(tmp_path, losses, dump=False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_stock_data_sets_have_names(tmp_path, wrapped):
+    folders = noise.draw(tmp_path, 3)
+    dataset = noise.build(tmp_path)
+    if wrapped:
+        dataset = ConcatDataset([dataset, dataset])
+    (batches,), _ = fetch(dataset, [[2, 0]], tmp_path, epochs=1)
+    batch = pseudo_collate(batches[0])
+    names = [str(folders[2]), str(folders[0])]
+    assert clip_names(batch) == names
+    with pytest.raises(NonFiniteLossError, match=f'clips {", ".join(names)}'):
+        run(tmp_path, dict(loss=float('nan')), batch, dump=False)
+
+
+def test_the_name_is_that_of_the_clip_that_takes_the_place(tmp_path):
+    folders = noise.draw(tmp_path, 6)
+    for path in folders[1].iterdir():
+        path.write_bytes(b'')
+    (batches,), _ = fetch(
+        noise.build(tmp_path), [[1]], tmp_path, 'resample', epochs=1
+    )
+    assert clip_names(pseudo_collate(batches[0])) == [str(folders[4])]
 
 
 def test_batches_without_names():

@@ -1,7 +1,10 @@
+import inspect
 import json
 
 import pytest
+from mmaction.registry import TRANSFORMS
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.datasets.synthetic.digests import join_blocks
@@ -11,6 +14,7 @@ from micacl_mm.leaderboard.tested import (
     dataset_id,
     frames_of,
     inner,
+    leaves,
     sampling_in_words,
 )
 from tests.datasets.tree import write_dfew, write_dfew_split, write_ferv_split
@@ -138,3 +142,137 @@ def test_sampling_of_both_forms_of_our_configs():
             '16 frames, 4 instances of 4, 112 px, 1 crop, no chance'
         )
         assert 'chance in' in sampling_in_words(config['train_pipeline'])
+
+
+#: Of the registered ones, by their defaults; a new one must be sorted in.
+DRAWING = """
+    ClipColorJitter ColorJitter DenseSampleFrames Flip ImgAug
+    MMUniformSampleFrames MultiScaleCrop RandomCrop RandomErasing
+    RandomRescale RandomResizedCrop SampleAVAFrames SampleFrames
+    SampleInstances UniformSample UniformSampleFrames
+"""
+STILL = """
+    ArrayDecode AudioFeatureSelector BuildPseudoClip CLIPTokenize CenterCrop
+    CropFaces DecompressPose DecordDecode DecordInit FaceFrameDecode
+    FastVideoInit FormatAudioShape FormatGCNInput FormatShape Fuse GenSkeFeat
+    GeneratePoseTarget GenerateLocalizationLabels ImageDecode
+    InferencerPackInput JointToBone LoadAudioFeature LoadHVULabel
+    LoadLocalizationFeature LoadProposals LoadRGBFromFile MMCompact MMDecode
+    MergeSkeFeat OpenCVDecode OpenCVInit PIMSDecode PIMSInit PackActionInputs
+    PackLocalizationInputs PadTo PoseCompact PoseDecode PreNormalize2D
+    PreNormalize3D PyAVDecode PyAVDecodeMotionVector PyAVInit
+    PytorchVideoWrapper RawFrameDecode Resize TenCrop ThreeCrop ToMotion
+    TorchVisionWrapper Transpose UntrimmedSampleFrames
+"""
+
+
+def draws(*steps):
+    return 'chance in' in sampling_in_words(steps)
+
+
+def test_every_registered_transform_is_known_to_draw_or_not():
+    there = {
+        name
+        for name, kind in TRANSFORMS.module_dict.items()
+        if kind.__module__.startswith(('mmaction.', 'micacl_mm.'))
+    }
+    drawing = set(DRAWING.split())
+    assert there == drawing | set(STILL.split())
+    assert {n for n in there if draws(dict(type=n))} == drawing
+    # The class itself, as in a pure-Python config.
+    kinds = {n: TRANSFORMS.get(n) for n in there}
+    assert {n for n in there if draws(dict(type=kinds[n]))} == drawing
+    samplers = [n for n in drawing if 'Sample' in n]
+    for name in samplers:
+        assert not draws(dict(type=name, test_mode=True))
+
+
+def test_operations_of_torchvision():
+    """Those draw whose source does."""
+    transforms = pytest.importorskip('torchvision.transforms')
+    for name, kind in vars(transforms).items():
+        if inspect.isclass(kind):
+            text = inspect.getsource(kind)
+            words = ('torch.rand', 'random.', 'get_params', '.uniform_')
+            drawn = any(word in text for word in words)
+            step = dict(type='TorchVisionWrapper', op=name)
+            assert draws(step) == drawn, name
+
+
+@pytest.mark.parametrize(
+    ('step', 'drawn'),
+    [
+        (dict(type='TorchVisionWrapper', op='ColorJitter'), 'TorchVisionWr'),
+        (dict(type='TorchVisionWrapper', op='Grayscale'), ''),
+        (
+            dict(type='TorchVisionWrapper', op='GaussianBlur', kernel_size=3),
+            'TorchVisionWr',
+        ),
+        (
+            dict(
+                type='TorchVisionWrapper',
+                op='GaussianBlur',
+                kernel_size=3,
+                sigma=1.0,
+            ),
+            '',
+        ),
+        (
+            dict(type='FaceFrameDecode', crop=dict(type='RandomResizedCrop')),
+            'RandomResizedCrop',
+        ),
+        (
+            dict(
+                type='FaceFrameDecode',
+                crop=dict(type='CenterCrop', crop_size=8),
+            ),
+            '',
+        ),
+        (
+            dict(
+                type='KeyMapper',
+                transforms=[dict(type='Flip'), dict(type='Fuse')],
+            ),
+            'Flip',
+        ),
+        (
+            dict(
+                type='TestTimeAug',
+                transforms=[[dict(type='Flip'), dict(type='Fuse')]],
+            ),
+            'Flip',
+        ),
+        (dict(type='Flip', flip_ratio=1), ''),
+        (dict(type='UntrimmedSampleFrames', clip_len=1), ''),
+        (
+            dict(type='DenseSampleFrames', clip_len=1, test_mode=False),
+            'DenseSampleFrames',
+        ),
+    ],
+)
+def test_chance_is_the_same_as_settings_and_built(step, drawn):
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        built = TRANSFORMS.build(step)
+    for form in (step, built):
+        found = sampling_in_words([form]).partition('chance in ')[2]
+        assert found.startswith(drawn) and bool(found) == bool(drawn)
+
+
+def test_wrapped_and_unknown_operations():
+    video = dict(type='PytorchVideoWrapper')  # which is not installed
+    assert draws({**video, 'op': 'AugMix'})
+    assert draws({**video, 'op': 'RandAugment'})
+    assert not draws({**video, 'op': 'ShortSideScale'})
+    assert draws(dict(type='ImgAug', transforms='default'))
+    assert draws(dict(type='ImgAug', transforms=[dict(type='Rotate')]))
+    assert draws(dict(type='LoadAudioFeature', pad_method='random'))
+    # A sampler of a stranger may draw.
+    assert draws(dict(type='SampleNobodyKnows'))
+    assert not draws(dict(type='SampleNobodyKnows', test_mode=True))
+
+
+def test_leaves():
+    one, two = dict(type='A'), dict(type='B', dataset='name of a set')
+    wrapped = dict(dataset=dict(datasets=[one, dict(dataset=two)]))
+    assert list(leaves(wrapped)) == [one, two]
+    assert list(leaves(one)) == [one]

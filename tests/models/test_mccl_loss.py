@@ -312,8 +312,33 @@ def test_half_precision_is_computed_in_float32():
     torch.testing.assert_close(half, loss(z.bfloat16().float(), y))
     head = MCCLLoss(class_counts=[5, 5], in_channels=16, projection_channels=8)
     assert head.bfloat16()(z.bfloat16(), y).isfinite()
-    # exp(1 / 0.01) overflows float16; the loss must not.
-    assert loss(torch.ones(8, 16).half() * 100, y).isfinite()
+
+
+@pytest.mark.parametrize('form', ['log', 'ratio', 'out'])
+@pytest.mark.parametrize('fused', [False, True])
+@pytest.mark.parametrize('dtype', [torch.half, torch.bfloat16, torch.float32])
+def test_extreme_temperatures_and_lengths_stay_finite(form, fused, dtype):
+    """exp(1 / 1e-6) overflows any float, as does the square of 1e30."""
+    y = torch.arange(12) % 3
+    unit = torch.nn.functional.normalize(torch.randn(12, 16), dim=1)
+    for length in (1, 1e3, 6e4 if dtype == torch.half else 1e30):
+        for temperature in (1e-6, 1e-4, 0.01, 1, 1e3):
+            z = (unit * length).to(dtype).requires_grad_()
+            loss = MCCLLoss(
+                class_counts=[5, 2, 9],
+                temperature=temperature,
+                form=form,
+                fused=fused,
+            )(z, y)
+            assert loss.isfinite(), (length, temperature)
+            loss.backward()
+            assert z.grad.isfinite().all(), (length, temperature)
+
+
+@pytest.mark.parametrize('value', [9.9e-7, 0, -1, math.inf, math.nan])
+def test_temperatures_that_overflow_are_refused(value):
+    with pytest.raises(ValueError, match='temperature must be .* 1e-06'):
+        MCCLLoss(num_classes=2, temperature=value)
 
 
 def test_errors_say_what_to_change():
@@ -340,7 +365,7 @@ def test_errors_say_what_to_change():
         (dict(num_classes=2, form='x'), 'form must be one of'),
         (dict(num_classes=2, class_weight='x'), 'class_weight must be'),
         (dict(num_classes=2, temperature_mode='x'), 'temperature_mode must'),
-        (dict(num_classes=2, temperature=0), 'temperature positive'),
+        (dict(num_classes=2, temperature=0), 'temperature must be finite'),
         (dict(num_classes=2, scales=()), 'positive and not empty'),
         (dict(num_classes=2, scales=(-1,)), 'positive and not empty'),
         (dict(num_classes=2, beta=1.0), 'beta must be in'),

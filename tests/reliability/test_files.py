@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import resource
 import shutil
 import zipfile
@@ -18,11 +19,12 @@ from micacl_mm.engine import atomic_backend
 from micacl_mm.engine.atomic_backend import AtomicBackend, remove_parts
 from micacl_mm.engine.bad_files import LIST, BadFileList
 from micacl_mm.engine.checkpoint_files import (
+    find_start,
     is_broken,
     is_whole,
     newest_whole,
 )
-from micacl_mm.engine.guarded_step import frame_fault, is_cut_off
+from micacl_mm.engine.frame_faults import frame_fault, is_cut_off
 
 
 def stored(value=0.0):
@@ -108,7 +110,7 @@ def test_every_part_of_a_checkpoint_is_broken(tmp_path):
     assert is_whole(path) and not is_broken(path)
     for length in (*range(0, len(data) - 1, 997), len(data) - 1):
         path.write_bytes(data[:length])
-        assert not is_whole(path) and (length == 1 or is_broken(path))
+        assert not is_whole(path) and is_broken(path)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         largest = max(archive.infolist(), key=lambda it: it.file_size)
     hole = largest.header_offset + 2048
@@ -118,24 +120,74 @@ def test_every_part_of_a_checkpoint_is_broken(tmp_path):
 
 
 def test_a_checkpoint_of_another_format_is_not_called_broken(tmp_path):
-    path = tmp_path / 'old.pth'
+    path = tmp_path / 'epoch_3.pth'
     torch.save({}, path, _use_new_zipfile_serialization=False)
     assert not is_broken(path)
+    (tmp_path / 'last_checkpoint').write_text(str(path))
+    assert started(tmp_path) == ('epoch_3.pth', [])
+    (tmp_path / 'last_checkpoint').unlink()
+    assert started(tmp_path) == ('epoch_3.pth', [])
+
+
+def put(folder, name, second, told=None):
+    """Store a checkpoint as if that had been at a second of a day."""
+    file = {'meta': {'time': f'20260101_0000{told or second:02}'}}
+    torch.save(file, folder / name)
+    os.utime(folder / name, (second, second))
+
+
+def started(folder):
+    note = folder / 'last_checkpoint'
+    found, broken = find_start(note, folder, 'epoch_{}.pth')
+    return found and found.name, [path.name for path in broken]
 
 
 def test_the_newest_whole_checkpoint(tmp_path):
     assert newest_whole(tmp_path / 'absent', 'epoch_{}.pth') == (None, [])
     for number in (2, 9, 10, 11):
-        (tmp_path / f'epoch_{number}.pth').write_bytes(stored(number))
+        put(tmp_path, f'epoch_{number}.pth', number)
     for name in ('best_acc_epoch_12.pth', 'iter_13.pth', 'epoch_x.pth'):
-        (tmp_path / name).write_bytes(stored())
-    expected = tmp_path / 'epoch_11.pth'
-    assert newest_whole(tmp_path, 'epoch_{}.pth') == (expected, [])
+        put(tmp_path, name, 30)
+    put(tmp_path, 'epoch_20.pth', 1)  # of an older training
+    assert started(tmp_path) == ('epoch_11.pth', [])
     for number in (10, 11):
-        (tmp_path / f'epoch_{number}.pth').write_bytes(stored()[:-9])
-    found, broken = newest_whole(tmp_path, 'epoch_{}.pth')
-    assert found == tmp_path / 'epoch_9.pth'
-    assert [path.name for path in broken] == ['epoch_11.pth', 'epoch_10.pth']
+        path = tmp_path / f'epoch_{number}.pth'
+        path.write_bytes(path.read_bytes()[:-9])
+    broken = ['epoch_11.pth', 'epoch_10.pth']
+    assert started(tmp_path) == ('epoch_9.pth', broken)
+
+
+@pytest.mark.parametrize(
+    ('named', 'start'),
+    [
+        ('epoch_2.pth', 'epoch_2.pth'),  # and not the old epoch_6.pth
+        ('/moved/epoch_2.pth', 'epoch_2.pth'),
+        ('', 'epoch_2.pth'),
+        ('epoch_5.pth', 'epoch_2.pth'),  # gone
+        ('epoch_4.pth', 'epoch_2.pth'),  # broken
+        ('epoch_1.pth', 'epoch_2.pth'),  # a kill before the note
+        ('epoch_6.pth', 'epoch_2.pth'),  # before the first note
+        ('x' * 5000, 'epoch_2.pth'),
+        ('a\0b', 'epoch_2.pth'),
+    ],
+)
+def test_the_note_is_believed_over_numbers(tmp_path, named, start):
+    put(tmp_path, 'epoch_6.pth', 1)
+    (tmp_path / 'epoch_4.pth').write_bytes(b'PK')
+    os.utime(tmp_path / 'epoch_4.pth', (1, 1))
+    for number in (1, 2):
+        put(tmp_path, f'epoch_{number}.pth', 10 + number)
+    (tmp_path / 'last_checkpoint').write_text(named)
+    assert started(tmp_path) == (start, [])
+
+
+def test_a_copy_is_judged_by_the_times_inside(tmp_path):
+    for number in (1, 2, 3):  # copied in another order
+        put(tmp_path, f'epoch_{number}.pth', 40 - number, told=number)
+    (tmp_path / 'last_checkpoint').write_text('/other/epoch_3.pth')
+    assert started(tmp_path) == ('epoch_3.pth', [])
+    (tmp_path / 'last_checkpoint').unlink()
+    assert started(tmp_path) == ('epoch_3.pth', [])
 
 
 def picture(suffix, *options):

@@ -1,12 +1,15 @@
 """A kill at any moment, a full disk, broken checkpoints."""
 
 import errno
+import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop
 
 from micacl_mm.engine import SafeCheckpointHook
 from micacl_mm.engine.atomic_backend import AtomicBackend
@@ -66,6 +69,10 @@ def train(*args, **kwargs):
 
 def stored(folder):
     return sorted(path.name for path in folder.glob('*.pth'))
+
+
+def logged(folder):
+    return ''.join(path.read_text() for path in folder.glob('*/*.log'))
 
 
 @pytest.fixture(scope='module')
@@ -136,7 +143,7 @@ def test_a_broken_checkpoint_is_passed_over(data, whole, tmp_path):
         )
     (tmp_path / '.epoch_3.pth.7.part').write_bytes(b'half')
     noise.assert_same(train(data, tmp_path, resume=True), whole[0])
-    text = ''.join(p.read_text() for p in tmp_path.glob('*/*.log'))
+    text = logged(tmp_path)
     for name in ('epoch_2.pth', 'epoch_3.pth'):
         assert f'{name} is broken and passed over; going on from' in text
     assert not list(tmp_path.glob('.*.part'))
@@ -147,6 +154,84 @@ def test_nothing_whole_means_a_new_start(data, whole, tmp_path):
     (tmp_path / 'epoch_1.pth').write_bytes(b'PK')
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
     noise.assert_same(train(data, tmp_path, resume=True), whole[0])
+    text = f'finds no checkpoint in {tmp_path}, nor is {tmp_path}/epoch_1.pth'
+    assert text in logged(tmp_path) and 'STARTS ANEW' in logged(tmp_path)
+
+
+@pytest.fixture(scope='module')
+def other(data, tmp_path_factory):
+    """A later checkpoint of another training, written before."""
+    folder = tmp_path_factory.mktemp('other')
+    train(data, folder, seed=5)
+    os.utime(folder / 'epoch_2.pth', (9, 9))
+    return folder / 'epoch_2.pth'
+
+
+@pytest.mark.parametrize('explicit', [False, True])
+def test_old_later_checkpoints_are_not_resumed(
+    data, whole, other, tmp_path, explicit
+):
+    shutil.copy2(other, tmp_path / 'epoch_6.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_6.pth'))
+    if explicit:  # resumed from a file, then killed
+        train(data, tmp_path / 'from', epochs=1)
+        runner = make(data, tmp_path, resume=True, epochs=2)
+        runner._load_from = str(tmp_path / 'from' / 'epoch_1.pth')
+        runner.train()
+    else:
+        train(data, tmp_path, epochs=1)
+    text = 'epoch_6.pth is there from before: until this training has stored'
+    assert text in logged(tmp_path)
+    found = train(data, tmp_path, resume=True)
+    noise.assert_same(found, whole[0])
+    assert (tmp_path / 'epoch_6.pth').read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize('change', ['out_dir', 'filename_tmpl'])
+def test_a_change_of_place_or_name_forgets_nothing(
+    data, whole, tmp_path, change
+):
+    train(data, tmp_path / 'run', epochs=1)
+    values = dict(out_dir=str(tmp_path / 'out'), filename_tmpl='my_{}.pth')
+    found = train(
+        data, tmp_path / 'run', resume=True, **{change: values[change]}
+    )
+    noise.assert_same(found, whole[0])
+    note = (tmp_path / 'run' / 'last_checkpoint').read_text()
+    names = dict(out_dir='out/run/epoch_2.pth', filename_tmpl='run/my_2.pth')
+    assert note == str(tmp_path / names[change])
+
+
+def test_a_checkpoint_of_another_format_is_resumed(data, whole, tmp_path):
+    train(data, tmp_path, epochs=1)
+    path = tmp_path / 'epoch_1.pth'
+    file = torch.load(path, weights_only=True)
+    torch.save(file, path, _use_new_zipfile_serialization=False)
+    noise.assert_same(train(data, tmp_path, resume=True), whole[0])
+
+
+def test_a_validation_alone_stores_nothing(data, tmp_path):
+    for save_best in (None, 'acc/rise'):
+        runner = make(data, tmp_path, save_best=save_best)
+        assert 'acc/rise' in runner.val()
+        assert not isinstance(runner._train_loop, BaseLoop)
+    assert not stored(tmp_path)
+
+
+def test_what_is_not_restored_is_told(data, tmp_path):
+    early = dict(type='EarlyStoppingHook', monitor='acc/rise', rule='greater')
+    for counts, told in ((3, True), (2, False)):
+        folder = tmp_path / str(counts)
+        runner = make(data, folder, early, epochs=1)
+        runner.optim_wrapper['accumulative_counts'] = counts
+        runner.train()
+        text = f'2 batches of an epoch are no multiple of .*={counts}: gradi'
+        assert bool(re.search(text, logged(folder))) == told
+        text = 'EarlyStoppingHook keeps its count and best score in no check'
+        assert text in logged(folder)
+    train(data, tmp_path / 'plain', epochs=1)
+    text = logged(tmp_path / 'plain')
+    assert 'multiple' not in text and 'EarlyStopping' not in text
 
 
 def test_a_broken_checkpoint_that_is_asked_for_is_refused(data, tmp_path):
@@ -171,8 +256,8 @@ def test_a_lost_best_checkpoint_is_told(data, tmp_path):
     train(data, tmp_path, epochs=1)
     (tmp_path / 'best_acc_rise_epoch_1.pth').unlink()
     train(data, tmp_path, resume=True)
-    text = ''.join(p.read_text() for p in tmp_path.glob('*/*.log'))
-    assert 'best_acc_rise_epoch_1.pth, the best checkpoint so far, is' in text
+    text = 'best_acc_rise_epoch_1.pth, the best checkpoint so far, is'
+    assert text in logged(tmp_path)
 
 
 @pytest.mark.parametrize('number', [1, 2, 3])  # epoch, best, epoch again

@@ -17,6 +17,7 @@ REST = (
     'loaders',
     'classes',
     'splits',
+    'presence',
     'files',
     'training',
     'resources',

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 from micacl_mm.apis.loading import load_weights
+from micacl_mm.engine.hooks.consistency_hook import counted_parts
 from micacl_mm.engine.hooks.result_hook import check_classes
 
 from ..case import Case
@@ -33,7 +34,7 @@ def classes(case: Case) -> Iterator[Finding]:
         for other, there in named[1:]
         if there != names
     ]
-    for part, count in _sizes(case.model):
+    for part, _, count in counted_parts(case.model):
         if count != len(names):
             wrong.append(
                 failed(
@@ -59,14 +60,6 @@ def _named(case: Case) -> Iterator[tuple[str, list[str]]]:
         given = case.config.get(key)
         if isinstance(given, (list, tuple)) and given:
             yield f'{key} of the config', list(map(str, given))
-
-
-def _sizes(model: Any) -> Iterator[tuple[str, int]]:
-    """Parts of the model that know a number of classes."""
-    for name, module in model.named_modules():
-        count = getattr(module, 'num_classes', None)
-        if isinstance(count, Integral):
-            yield name, int(count)
 
 
 @check('labels', 'data', 'model')

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
-from ..case import Case
-from ..clip_files import ClipFiles, list_clips
+from ..case import Case, kind
+from ..clip_files import ClipFiles
 from ..decoding import decode_clips
 from ..finding import Finding, failed, number, passed, skipped, some, warned
 from ..registry import check
@@ -21,9 +21,8 @@ _AGAIN = 'unpack these clips again'
 @check('empty files', 'data')
 def empty_files(case: Case) -> Iterator[Finding]:
     """No file of a clip has zero bytes."""
-    case.clips = list_clips(case.built())
     if not case.clips:
-        yield skipped('the clips of this data set are no files or folders')
+        yield skipped('no clips on disk')
         return
     empty = [
         _short(path)
@@ -118,7 +117,8 @@ def decode(case: Case) -> Iterator[Finding]:
         for report in case.reports
         for text in report.damaged
     ]
-    of = f'{len(clips)} of {len(case.clips)} clips'
+    listed = len(case.clips) + len(case.absent)
+    of = f'{len(clips)} of {listed} clips'
     if damaged:
         yield failed(
             f'{number(len(damaged), "file")} damaged in {of}: {some(damaged)}',
@@ -145,15 +145,37 @@ def frame_sizes(case: Case) -> Iterator[Finding]:
         return
     odd = {r.path: r.odd for r in case.reports if r.odd}
     listed = [f'{_clip_name(p)}: {names[0]}' for p, names in odd.items()]
-    if odd:
+    text = f'{number(len(odd), "clip")} with frames of another size'
+    again = f'{_AGAIN}, or crop their faces anew (tools/data/crop_faces.py)'
+    policy = _policy(case)
+    if odd and policy == 'raise':
+        yield failed(
+            f'{text}, at which SafeDataHook stops a training: {some(listed)}',
+            f"{again}, or set bad_data='resample' in SafeDataHook",
+        )
+    elif odd and policy:
         yield warned(
-            f'{number(len(odd), "clip")} with frames of another size, while '
-            f'transforms take that of the first for all: {some(listed)}',
-            'unpack these clips again, or crop their faces anew '
-            '(tools/data/crop_faces.py)',
+            f'{text}, which SafeDataHook passes over: {some(listed)}', again
+        )
+    elif odd:
+        yield warned(
+            f'{text}, while transforms take that of the first for all: '
+            f'{some(listed)}',
+            again,
         )
     else:
         yield passed('one in each clip')
+
+
+def _policy(case: Case) -> str:
+    """What a training does at bad files, '' if no hook looks at them."""
+    hooks = case.config.get('custom_hooks') or []
+    told = [
+        hook.get('bad_data', 'raise')
+        for hook in hooks
+        if isinstance(hook, dict) and kind(hook) == 'SafeDataHook'
+    ]
+    return told[0] if told else ''
 
 
 @check('frame colours', 'data')
@@ -166,13 +188,13 @@ def frame_colours(case: Case) -> Iterator[Finding]:
     where = {}
     for report in case.reports:
         kinds.update(report.colours)
-        for kind in report.colours:
-            where.setdefault(kind, _clip_name(report.path))
+        for colour in report.colours:
+            where.setdefault(colour, _clip_name(report.path))
     named = dict(L='greyscale')
     listed = [
-        number(count, f'{named.get(kind, kind)} frame')
-        + f' (first in {where[kind]})'
-        for kind, count in kinds.items()
+        number(count, f'{named.get(colour, colour)} frame')
+        + f' (first in {where[colour]})'
+        for colour, count in kinds.items()
     ]
     if listed:
         yield warned(

@@ -17,6 +17,7 @@ from ..registry import check
 
 PYTHONS = ((3, 10), (3, 12))
 TESTED_TORCH = (2, 13)
+SAFE_TORCH = (2, 10)
 _NEW = "a new environment, and in it: pip install '.[stack]'"
 _OPENCV = (
     'opencv-python',
@@ -111,6 +112,13 @@ def _torch() -> Iterator[Finding]:
         yield warned(
             f'torch {version} is newer than {tested}, the last one tested',
             f'pip install "torch<={tested}.99" if something fails',
+        )
+    elif _numbers(version) < SAFE_TORCH:
+        yield warned(
+            f'torch {version}: a checkpoint can corrupt memory even when '
+            'loaded by weights_only (CVE-2026-24747)',
+            "load no strangers' checkpoints, or pip install "
+            f'"torch>={".".join(map(str, SAFE_TORCH))}"',
         )
 
 

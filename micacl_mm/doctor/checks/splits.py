@@ -10,11 +10,9 @@ from itertools import combinations
 from typing import Any
 
 from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER, BaseDFERDataset
-from micacl_mm.datasets.class_folder_dataset import ClassFolderDataset
 from micacl_mm.datasets.class_splits import find_shared, name_groups
 from micacl_mm.datasets.dfer_checks import RESTORE
 from micacl_mm.datasets.dfew_dataset import DFEWDataset
-from micacl_mm.datasets.splits import cut_validation
 
 from ..case import Case
 from ..finding import (
@@ -113,36 +111,6 @@ def counts(case: Case) -> Iterator[Finding]:
         yield failed(some(wrong), RESTORE)
     else:
         yield passed(f'official in {known} split files')
-
-
-@check('missing clips', 'data')
-def missing_clips(case: Case) -> Iterator[Finding]:
-    """No clip of a split file is dropped."""
-    dropped = []
-    for name, dataset in case.built():
-        if isinstance(dataset, BaseDFERDataset):
-            wanted = _expected(dataset)
-            if len(dataset) < wanted:
-                less = wanted - len(dataset)
-                dropped.append(f'{less} of {wanted} of {name}')
-    if dropped:
-        yield warned(
-            f"missing='drop' passes over {', '.join(dropped)}: figures are "
-            'of the others',
-            'unpack these clips again; the log of a training names them',
-        )
-    else:
-        yield passed('none')
-
-
-def _expected(dataset: BaseDFERDataset) -> int:
-    if isinstance(dataset, ClassFolderDataset):
-        return len(dataset.read_split(dataset.split))
-    rows = dataset.read_split('test' if dataset.split == 'test' else 'train')
-    if dataset.split == 'test' or not dataset.val_ratio:
-        return len(rows)
-    parts = cut_validation(rows, dataset.val_ratio, dataset.val_seed)
-    return len(parts[dataset.split == 'val'])
 
 
 @check('folds', 'data')

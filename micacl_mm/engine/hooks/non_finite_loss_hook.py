@@ -9,10 +9,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 
+from micacl_mm.engine.clip_fetcher import CLIP
 from micacl_mm.registry import HOOKS
 
-#: What names a clip, the first that a sample has.
-NAMES = ('video_id', 'frame_dir', 'filename', 'img_path')
+#: What names a clip, the first that a sample has. SafeDataHook sees to one.
+NAMES = (CLIP, 'video_id', 'frame_dir', 'filename', 'img_path')
 
 
 class NonFiniteLossError(RuntimeError):
@@ -42,7 +43,9 @@ class NonFiniteLossHook(Hook):
     MMEngine trains on, and the checkpoints of the epoch are worth nothing.
     Here the training ends with the names of the batch's clips, each loss and
     a file to look at, ``non_finite_loss_rankR.pth`` in the work directory:
-    the losses, the clips, the inputs, epoch and iteration. The last
+    the losses, the clips, the inputs, epoch and iteration. The names are
+    those that :class:`SafeDataHook` gives the samples, for the stock
+    pipelines of MMAction2 give them none and a clip is ``?`` then. The last
     checkpoint was written before and is whole. Gradients that overflow under
     fp16 are no losses: their steps are left out by the gradient scaler.
 
@@ -99,9 +102,12 @@ class NonFiniteLossHook(Hook):
         raise NonFiniteLossError(
             f'NonFiniteLossHook: {" and ".join(wrong)} in epoch '
             f'{runner.epoch + 1}, iteration {runner.iter + 1} ({values}), on '
-            f'the clips {", ".join(names)}{told}. Go on from the last '
-            'checkpoint (--resume) with a lower rate, or with '
-            'optim_wrapper.clip_grad; with --amp try bfloat16'
+            f'the clips {", ".join(names)}{told}. Start anew from the last '
+            'checkpoint with a lower rate (--cfg-options load_from=CHECKPOINT '
+            'optim_wrapper.optimizer.lr=LR and a new --work-dir), for '
+            '--resume keeps the old rate and gives the same batches; or '
+            '--resume with optim_wrapper.clip_grad.max_norm=1 or, with --amp, '
+            'optim_wrapper.dtype=bfloat16'
         )
 
 

@@ -7,15 +7,22 @@ from typing import Optional
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, Runner
 
 from micacl_mm.engine.atomic_backend import AtomicBackend, remove_parts
 from micacl_mm.engine.checkpoint_files import (
     NOTE,
+    find_start,
     is_broken,
-    is_whole,
+    is_there,
     newest_whole,
 )
+from micacl_mm.engine.lost_validation import (
+    make_up_for_validation,
+    steps_done,
+    validation_is_due,
+)
+from micacl_mm.engine.resume_limits import resume_limits
 from micacl_mm.leaderboard.files import write_text
 from micacl_mm.registry import HOOKS
 
@@ -48,12 +55,15 @@ class SafeCheckpointHook(CheckpointHook):
       is ``last_checkpoint``;
     - an old checkpoint, or an old best one, is removed only after the new
       ones are whole; MMEngine removes it before;
-    - ``--resume`` takes the newest whole checkpoint and names the broken
-      ones that it passes over;
+    - ``--resume`` takes the checkpoint that ``last_checkpoint`` names, or a
+      whole one that was written after it, and names the broken ones that it
+      passes over;
     - a validation that the kill has cut off is made up for. MMEngine goes on
       with the next epoch, and the best checkpoint may be another one;
     - where the disk is full, the error says how much room is needed, and the
-      checkpoints from before are still there.
+      checkpoints from before are still there;
+    - what a resumed training would not restore is named at the start
+      (:func:`~micacl_mm.engine.resume_limits.resume_limits`).
 
     Args:
         **kwargs: Arguments of ``CheckpointHook``. ``out_dir`` must be a
@@ -90,8 +100,8 @@ class SafeCheckpointHook(CheckpointHook):
                 remove_parts(folder)
             if runner._resume and runner._load_from is None:
                 self._find_start(runner)
-            elif runner._resume:
-                self._check_start(Path(runner._load_from))
+            else:
+                self._check_start(runner)
         barrier()
 
     def before_train(self, runner: Runner) -> None:
@@ -99,6 +109,8 @@ class SafeCheckpointHook(CheckpointHook):
         super().before_train(runner)
         self.file_backend = _PatientBackend()
         hub = runner.message_hub
+        for text in resume_limits(runner):
+            runner.logger.warning(text)
         if runner.iter == 0:
             return
         self._check_best(runner)
@@ -106,22 +118,16 @@ class SafeCheckpointHook(CheckpointHook):
         # been moved.
         names = hub.runtime_info.get(_OUTDATED, ())
         self._remove(Path(self.out_dir, Path(name).name) for name in names)
-        if self._validation_is_due(runner):
-            runner.logger.info(
-                'the validation before this checkpoint is made up for'
-            )
-            now = dict(epoch=runner.epoch, iter=runner.iter)
-            for name, number in now.items():  # as it was told then
-                hub.update_info(name, max(number - 1, 0))
-            runner.val_loop.run()
-            for name, number in now.items():
-                hub.update_info(name, number)
+        if validation_is_due(runner, hub.runtime_info.get(_VALIDATED)):
+            make_up_for_validation(runner)
 
     def after_val_epoch(
         self, runner: Runner, metrics: Optional[dict] = None
     ) -> None:
         """Store the best checkpoint, remove the old one."""
-        runner.message_hub.update_info(_VALIDATED, _done(runner))
+        if not isinstance(runner._train_loop, BaseLoop):
+            return  # a validation alone, of which nothing is stored
+        runner.message_hub.update_info(_VALIDATED, steps_done(runner))
         with self._removing_last():
             super().after_val_epoch(runner, metrics)
 
@@ -175,33 +181,48 @@ class SafeCheckpointHook(CheckpointHook):
                     backend.remove(path)
 
     def _find_start(self, runner: Runner) -> None:
-        start, broken = newest_whole(self._folder(runner), self.filename_tmpl)
+        note, folder = Path(runner.work_dir, NOTE), self._folder(runner)
+        start, broken = find_start(note, folder, self.filename_tmpl)
         for path in broken:
             runner.logger.warning(
                 f'{path} is broken and passed over; going on from '
                 f'{start.name if start else "the start"}'
             )
-        note = Path(runner.work_dir, NOTE)
-        if start is None:
-            note.unlink(missing_ok=True)
-        else:
+        if start is not None:
             write_text(note, str(start))
+            return
+        named = note.read_text(errors='replace') if note.is_file() else ''
+        runner.logger.warning(
+            f'--resume finds no checkpoint in {folder}'
+            + (f', nor is {named} there and whole' if named else '')
+            + ': the training STARTS ANEW'
+        )
+        note.unlink(missing_ok=True)  # MMEngine would fail to load that
 
     def _folder(self, runner: Runner) -> Path:
         if self.out_dir in (None, runner.work_dir):
             return Path(runner.work_dir)
         return Path(self.out_dir, Path(runner.work_dir).name)  # as MMEngine
 
-    def _check_start(self, path: Path) -> None:
+    def _check_start(self, runner: Runner) -> None:
+        """See that a start that was chosen is whole, and the newest."""
+        path = Path(runner._load_from) if runner._resume else None
         # MMEngine has words for what is absent, torch for other formats.
-        if not path.is_file() or not is_broken(path):
-            return
-        start, _ = newest_whole(path.parent, self.filename_tmpl)
-        advice = f'take {start}' if start else 'train anew'
-        raise ValueError(
-            'SafeCheckpointHook: the checkpoint to resume from must be '
-            f'whole, got {path}, which is cut off or damaged; {advice}'
-        )
+        if path is not None and path.is_file() and is_broken(path):
+            start, _ = newest_whole(path.parent, self.filename_tmpl)
+            advice = f'take {start}' if start else 'train anew'
+            raise ValueError(
+                'SafeCheckpointHook: the checkpoint to resume from must be '
+                f'whole, got {path}, which is cut off or damaged; {advice}'
+            )
+        note, folder = Path(runner.work_dir, NOTE), self._folder(runner)
+        found, _ = find_start(note, folder, self.filename_tmpl)
+        if found and not (path and path.exists() and found.samefile(path)):
+            runner.logger.warning(
+                f'{found} is there from before: until this training has '
+                'stored a checkpoint of its own, --resume would go on from '
+                'that; take another --work-dir to keep them apart'
+            )
 
     def _check_best(self, runner: Runner) -> None:
         """Look up the best checkpoints so far; the folder may have moved."""
@@ -209,7 +230,7 @@ class SafeCheckpointHook(CheckpointHook):
             if not key.startswith('best_ckpt') or not old:
                 continue
             path = Path(self.out_dir, Path(old).name)
-            if path.is_dir() or (path.is_file() and is_whole(path)):
+            if is_there(path):
                 runner.message_hub.update_info(key, str(path))
                 if key == 'best_ckpt':
                     self.best_ckpt_path = str(path)
@@ -221,22 +242,3 @@ class SafeCheckpointHook(CheckpointHook):
                 'later epoch takes its place only where it is better: train '
                 'anew if it must not be lost'
             )
-
-    @staticmethod
-    def _validation_is_due(runner: Runner) -> bool:
-        loop, done = runner.train_loop, _done(runner)
-        if runner.val_loop is None or not hasattr(loop, 'val_begin'):
-            return False
-        loop._decide_current_val_interval()
-        last = loop.max_epochs
-        if isinstance(loop, IterBasedTrainLoop):
-            last = loop.max_iters
-        due = done % loop.val_interval == 0 or done == last
-        told = runner.message_hub.runtime_info.get(_VALIDATED)
-        return due and done >= loop.val_begin and told != done
-
-
-def _done(runner: Runner) -> int:
-    """Epochs, or iterations, that are done between two of them."""
-    by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
-    return runner.iter if by_iter else runner.epoch

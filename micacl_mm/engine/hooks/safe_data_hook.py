@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.evaluator import DumpResults
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
@@ -17,13 +18,10 @@ from micacl_mm.engine.clip_fetcher import (
     count_words,
 )
 from micacl_mm.engine.guarded_step import guard
-from micacl_mm.engine.numbered_batches import install
+from micacl_mm.engine.numbered_batches import install, restart
 from micacl_mm.engine.random_state import seed_all
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.registry import HOOKS
-
-#: Metrics that count nothing, or pass over clips that were not read.
-_FITTING = ('RecallMetric', 'DumpResults')
 
 
 @HOOKS.register_module()
@@ -39,7 +37,7 @@ class SafeDataHook(Hook):
     of ``random``, ``numpy.random`` or ``torch``, as all in MMAction2 do.
 
     **Bad files**: missing, empty, cut off, not to be decoded, or a frame of
-    another size than the others of its clip. At a bad file of a clip:
+    another size than most of its clip. At a bad file of a clip:
 
     - ``'raise'``: an error that names clip and file;
     - ``'skip'``: the batch goes on without the clip. In validation and test
@@ -48,7 +46,8 @@ class SafeDataHook(Hook):
       place, drawn by the seed; elsewhere as ``'skip'``.
 
     Each bad file is logged once, at the end of the epoch, and stands in
-    ``bad_files.jsonl`` in the work directory. With several processes
+    ``bad_files.jsonl`` in the work directory; a training that begins anew
+    begins it anew, a resumed one goes on with it. With several processes
     ``'skip'`` becomes ``'resample'`` in training, as batches of MCCL must be
     of one size on all of them.
 
@@ -59,7 +58,7 @@ class SafeDataHook(Hook):
 
     Raises:
         ValueError: For a wrong policy, and for a metric that would count
-            clips that were not read.
+            clips that were not read, or store scores of others for them.
         BadFileError: By the policy, or where no clip can be read any more.
 
     Example:
@@ -80,6 +79,7 @@ class SafeDataHook(Hook):
         self.seeded = seeded
         self._bad_files: Optional[BadFileList] = None
         self._fetchers: dict[str, ClipFetcher] = {}
+        self._by_iter = False
 
     def before_train(self, runner: Runner) -> None:
         """Take over the loading of the training set."""
@@ -90,21 +90,21 @@ class SafeDataHook(Hook):
                 "SafeDataHook: 'skip' is 'resample' in this training, for "
                 'batches must be of one size on all processes'
             )
+        if runner.iter == 0:
+            self._list(runner).clear()
+            barrier()
         loader = runner.train_dataloader
-        by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
-        if by_iter and loader.num_workers:
-            runner.logger.warning(
-                'SafeDataHook: the workers of an IterBasedTrainLoop run '
-                'already: their random numbers are not seeded and bad files '
-                'raise; take EpochBasedTrainLoop, or num_workers=0'
-            )
+        self._by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
         if self.seeded:
             _reseed_sampler(runner, loader)
         self._take_over(runner, loader, 'train', policy)
+        if self._by_iter and 'train' in self._fetchers:
+            restart(runner.train_loop)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the workers."""
-        self._fetchers['train'].epoch.fill_(runner.epoch)
+        if 'train' in self._fetchers:
+            self._fetchers['train'].epoch.fill_(runner.epoch)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
@@ -121,7 +121,7 @@ class SafeDataHook(Hook):
         """Report what is left, and how many there are in all."""
         barrier()
         self._report(runner, 'train')
-        total = len(self._bad_files.read()) if get_rank() == 0 else 0
+        total = len(self._list(runner).read()) if get_rank() == 0 else 0
         if total:
             runner.logger.warning(
                 f'{total} bad files in all, see {LIST} in {runner.work_dir}'
@@ -149,33 +149,48 @@ class SafeDataHook(Hook):
 
     def _before_test(self, runner: Runner, loop: Any, mode: str) -> None:
         for metric in loop.evaluator.metrics:
-            fits = isinstance(metric, RecallMetric)
-            fits = fits or type(metric).__name__ in _FITTING
-            if self.bad_data != 'raise' and not fits:
+            if self.bad_data == 'raise' or isinstance(metric, RecallMetric):
+                continue
+            if isinstance(metric, DumpResults):
                 raise ValueError(
-                    f'SafeDataHook: {type(metric).__name__} would count '
-                    f'clips that were not read; with {self.bad_data!r} take '
-                    "RecallMetric, or set bad_data='raise'"
+                    'SafeDataHook: --dump (DumpResults) would store the '
+                    'scores of other clips for those that were not read; '
+                    f'with {self.bad_data!r} do without it, or set '
+                    "bad_data='raise'"
                 )
+            raise ValueError(
+                f'SafeDataHook: {type(metric).__name__} would count clips '
+                f'that were not read; with {self.bad_data!r} take '
+                "RecallMetric, or set bad_data='raise'"
+            )
         policy = 'raise' if self.bad_data == 'raise' else 'skip'
         self._take_over(runner, loop.dataloader, mode, policy)
+
+    def _list(self, runner: Runner) -> BadFileList:
+        if self._bad_files is None:
+            self._bad_files = BadFileList(runner.work_dir, get_rank())
+        return self._bad_files
 
     def _take_over(
         self, runner: Runner, loader: DataLoader, mode: str, policy: str
     ) -> None:
-        if mode in self._fetchers or loader.batch_sampler is None:
+        if mode in self._fetchers:
             return
-        if self._bad_files is None:
-            self._bad_files = BadFileList(runner.work_dir, get_rank())
+        if loader.batch_sampler is None:
+            runner.logger.warning(
+                f'SafeDataHook: the {mode} loader makes no batches '
+                '(batch_size=None): its clips are not seeded or watched'
+            )
+            return
         guard(loader.dataset)
         seed = runner.seed if self.seeded else None
         fetcher = ClipFetcher(
             loader.dataset,
             Settings(policy, seed, get_rank(), mode),
-            self._bad_files,
+            self._list(runner),
             loader.num_workers,
         )
-        install(fetcher, loader)
+        install(fetcher, loader, self._by_iter and mode == 'train')
         self._fetchers[mode] = fetcher
 
     def _report(self, runner: Runner, mode: str) -> None:
@@ -188,14 +203,16 @@ class SafeDataHook(Hook):
                 'skip': 'left out',
                 'resample': 'replaced by others of the class',
             }[fetcher.settings.policy]
-            # MMEngine shows an equal warning only once, so with the epoch.
+            # MMEngine shows an equal warning only once, so with the time.
+            when = f'epoch {runner.epoch + (mode == "train")}'
+            if self._by_iter:
+                when = f'iteration {runner.iter}'
             runner.logger.warning(
-                f'{mode}, epoch {runner.epoch + (mode == "train")}: '
-                f'{sum(bad.values())} of {drawn} clips drawn could not be '
-                f'read ({count_words(bad)}) and were {done}'
+                f'{mode}, {when}: {sum(bad.values())} of {drawn} clips drawn '
+                f'could not be read ({count_words(bad)}) and were {done}'
             )
         if get_rank() == 0:
-            for row in self._bad_files.join():
+            for row in self._list(runner).join():
                 runner.logger.warning(
                     f'bad file: {row["path"]} {row["reason"]} (clip '
                     f'{row["clip"]}, {row["class"]})'

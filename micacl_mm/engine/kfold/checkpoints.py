@@ -8,26 +8,68 @@ from typing import Optional
 
 import torch
 
-from micacl_mm.engine.checkpoint_files import is_whole
+from micacl_mm.engine.checkpoint_files import (
+    NOTE,
+    find_start,
+    is_broken,
+    is_whole,
+)
 from micacl_mm.leaderboard.files import write_text
 
-_LAST = 'last_checkpoint'
 
-
-def mend(folder: Path, log: Path) -> None:
+def mend(folder: Path, log: Path, safe: bool = False) -> None:
     """Make what a killed training left fit to be resumed.
 
     A kill while a checkpoint is written leaves half of it, or a note that
-    names another one: the newest whole one is taken. A kill while it is
-    validated would leave that epoch without a validation for good, as MMEngine
-    goes on with the next one: the epoch is trained again. Where the best
-    checkpoint so far is lost, no later one can be told to be better: the
+    names another one: broken ones are removed, and the newest whole one is
+    taken. The rest is done by
+    :class:`~micacl_mm.engine.SafeCheckpointHook`.
+
+    MMEngine's hook does not. A kill while an epoch is validated would leave
+    it without a validation for good: the epoch is trained again. Where the
+    best checkpoint so far is lost, no later one can be told to be better: the
     training starts anew.
 
     Args:
         folder (Path): Of the training.
         log (Path): Where to say what was done.
+        safe (bool): Whether the training has a ``SafeCheckpointHook``.
+            Defaults to False.
     """
+    if safe:
+        start, gone = _remove_broken(folder)
+        reason = 'not whole'
+    else:
+        start, gone = _step_back(folder)
+        reason = 'not whole, or not known to be validated'
+    note = folder / NOTE
+    if start is None:
+        note.unlink(missing_ok=True)
+    else:
+        # By its place now: the folder may have been moved.
+        write_text(note, str(start))
+    if gone:
+        names = ', '.join(path.name for path in gone)
+        place = start.name if start else 'the start'
+        with log.open('a') as stream:
+            stream.write(
+                f'{time.ctime()}: the training was killed; removed {names} '
+                f'({reason}), going on from {place}\n'
+            )
+
+
+def _remove_broken(folder: Path) -> tuple[Optional[Path], list[Path]]:
+    """Remove broken files; the checkpoint to go on from, and what is gone."""
+    gone = [path for path in folder.glob('*.pth') if is_broken(path)]
+    for path in gone:
+        path.unlink()
+    unit = 'iter' if any(folder.glob('iter_*.pth')) else 'epoch'
+    start, _ = find_start(folder / NOTE, folder, f'{unit}_{{}}.pth')
+    return start, gone
+
+
+def _step_back(folder: Path) -> tuple[Optional[Path], list[Path]]:
+    """Remove also what MMEngine's hook would go on from with a loss."""
     files = list(folder.glob('*.pth'))
     whole = [path for path in files if is_whole(path)]
     start = _start(
@@ -42,26 +84,13 @@ def mend(folder: Path, log: Path) -> None:
     gone = [path for path in files if path not in kept]
     for path in gone:
         path.unlink()
-    note = folder / _LAST
-    if start is None:
-        note.unlink(missing_ok=True)
-    else:
-        # By its place now: the folder may have been moved.
-        write_text(note, str(start))
-    if gone:
-        names = ', '.join(path.name for path in gone)
-        place = start.name if start else 'the start'
-        with log.open('a') as stream:
-            stream.write(
-                f'{time.ctime()}: the training was killed; removed {names}, '
-                f'which was not complete, going on from {place}\n'
-            )
+    return start, gone
 
 
 def count_done(folder: Path) -> int:
     """Epochs, or iterations, of the checkpoint to resume from, if any."""
     try:
-        return _number(Path((folder / _LAST).read_text().strip()))
+        return _number(Path((folder / NOTE).read_text().strip()))
     except (OSError, ValueError):  # absent, or half written
         return 0
 

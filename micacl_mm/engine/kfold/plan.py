@@ -27,8 +27,9 @@ from micacl_mm.leaderboard.tested import (
     dataset_id,
 )
 from micacl_mm.leaderboard.training import Training
-from micacl_mm.registry import DATASETS
+from micacl_mm.registry import DATASETS, HOOKS
 
+from ..hooks import SafeCheckpointHook
 from ..launch import OPTIONS, stock_tool
 from .options import Options
 from .run import Run
@@ -76,6 +77,7 @@ def make_plan(options: Options) -> list[Run]:
                     options,
                     _environment(fold),
                     _own_options(config),
+                    _is_safe(config),
                 )
             )
     return runs
@@ -235,10 +237,18 @@ def _checkpoint_hook(config: Mapping[str, Any]) -> dict[str, Any]:
     return (config.get('default_hooks') or {}).get('checkpoint') or {}
 
 
+def _is_safe(config: Mapping[str, Any]) -> bool:
+    """Whether no kill costs a checkpoint or a validation."""
+    name = short_type(str(_checkpoint_hook(config).get('type', '')))
+    kind = HOOKS.get(name)
+    return isinstance(kind, type) and issubclass(kind, SafeCheckpointHook)
+
+
 def _own_options(config: Mapping[str, Any]) -> list[str]:
     """What the training must do for kfold, and has no other effect."""
     found = []
-    if _checkpoint_hook(config).get('max_keep_ckpts') == 1:
+    once = _checkpoint_hook(config).get('max_keep_ckpts') == 1
+    if once and not _is_safe(config):
         # For a kill in the middle of writing the newest.
         found.append('default_hooks.checkpoint.max_keep_ckpts=2')
     if config.get('load_from') and not config.get('pretraining'):

@@ -36,6 +36,8 @@ class Run(NamedTuple):
         environment (dict): Variables that the tools get.
         own_options (list[str]): Settings that the training gets beside the
             user's.
+        safe (bool): Whether its checkpoints are stored by a
+            ``SafeCheckpointHook``. Defaults to False.
     """
 
     folder: Path
@@ -43,6 +45,7 @@ class Run(NamedTuple):
     options: Options
     environment: dict[str, str]
     own_options: list[str]
+    safe: bool = False
 
     @property
     def name(self) -> str:
@@ -133,7 +136,7 @@ class Run(NamedTuple):
                     raise RunError.of_tool(tool, code)
 
             if not marker.get('trained'):
-                mend(self.folder, self.log)
+                mend(self.folder, self.log, self.safe)
                 call('train', *self._train_arguments())
                 self._write_marker({**marker, 'trained': True})
             checkpoint = choose(self.folder, self.options.selection)

@@ -14,7 +14,16 @@ from typing import NamedTuple, Optional
 from micacl_mm.engine.checkpoint_files import is_whole
 
 from .comparison import differences
-from .training import PAUSE, PIECES, draw_set, start, write_config
+from .training import (
+    EPOCHS,
+    PAUSE,
+    PIECES,
+    STALE,
+    draw_set,
+    leave_stale,
+    start,
+    write_config,
+)
 
 
 class Outcome(NamedTuple):
@@ -45,6 +54,9 @@ def torture(
 ) -> Outcome:
     """Train undisturbed, then kill and resume until there are enough kills.
 
+    Every second training starts in a folder in which a later checkpoint of
+    another one lies.
+
     Args:
         kills (int): How many.
         seed (int): Of the moments.
@@ -56,14 +68,17 @@ def torture(
     os.environ['MICACL_DATA_ROOT'] = str(place / 'data')
     config, marker = write_config(place, base, stock), place / 'writing'
     began = time.monotonic()
-    code = ended(start(config, place / 'whole', marker), lambda: False)
+    code = ended(start(config, place / 'whole', marker, False), lambda: False)
     seconds = time.monotonic() - began
     if code:
         raise RuntimeError((place / 'config.log').read_text()[-3000:])
     draw, folder = random.Random(seed), place / 'killed'
     count, bad = Counter(), []
     while count['kills'] < kills or count['open']:
-        child = start(config, folder, marker)
+        if not folder.exists() and count['trainings'] % 2 == 0:
+            leave_stale(folder, place / 'whole' / f'epoch_{EPOCHS}.pth')
+        own = {path.name for path in folder.glob('epoch_*.pth')} - {STALE}
+        child = start(config, folder, marker, resume=bool(own))
         if count['kills'] < kills:
             code, writing = kill_once(child, marker, draw, seconds)
             if code is None:
@@ -73,6 +88,7 @@ def torture(
                 continue
         else:
             code = ended(child, lambda: False)
+        (folder / STALE).unlink(missing_ok=True)
         found = ['the resumed training fails'] if code else []
         found = found or differences(folder, place / 'whole')
         count.update(trainings=1, survived=0 if found else count['open'])

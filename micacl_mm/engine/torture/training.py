@@ -10,14 +10,18 @@ from typing import Any
 import cv2
 import mmengine
 import numpy as np
+import torch
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
 
 from micacl_mm.engine.atomic_backend import AtomicBackend
+from micacl_mm.engine.checkpoint_files import NOTE
 from micacl_mm.engine.launch import run_tool
+from micacl_mm.leaderboard.files import write_text
 from micacl_mm.registry import HOOKS
 
 EPOCHS = 5
+STALE = 'epoch_9.pth'  # of another training, which had more epochs
 PIECES, PAUSE = 8, 0.008  # of a slow disk
 TEXT = """
 _base_ = [{base!r}]
@@ -149,8 +153,36 @@ def slow_disk(marker: Path) -> None:
     LocalBackend.put = lambda self, obj, path: write(Path(path), obj)
 
 
-def start(config: Path, work_dir: Path, marker: Path) -> int:
+def leave_stale(folder: Path, whole: Path) -> None:
+    """Leave a later checkpoint of an older, other training in a folder.
+
+    Args:
+        folder (Path): Where the next training will start.
+        whole (Path): A checkpoint of the last epoch.
+    """
+    folder.mkdir()
+    path = folder / STALE
+    child = os.fork()  # torch may start threads, which no fork outlives
+    if child == 0:
+        file = torch.load(whole, 'cpu', weights_only=True)
+        for value in file['state_dict'].values():
+            value += 1
+        file['meta']['time'] = '20000101_000000'
+        torch.save(file, path)
+        os.utime(path, (0, 0))
+        os._exit(0)
+    os.waitpid(child, 0)
+    write_text(folder / NOTE, str(path))
+
+
+def start(config: Path, work_dir: Path, marker: Path, resume: bool) -> int:
     """Start the training in a process of its own; it needs no imports.
+
+    Args:
+        config (Path): Its config.
+        work_dir (Path): Its folder.
+        marker (Path): Exists while a checkpoint is written.
+        resume (bool): With ``--resume``.
 
     Returns:
         int: its number.
@@ -169,8 +201,8 @@ def start(config: Path, work_dir: Path, marker: Path) -> int:
         # each checkpoint would be half.
         mmengine.config.config.FormatCode = lambda text, **_: (text, True)
         slow_disk(marker)
-        arguments = ('--work-dir', str(work_dir), '--resume')
-        run_tool('train', [str(config), *arguments])
+        arguments = [str(config), '--work-dir', str(work_dir)]
+        run_tool('train', [*arguments, *(['--resume'] if resume else [])])
         os._exit(0)
     except BaseException as error:
         print(repr(error), flush=True)

@@ -1,5 +1,6 @@
 """What :class:`MCCLLoss` refuses, and what it says then."""
 
+import math
 from collections.abc import Sequence
 from typing import Optional
 
@@ -9,6 +10,9 @@ from micacl_mm.arguments import MOST
 
 from .class_statistics import TEMPERATURES, WEIGHTS
 from .functional import FORMS
+
+#: Below, the gradient of float16 features of length 1 may be infinite.
+LEAST_TEMPERATURE = 1e-6
 
 
 def check_options(
@@ -34,10 +38,15 @@ def check_options(
             raise ValueError(
                 f'MCCLLoss: {name} must be one of {known}, got {value!r}'
             )
-    if not scales or min(scales) < 1 or temperature <= 0:
+    if not scales or min(scales) < 1:
         raise ValueError(
-            'MCCLLoss: scales must be positive and not empty and '
-            f'temperature positive, got {scales} and {temperature}'
+            f'MCCLLoss: scales must be positive and not empty, got {scales}'
+        )
+    if not LEAST_TEMPERATURE <= temperature < math.inf:
+        raise ValueError(
+            f'MCCLLoss: temperature must be finite and at least '
+            f'{LEAST_TEMPERATURE}, got {temperature}; do choose one such as '
+            '0.07, for below, gradients of float16 features overflow'
         )
     if not 0 <= beta < 1:
         raise ValueError(f'MCCLLoss: beta must be in [0, 1), got {beta}')

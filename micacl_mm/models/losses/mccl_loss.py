@@ -47,7 +47,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             Defaults to (1, 2, 4) [paper].
         form (str): ``'log'``, ``'ratio'`` [paper] or ``'out'``.
             Defaults to ``'log'`` [ours].
-        temperature (float): tau0. Defaults to 0.07 [kin].
+        temperature (float): tau0, at least 1e-6. Defaults to 0.07 [kin].
         temperature_mode (str): ``'global'`` [paper], ``'per_class'`` or
             ``'constant'``. Defaults to ``'global'``.
         class_weight (str): ``'inverse'``, ``'inverse_sqrt'``, ``'effective'``
