@@ -85,7 +85,7 @@ def contrast(form, kind, queue):
     return found
 
 
-class Videos(BaseDataset):
+class RankVideos(BaseDataset):
     """Noise on top of a class, few of the last one."""
 
     def __init__(self, size, seed):
@@ -110,7 +110,7 @@ class Videos(BaseDataset):
         return dict(inputs=info['inputs'], data_samples=sample)
 
 
-class Mean(nn.Module):
+class RankMean(nn.Module):
     """A backbone."""
 
     def __init__(self):
@@ -124,7 +124,7 @@ class Mean(nn.Module):
 def joint_batches():
     """The class-aware batches of all ranks, put together."""
     rank, world = get_dist_info()
-    base = DefaultSampler(Videos(50, 0), seed=1)
+    base = DefaultSampler(RankVideos(50, 0), seed=1)
     base.set_epoch(2)
     own = list(ClassAwareBatchSampler(base, 8 // world))
     if world == 1:
@@ -136,7 +136,7 @@ def joint_batches():
 
 def recalls(size):
     """UAR, WAR and recalls of predictions that depend on the clip alone."""
-    videos = Videos(size, 0)
+    videos = RankVideos(size, 0)
     metric = RecallMetric(classes=['a', 'b', 'c'])
     for index in DefaultSampler(videos, shuffle=False):
         label = videos.get_data_info(index)['label']
@@ -157,7 +157,7 @@ def config_of(folder, runner):
         log_level='ERROR',
         model=dict(
             type='Recognizer3D',
-            backbone=dict(type='Mean'),
+            backbone=dict(type='RankMean'),
             neck=dict(
                 type='WIAN',
                 in_channels=8,
@@ -188,13 +188,13 @@ def config_of(folder, runner):
             drop_last=False,
             sampler=dict(type='DefaultSampler', shuffle=True),
             batch_sampler=dict(type='ClassAwareBatchSampler'),
-            dataset=dict(type='Videos', size=40, seed=0),
+            dataset=dict(type='RankVideos', size=40, seed=0),
             **loader,
         ),
         val_dataloader=dict(
             batch_size=2,
             sampler=dict(type='DefaultSampler', shuffle=False),
-            dataset=dict(type='Videos', size=11, seed=1),
+            dataset=dict(type='RankVideos', size=11, seed=1),
             **loader,
         ),
         val_evaluator=dict(type='RecallMetric'),
@@ -263,13 +263,13 @@ def train(folder, runner):
 
 def everything(folder):
     """All of it; the runners last, as they set seeds."""
-    DATASETS.register_module(module=Videos, force=True)
-    MODELS.register_module(module=Mean, force=True)
+    DATASETS.register_module(module=RankVideos, force=True)
+    MODELS.register_module(module=RankMean, force=True)
     found = {case: contrast(*case) for case in CASES}
     found['batches'] = joint_batches()
     found |= {('recalls', size): recalls(size) for size in (9, 11, 12)}
     found |= {name: train(folder, name) for name in RUNNERS_TRIED}
-    for registry, part in ((DATASETS, Videos), (MODELS, Mean)):
+    for registry, part in ((DATASETS, RankVideos), (MODELS, RankMean)):
         registry._module_dict.pop(part.__name__)
     return found
 
