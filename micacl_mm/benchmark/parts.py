@@ -1,7 +1,7 @@
 """The parts of the benchmark."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ PARTS = {
     'growth': Part('Growth of MCCLLoss', 'contrastive', 'measure_growth'),
     'necks': Part('GEIIM and WIAN against loops', 'necks'),
     'data': Part('Data path', 'data_path'),
-    'rare': Part('Rare classes', 'rare_classes'),
+    'rare': Part('Rare classes', 'rare_costs'),
     'startup': Part('Start-up', 'startup'),
     'gpu': Part('GPU', 'gpu'),
 }
@@ -46,12 +46,9 @@ def measure_part(name: str, options: Options) -> dict[str, Any]:
     """
     part = PARTS[name]
     module = import_module(f'.{part.module}', __package__)
-    function: Callable[[Options], Sequence] = getattr(module, part.function)
+    measure: Callable[[Options], list[Figure]] = getattr(module, part.function)
     start = time.perf_counter()
-    figures = [
-        f if isinstance(f, Figure) else Figure.from_dict(f)
-        for f in function(options)
-    ]
+    figures = measure(options)
     return dict(
         title=part.title,
         seconds=round(time.perf_counter() - start, 1),

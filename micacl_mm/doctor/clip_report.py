@@ -40,8 +40,8 @@ class ClipReport:
 def decode_clip(clip: ClipFiles) -> ClipReport:
     """Decode every frame of a clip.
 
-    Pillow refuses a JPEG that ends too early; OpenCV, which trainings decode
-    with, fills the rest with grey and says nothing.
+    Pillow refuses a JPEG that ends too early; some versions of OpenCV, which
+    trainings decode with, fill the rest with grey and say nothing.
     """
     report = ClipReport(clip.path)
     sizes: dict[str, tuple[int, int]] = {}

@@ -202,9 +202,8 @@ def guard(dataset: Any) -> None:
     Args:
         dataset: Of MMEngine; its transforms are wrapped in place, once.
     """
-    for part in (*getattr(dataset, 'datasets', ()), dataset):
-        if part is not dataset:
-            guard(part)
+    for part in getattr(dataset, 'datasets', ()):
+        guard(part)
     if hasattr(dataset, 'dataset'):
         guard(dataset.dataset)
     pipeline = getattr(dataset, 'pipeline', None)

@@ -214,7 +214,7 @@ def test_wrong_markers_are_refused(page):
 def test_parts_are_measured_by_their_modules(monkeypatch):
     from micacl_mm.benchmark import contrastive
 
-    figures = [FIGURES[0], FIGURES[1].to_dict()]
+    figures = FIGURES[:2]
     monkeypatch.setattr(contrastive, 'measure_growth', lambda o: figures)
     found = measure_part('growth', Options())
     assert found['title'] == PARTS['growth'].title

@@ -48,7 +48,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--prune',
         action='store_true',
-        help='let clips leave OUT even if they are more than half of it',
+        help='let clips leave OUT even if they are more than half of it; '
+        '--verify ignores it',
     )
     parser.add_argument(
         '--workers',

@@ -86,9 +86,7 @@ class ClassAwareBatchSampler(Sampler):
         self.batch_size = batch_size
         self.joint_size = batch_size * sampler.world_size
         self.samples_per_class = samples_per_class
-        self.power = power
-        if power is None:
-            self.power = getattr(sampler, 'power', 0.0)
+        self.power = getattr(sampler, 'power', 0.0) if power is None else power
         self.drop_last = drop_last
         self._check()
         name = type(self).__name__

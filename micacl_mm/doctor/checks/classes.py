@@ -12,7 +12,7 @@ from micacl_mm.engine.hooks.consistency_hook import counted_parts
 from micacl_mm.engine.hooks.result_hook import check_classes
 
 from ..case import Case
-from ..finding import Finding, blamed, failed, passed, some, warned
+from ..finding import Finding, blamed, failed, passed, skipped, some, warned
 from ..registry import check
 
 
@@ -105,7 +105,7 @@ def checkpoint(case: Case) -> Iterator[Finding]:
     """The checkpoint fits model and classes."""
     path = case.options.checkpoint
     if not path:
-        yield Finding('SKIP', 'none was given (--checkpoint FILE)')
+        yield skipped('none was given (--checkpoint FILE)')
         return
     from mmengine.runner.checkpoint import _load_checkpoint
 

@@ -13,7 +13,16 @@ from mmengine.registry import init_default_scope
 from micacl_mm.registry import DATASETS, MODELS
 
 from ..case import Case, inner_datasets, kind
-from ..finding import Finding, blamed, failed, number, passed, some, warned
+from ..finding import (
+    Finding,
+    blamed,
+    failed,
+    number,
+    passed,
+    skipped,
+    some,
+    warned,
+)
 from ..registry import check
 
 
@@ -22,7 +31,7 @@ def config(case: Case) -> Iterator[Finding]:
     """The config can be read and has a model and data."""
     path = case.options.config
     if not path:
-        yield Finding('SKIP', 'none was given: data and model not looked at')
+        yield skipped('none was given: data and model not looked at')
         return
     try:
         case.config = Config.fromfile(path)

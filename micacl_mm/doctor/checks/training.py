@@ -12,7 +12,16 @@ from mmengine.dataset import pseudo_collate
 from micacl_mm.engine.hooks import ClassCountsHook
 
 from ..case import Case, kind
-from ..finding import Finding, blamed, failed, number, passed, some, warned
+from ..finding import (
+    Finding,
+    blamed,
+    failed,
+    number,
+    passed,
+    skipped,
+    some,
+    warned,
+)
 from ..registry import check
 
 _CPU_CLIPS = 4  # of a CPU nobody wants to wait for a whole batch
@@ -22,7 +31,7 @@ _CPU_CLIPS = 4  # of a CPU nobody wants to wait for a whole batch
 def forward(case: Case) -> Iterator[Finding]:
     """A training batch gives a finite loss."""
     if not case.datasets.get('train'):
-        yield Finding('SKIP', 'no training data')
+        yield skipped('no training data')
         return
     try:
         clips, losses = _train(case)
@@ -132,7 +141,7 @@ def predict(case: Case) -> Iterator[Finding]:
     """A test clip gets a score for each class."""
     sample = case.samples.get('test')
     if sample is None:
-        yield Finding('SKIP', 'no test data')
+        yield skipped('no test data')
         return
     model = case.model.eval()
     try:

@@ -1,5 +1,5 @@
 """Kills of a training, and what is lost by them."""
 
-from .kills import Outcome, torture
+from .kills import torture
 
-__all__ = ['Outcome', 'torture']
+__all__ = ['torture']

@@ -82,8 +82,11 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
 
     Raises:
         ValueError: An unknown option, class counts that are missing when they
-            are needed or that do not fit ``num_classes``, or labels (B, K)
-            that are no distributions.
+            are needed or that do not fit ``num_classes``, a number out of its
+            range, shapes that do not fit, an empty batch, a label that is no
+            class, or labels (B, K) that are no distributions.
+        TypeError: An argument is of another type, or the features are no
+            floating-point numbers.
 
     Examples:
         >>> loss = MCCLLoss(class_counts=[90, 10])
