@@ -39,8 +39,6 @@ FAULTS = {
 def test_faults_of_frames_name_the_file(
     tmp_path, decode, suffix, place, fault
 ):
-    if TRANSFORMS.get(decode) is None:
-        pytest.skip('not here')
     (clip,) = noise.draw(tmp_path, 1, suffix)
     results = dict(
         frame_dir=str(clip),
