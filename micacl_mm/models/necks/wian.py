@@ -170,6 +170,10 @@ class WIAN(BaseBagNeck):
         """BiLSTM, self-attention, norm and Conv1d: (N, M, C) -> (N, C')."""
         # Times M: equal weights leave the scale of the features unchanged.
         h = x.shape[1] * weights.unsqueeze(-1) * x  # (N, M, C)
+        device = h.device.type
+        if torch.is_autocast_enabled(device):
+            # CPUs without AVX512 have no LSTM of mixed precisions.
+            h = h.to(torch.get_autocast_dtype(device))
         h, _ = self.recurrent(h)  # (N, M, C')
         gate = self.norm(self.attention(h)).sigmoid()  # (N, M, C')
         return self.squeeze(h * gate).squeeze(1)  # (N, C')
