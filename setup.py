@@ -66,7 +66,6 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['micacl_mm', 'micacl_mm.*']),
-    package_data={'micacl_mm.leaderboard': ['template/*']},
     python_requires='>=3.10,<3.13',
     install_requires=[],
     extras_require={

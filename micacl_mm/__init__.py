@@ -28,7 +28,9 @@ from .datasets import (
     FERV39kDataset,
     SampleInstances,
 )
-from .engine import (
+from .evaluation import RecallMetric
+from .faces import CenterFaceDetector, HaarFaceDetector
+from .hooks import (
     ChannelsLastHook,
     ClassCountsHook,
     ConsistencyHook,
@@ -38,8 +40,6 @@ from .engine import (
     SafeCheckpointHook,
     SafeDataHook,
 )
-from .evaluation import RecallMetric
-from .faces import CenterFaceDetector, HaarFaceDetector
 from .models import (
     GEIIM,
     WIAN,

@@ -10,19 +10,11 @@ Two tools are ours, all folds and seeds of a config, and the doctor:
 
        python -m micacl_mm kfold config.py --data-root /data/DFEW
        python -m micacl_mm doctor config.py --data-root /data/DFEW
-
-The configs of this project lie in the package. A config.py that is one of
-them, to be changed below its last line:
-
-       from mmengine.config import read_base
-
-       with read_base():
-           from micacl_mm.configs.micacl_dfew import *
 """
 
 import sys
 
-from micacl_mm.engine.launch import run_tool, stock_tool
+from micacl_mm.cli.launch import run_tool, stock_tool
 
 
 def main() -> None:
@@ -39,7 +31,7 @@ def main() -> None:
         sys.exit(examine(arguments))
     if name == 'kfold':
         # Imported here, for the other tools do without.
-        from micacl_mm.engine.kfold import main as run_folds
+        from micacl_mm.cli.kfold import main as run_folds
 
         sys.exit(run_folds(arguments))
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from micacl_mm.datasets.synthetic import make_synthetic
+from micacl_mm.synthetic import make_synthetic
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 2

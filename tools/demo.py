@@ -15,7 +15,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from micacl_mm.leaderboard.machine import count_cores
+from micacl_mm.records.machine import count_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = 'configs/micacl_demo.py'

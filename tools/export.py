@@ -28,7 +28,7 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 import micacl_mm  # noqa: F401  registers everything, applies the cures
-from micacl_mm.engine.launch import limit_threads, take_options
+from micacl_mm.cli.launch import limit_threads, take_options
 from micacl_mm.export import (
     ExportError,
     describe,

@@ -33,7 +33,7 @@ from micacl_mm.apis.clip_listing import list_clips
 from micacl_mm.apis.clips import Clip, open_clip
 from micacl_mm.apis.loading import first_line, read_config
 from micacl_mm.apis.result_files import write_results
-from micacl_mm.engine.launch import limit_threads, take_options
+from micacl_mm.cli.launch import limit_threads, take_options
 from micacl_mm.faces import build_detector
 from micacl_mm.visualization.annotated_video import annotate_video
 from micacl_mm.visualization.clip_picture import plot_prediction

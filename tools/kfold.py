@@ -6,7 +6,7 @@ Usage: python tools/kfold.py configs/micacl_dfew.py [--seeds 0 1 2]
 
 import sys
 
-from micacl_mm.engine.kfold import main
+from micacl_mm.cli.kfold import main
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -20,7 +20,7 @@ from typing import Optional
 
 from mmengine.config import DictAction
 
-from micacl_mm.engine.launch import limit_threads
+from micacl_mm.cli.launch import limit_threads
 from micacl_mm.visualization.method import Method, find_methods
 from micacl_mm.visualization.pictures import (
     FeatureOptions,

@@ -3,7 +3,7 @@
 Usage: python tools/test.py configs/micacl_dfew.py CHECKPOINT [--fold 1]
 """
 
-from micacl_mm.engine.launch import run_tool
+from micacl_mm.cli.launch import run_tool
 
 if __name__ == '__main__':
     run_tool('test')

@@ -3,7 +3,7 @@
 Usage: python tools/train.py configs/micacl_dfew.py [--fold 1] [--data-root .]
 """
 
-from micacl_mm.engine.launch import run_tool
+from micacl_mm.cli.launch import run_tool
 
 if __name__ == '__main__':
     run_tool('train')

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from micacl_mm.leaderboard.files import write_text
+from micacl_mm.utils.files import write_text
 from micacl_mm.version import __version__
 
 from .predictions import ClipPrediction

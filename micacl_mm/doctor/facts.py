@@ -78,7 +78,7 @@ def open_files() -> Optional[int]:
 
 def cores() -> int:
     """Cores that this process may use."""
-    from micacl_mm.leaderboard.machine import count_cores
+    from micacl_mm.records.machine import count_cores
 
     return count_cores()
 

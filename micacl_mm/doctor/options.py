@@ -39,7 +39,7 @@ def parse_options(
         return found
     from mmengine.config import DictAction
 
-    from micacl_mm.engine.launch import OPTIONS, take_options
+    from micacl_mm.cli.launch import OPTIONS, take_options
 
     parser.epilog = '\n'.join(
         [

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from micacl_mm.leaderboard.files import write_text
+from micacl_mm.utils.files import write_text
 from micacl_mm.version import __version__
 
 from .finding import FAIL, STATUSES, WARN, Finding

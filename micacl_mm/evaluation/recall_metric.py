@@ -23,7 +23,7 @@ class RecallMetric(ConfusionMatrix):
     readable at :attr:`matrix`.
 
     Where clips of the set were not evaluated (unreadable ones, by
-    :class:`~micacl_mm.engine.SafeDataHook`, or the rest that ``drop_last``
+    :class:`~micacl_mm.hooks.SafeDataHook`, or the rest that ``drop_last``
     leaves), the log says how many, and ``missing_clips`` joins the metrics.
 
     Args:

@@ -11,7 +11,7 @@ from mmaction.models.recognizers import BaseRecognizer
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from micacl_mm.leaderboard.files import replacing
+from micacl_mm.utils.files import replacing
 
 from .checks import Exported, ExportError, check_batch, check_scores, reason
 from .tracing import DYNAMIC, quiet, trace

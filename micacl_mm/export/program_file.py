@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 import torch
 from mmaction.models.recognizers import BaseRecognizer
 
-from micacl_mm.leaderboard.files import replacing
+from micacl_mm.utils.files import replacing
 
 from .checks import Exported, ExportError, check_batch, check_scores, reason
 from .tracing import quiet, trace

@@ -6,9 +6,9 @@ from pathlib import Path
 import matplotlib
 import torch
 
-from micacl_mm.engine.hooks.result_hook import plot_confusion
-from micacl_mm.leaderboard.files import replacing
-from micacl_mm.leaderboard.statistics import pool
+from micacl_mm.hooks.result_hook import plot_confusion
+from micacl_mm.records.statistics import pool
+from micacl_mm.utils.files import replacing
 
 from .result import Result
 

@@ -14,8 +14,8 @@ from mmengine.utils import track_iter_progress
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from micacl_mm.leaderboard.files import replacing
 from micacl_mm.models.bag import Features, flatten
+from micacl_mm.utils.files import replacing
 
 
 class BagFeatures(NamedTuple):

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from micacl_mm.leaderboard.config_hash import config_hash
-from micacl_mm.leaderboard.config_text import inner_dataset, parse_config
-from micacl_mm.leaderboard.record import FILE_NAME
+from micacl_mm.records.config_hash import config_hash
+from micacl_mm.records.config_text import inner_dataset, parse_config
+from micacl_mm.records.record import FILE_NAME
 
 from .result import Result, check_alike, result_of_run
 from .run import STAMP, Run

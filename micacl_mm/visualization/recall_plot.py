@@ -7,8 +7,8 @@ from typing import Optional
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from micacl_mm.leaderboard.row_checks import CLASSES
-from micacl_mm.leaderboard.statistics import Interval, interval, replicates
+from micacl_mm.records.row_checks import CLASSES
+from micacl_mm.records.statistics import Interval, interval, replicates
 
 from .result import Result, check_comparable
 from .style import (

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from micacl_mm.evaluation import RecallMetric
-from micacl_mm.leaderboard.record import read_record
-from micacl_mm.leaderboard.row_checks import CLASSES, COLUMNS, read_matrix
-from micacl_mm.leaderboard.rows import ENTRY_KEY, read_rows
+from micacl_mm.records.record import read_record
+from micacl_mm.records.row_checks import CLASSES, COLUMNS, read_matrix
+from micacl_mm.records.rows import ENTRY_KEY, read_rows
 
 
 class Result(NamedTuple):

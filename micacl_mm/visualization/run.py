@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional
 
 from mmengine.runner import CheckpointLoader
 
-from micacl_mm.leaderboard.record import FILE_NAME
+from micacl_mm.records.record import FILE_NAME
 
 from .result import Result, result_of_run
 

@@ -8,8 +8,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from micacl_mm.leaderboard.board import head_to_tail as leaderboard_order
-from micacl_mm.leaderboard.files import replacing
+from micacl_mm.records.board import head_to_tail as leaderboard_order
+from micacl_mm.utils.files import replacing
 
 #: Colours that the colour-blind tell apart (Okabe and Ito, 2008; grey for
 #: their black, and no yellow, which is hard to see on white). In the order of

@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from micacl_mm.registry import MODELS
-from tests.leaderboard.tiny import write_config, write_set
+from tests.records.tiny import write_config, write_set
 
 NECKS = """
 _base_ = ['tiny.py']

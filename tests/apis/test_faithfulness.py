@@ -7,7 +7,7 @@ from torch import nn
 
 from micacl_mm import GEIIM, WIAN, DFEWDataset, NeckChain
 from micacl_mm.apis import explain, occlusion
-from micacl_mm.datasets.synthetic import make_synthetic
+from micacl_mm.synthetic import make_synthetic
 from tests.models.helpers import samples
 
 pytestmark = pytest.mark.slow

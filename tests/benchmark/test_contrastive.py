@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from micacl_mm.benchmark import contrastive
-from micacl_mm.benchmark.contrastive import (
+from tools.dev.benchmark import contrastive
+from tools.dev.benchmark.contrastive import (
     DFEW_COUNTS,
     SCALES,
     labels_like_dfew,
@@ -10,8 +10,8 @@ from micacl_mm.benchmark.contrastive import (
     make_mccl,
     make_supcon,
 )
-from micacl_mm.benchmark.memory import Peak
-from micacl_mm.benchmark.options import Options
+from tools.dev.benchmark.memory import Peak
+from tools.dev.benchmark.options import Options
 
 
 @pytest.mark.parametrize('batch', [1, 2, 13, 14, 64, 1024])

@@ -6,22 +6,22 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from micacl_mm.benchmark import (
+from tools.dev.benchmark import (
     gpu,
     gpu_training,
     gpu_variants,
     training_step,
 )
-from micacl_mm.benchmark.gpu_variants import (
+from tools.dev.benchmark.gpu_variants import (
     PLAIN,
     RandomBags,
     measure_variants,
     run_variant,
     variants,
 )
-from micacl_mm.benchmark.memory import Peak
-from micacl_mm.benchmark.options import CONFIGS, Options
-from micacl_mm.benchmark.recipe import OURS, load_config
+from tools.dev.benchmark.memory import Peak
+from tools.dev.benchmark.options import CONFIGS, Options
+from tools.dev.benchmark.recipe import OURS, load_config
 
 OPTIONS = Options(quick=True, batch_size=2, epochs=1, clips=40)
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from micacl_mm.benchmark import memory
+from tools.dev.benchmark import memory
 
 from .allocations import MIB
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from micacl_mm.benchmark import necks
-from micacl_mm.benchmark.necks import make_neck, outputs, plain_outputs
-from micacl_mm.benchmark.options import Options
 from micacl_mm.models.necks import GEIIM
+from tools.dev.benchmark import necks
+from tools.dev.benchmark.necks import make_neck, outputs, plain_outputs
+from tools.dev.benchmark.options import Options
 
 
 @pytest.mark.parametrize('kind', ['GEIIM', 'WIAN'])

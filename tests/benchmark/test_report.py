@@ -4,17 +4,17 @@ import json
 
 import pytest
 
-from micacl_mm.benchmark.docs import fill, fill_file
-from micacl_mm.benchmark.figure import Figure, memory_figure, time_figure
-from micacl_mm.benchmark.options import Options
-from micacl_mm.benchmark.parts import PARTS, measure_part
-from micacl_mm.benchmark.regressions import (
+from tools.dev.benchmark.docs import fill, fill_file
+from tools.dev.benchmark.figure import Figure, memory_figure, time_figure
+from tools.dev.benchmark.options import Options
+from tools.dev.benchmark.parts import PARTS, measure_part
+from tools.dev.benchmark.regressions import (
     changes,
     lost,
     machine_differences,
     regressions,
 )
-from micacl_mm.benchmark.report import (
+from tools.dev.benchmark.report import (
     describe,
     figures_of,
     headline,
@@ -25,7 +25,7 @@ from micacl_mm.benchmark.report import (
     table_text,
     write_report,
 )
-from micacl_mm.benchmark.timing import Ratio
+from tools.dev.benchmark.timing import Ratio
 
 FIGURES = [
     Figure(dict(B=64), 'time', 0.4, 1.0, 2.5, 'loops', bar=0.5, rounds=3),
@@ -212,7 +212,7 @@ def test_wrong_markers_are_refused(page):
 
 
 def test_parts_are_measured_by_their_modules(monkeypatch):
-    from micacl_mm.benchmark import contrastive
+    from tools.dev.benchmark import contrastive
 
     figures = FIGURES[:2]
     monkeypatch.setattr(contrastive, 'measure_growth', lambda o: figures)

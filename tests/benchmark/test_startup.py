@@ -8,16 +8,16 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
-from micacl_mm.benchmark import startup
-from micacl_mm.benchmark.options import Options
-from micacl_mm.benchmark.startup import (
+from micacl_mm.registry import DATASETS, MODELS
+from tests.datasets.tree import write_dfew
+from tools.dev.benchmark import startup
+from tools.dev.benchmark.options import Options
+from tools.dev.benchmark.startup import (
     first_iteration_commands,
     make_stock_files,
     run_code,
     wait_for_line,
 )
-from micacl_mm.registry import DATASETS, MODELS
-from tests.datasets.tree import write_dfew
 
 # A child that outlives what started it, as data workers would.
 WITH_CHILD = """

@@ -1,16 +1,16 @@
 import pytest
 import torch
 
-from micacl_mm.benchmark.options import Options
-from micacl_mm.benchmark.sync_check import (
+from micacl_mm.models.losses import MCCLLoss
+from micacl_mm.models.losses.functional import FORMS
+from micacl_mm.models.necks import GEIIM, WIAN, PassThroughNeck
+from tools.dev.benchmark.options import Options
+from tools.dev.benchmark.sync_check import (
     count_syncs,
     measure_syncs,
     syncs_of,
 )
-from micacl_mm.benchmark.training_step import OURS, build_model, load_config
-from micacl_mm.models.losses import MCCLLoss
-from micacl_mm.models.losses.functional import FORMS
-from micacl_mm.models.necks import GEIIM, WIAN, PassThroughNeck
+from tools.dev.benchmark.training_step import OURS, build_model, load_config
 
 MCCL = dict(type='MCCLLoss', num_classes=7)
 

@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from micacl_mm.benchmark.timing import (
+from tools.dev.benchmark.timing import (
     compare,
     exponent,
     seconds_of,

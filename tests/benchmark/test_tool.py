@@ -1,4 +1,4 @@
-"""``tools/benchmark.py``."""
+"""``tools/dev/benchmark``."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,12 @@ from runpy import run_path
 import pytest
 import torch
 
-from micacl_mm.benchmark import contrastive, necks
-from micacl_mm.benchmark.figure import Figure
-from micacl_mm.benchmark.parts import ON_CPU, ON_GPU, PARTS
+from tools.dev.benchmark import contrastive, necks
+from tools.dev.benchmark.figure import Figure
+from tools.dev.benchmark.parts import ON_CPU, ON_GPU, PARTS
 
 ROOT = Path(__file__).parents[2]
-main = run_path(str(ROOT / 'tools/benchmark.py'))['main']
+main = run_path(str(ROOT / 'tools/dev/benchmark'))['main']
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from micacl_mm.benchmark import training_step
-from micacl_mm.benchmark.figure import Figure
-from micacl_mm.benchmark.memory import Peak
-from micacl_mm.benchmark.options import CONFIGS
-from micacl_mm.benchmark.training_step import (
+from tools.dev.benchmark import training_step
+from tools.dev.benchmark.figure import Figure
+from tools.dev.benchmark.memory import Peak
+from tools.dev.benchmark.options import CONFIGS
+from tools.dev.benchmark.training_step import (
     OTHER,
     OURS,
     Stepper,

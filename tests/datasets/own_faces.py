@@ -4,8 +4,8 @@ from pathlib import Path
 
 import cv2
 
-from micacl_mm.datasets.synthetic.clip import ClipSpec, render_clip
-from micacl_mm.datasets.synthetic.difficulty import LEVELS
+from micacl_mm.synthetic.clip import ClipSpec, render_clip
+from micacl_mm.synthetic.difficulty import LEVELS
 
 #: Folder of the class, its emotion, and how many clips: 5 to 1.
 OWN = {

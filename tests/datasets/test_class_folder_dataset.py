@@ -9,7 +9,7 @@ from mmengine.dataset import ClassBalancedDataset
 
 from micacl_mm.datasets import ClassFolderDataset
 from micacl_mm.datasets.class_clips import VIDEO_SUFFIXES, find_classes
-from micacl_mm.engine.hooks.class_counts_hook import count_classes
+from micacl_mm.hooks.class_counts_hook import count_classes
 
 from .tree import frame_number, logged, write_frames, write_video
 

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from micacl_mm.datasets import DFEWDataset
 from micacl_mm.datasets.packs import pack_frames
-from micacl_mm.leaderboard.config_hash import config_hash
+from micacl_mm.records.config_hash import config_hash
 
 from .transforms.images import write_clip
 from .tree import write_dfew_split
@@ -66,9 +66,8 @@ def test_the_recipe_gives_what_the_stock_transforms_give(
 
 
 @pytest.mark.parametrize('name', NAMES)
-@pytest.mark.parametrize('folder', ['configs', 'micacl_mm/configs'])
-def test_the_option_reaches_every_split(monkeypatch, folder, name):
-    path = f'{folder}/_base_/datasets/{name}.py'
+def test_the_option_reaches_every_split(monkeypatch, name):
+    path = f'configs/_base_/datasets/{name}.py'
     bare = load(path, monkeypatch, SOURCE='frames')
     config = load(path, monkeypatch, PACK='/faces.lmdb')
     for split in ('train', 'val', 'test'):

@@ -2,8 +2,8 @@ from itertools import combinations
 
 import pytest
 
-from micacl_mm.benchmark import rare_classes
-from micacl_mm.benchmark.rare_classes import (
+from tools.dev.benchmark import rare_classes
+from tools.dev.benchmark.rare_classes import (
     COUNTS,
     closed_form,
     joint_batches,

@@ -5,7 +5,7 @@ from PIL import Image
 
 from tests.datasets.tree import write_dfew_split
 
-from ..leaderboard.tiny import ROOT
+from ..records.tiny import ROOT
 
 FRAMES, SIDE, GROUPS = 3, 24, 5
 CLIPS = 'Clip/clip_224x224'

@@ -13,7 +13,7 @@ from micacl_mm.export import ExportableRecognizer
 from micacl_mm.export.checks import draw_frames, reference_scores
 from micacl_mm.registry import MODELS
 
-from ..leaderboard.methods import METHODS
+from ..records.methods import METHODS
 from .helpers import SHAPE, TinyImageModel, build, config, head, stir
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

@@ -1,6 +1,6 @@
 """How long and how often a property is tried.
 
-CI takes few examples and always the same ones; ``python tools/fuzz.py`` takes
+CI takes few examples and always the same ones; ``python -m tests.fuzz`` takes
 many, and with ``--seed`` others.
 """
 

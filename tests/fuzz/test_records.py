@@ -12,23 +12,23 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from micacl_mm.datasets.synthetic.digests import label_digest
-from micacl_mm.datasets.synthetic.set_folder import read_marker
-from micacl_mm.engine.kfold.checkpoints import choose, count_done
-from micacl_mm.engine.kfold.run import Run
+from micacl_mm.cli.kfold.checkpoints import choose, count_done
+from micacl_mm.cli.kfold.run import Run
 from micacl_mm.faces.preparation.out_folder import check
-from micacl_mm.leaderboard.config_text import parse_config
-from micacl_mm.leaderboard.published import PUBLISHED_COLUMNS, read_published
-from micacl_mm.leaderboard.record import read_record
-from micacl_mm.leaderboard.row_checks import CLASSES, COLUMNS, RECALLS
-from micacl_mm.leaderboard.rows import read_rows
-from micacl_mm.leaderboard.runs import read_runs
-from micacl_mm.leaderboard.tested import _recipe
-from micacl_mm.leaderboard.training import Training
+from micacl_mm.records.config_text import parse_config
+from micacl_mm.records.published import PUBLISHED_COLUMNS, read_published
+from micacl_mm.records.record import read_record
+from micacl_mm.records.row_checks import CLASSES, COLUMNS, RECALLS
+from micacl_mm.records.rows import read_rows
+from micacl_mm.records.runs import read_runs
+from micacl_mm.records.tested import _recipe
+from micacl_mm.records.training import Training
+from micacl_mm.synthetic.digests import label_digest
+from micacl_mm.synthetic.set_folder import read_marker
 from micacl_mm.visualization.result import result_of_run
 from micacl_mm.visualization.scalars import read_scalars
 
-from ..leaderboard.board_rows import cells
+from ..records.board_rows import cells
 from .profile import fuzzed
 
 DEEP = b'[' * 100_000

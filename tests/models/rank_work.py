@@ -20,8 +20,8 @@ from torch import distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from micacl_mm.cli.launch import prepare_cpu_ranks
 from micacl_mm.datasets.samplers import ClassAwareBatchSampler
-from micacl_mm.engine.launch import prepare_cpu_ranks
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.models.losses import MCCLLoss
 from micacl_mm.models.losses.functional import FORMS

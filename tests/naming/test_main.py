@@ -6,7 +6,7 @@ from runpy import run_path
 import pytest
 
 from micacl_mm import __main__ as command
-from micacl_mm.engine import launch
+from micacl_mm.cli import launch
 
 from .conftest import ROOT
 

@@ -4,10 +4,10 @@ from itertools import chain
 
 from torch.utils.data import DataLoader
 
-from micacl_mm.engine.bad_files import BadFileList
-from micacl_mm.engine.clip_fetcher import ClipFetcher, Settings
-from micacl_mm.engine.guarded_step import guard
-from micacl_mm.engine.numbered_batches import install
+from micacl_mm.hooks.bad_files import BadFileList
+from micacl_mm.hooks.clip_fetcher import ClipFetcher, Settings
+from micacl_mm.hooks.guarded_step import guard
+from micacl_mm.hooks.numbered_batches import install
 
 
 def fetch(

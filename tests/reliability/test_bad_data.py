@@ -13,10 +13,9 @@ import torch
 from mmengine.evaluator import DumpResults
 from torch.utils.data import DataLoader
 
-from micacl_mm.engine import SafeDataHook
-from micacl_mm.engine.bad_files import BadFileError, BadFileList
-from micacl_mm.engine.clip_fetcher import STAND_IN
-from micacl_mm.engine.hooks import safe_data_hook
+from micacl_mm.hooks import SafeDataHook, safe_data_hook
+from micacl_mm.hooks.bad_files import BadFileError, BadFileList
+from micacl_mm.hooks.clip_fetcher import STAND_IN
 
 from . import noise
 from .fetching import fetch, labels, pixels

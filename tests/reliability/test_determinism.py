@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from micacl_mm.engine.bad_files import BadFileList
-from micacl_mm.engine.clip_fetcher import ClipFetcher, Settings
-from micacl_mm.engine.guarded_step import GuardedStep, guard
+from micacl_mm.hooks.bad_files import BadFileList
+from micacl_mm.hooks.clip_fetcher import ClipFetcher, Settings
+from micacl_mm.hooks.guarded_step import GuardedStep, guard
 from micacl_mm.registry import DATASETS
 
 from . import noise

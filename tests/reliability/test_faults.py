@@ -9,10 +9,10 @@ import pytest
 from mmengine.dataset import Compose
 
 from micacl_mm.datasets.frame_names import FrameNames
-from micacl_mm.engine import guarded_step
-from micacl_mm.engine.bad_files import BadFileError
-from micacl_mm.engine.frame_faults import clip_faults
-from micacl_mm.engine.guarded_step import GuardedStep, guard
+from micacl_mm.hooks import guarded_step
+from micacl_mm.hooks.bad_files import BadFileError
+from micacl_mm.hooks.frame_faults import clip_faults
+from micacl_mm.hooks.guarded_step import GuardedStep, guard
 from micacl_mm.registry import TRANSFORMS
 
 from . import noise

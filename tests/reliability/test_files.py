@@ -15,16 +15,16 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend
 
-from micacl_mm.engine import atomic_backend
-from micacl_mm.engine.atomic_backend import AtomicBackend, remove_parts
-from micacl_mm.engine.bad_files import LIST, BadFileList
-from micacl_mm.engine.checkpoint_files import (
+from micacl_mm.hooks import atomic_backend
+from micacl_mm.hooks.atomic_backend import AtomicBackend, remove_parts
+from micacl_mm.hooks.bad_files import LIST, BadFileList
+from micacl_mm.hooks.checkpoint_files import (
     find_start,
     is_broken,
     is_whole,
     newest_whole,
 )
-from micacl_mm.engine.frame_faults import frame_fault, is_cut_off
+from micacl_mm.hooks.frame_faults import frame_fault, is_cut_off
 
 
 def stored(value=0.0):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from micacl_mm.engine.torture.comparison import equal
+from tests.reliability.torture.comparison import equal
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,10 +11,9 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 
-from micacl_mm.engine import SafeCheckpointHook
-from micacl_mm.engine.atomic_backend import AtomicBackend
-from micacl_mm.engine.checkpoint_files import is_whole
-from micacl_mm.engine.hooks import safe_checkpoint_hook
+from micacl_mm.hooks import SafeCheckpointHook, safe_checkpoint_hook
+from micacl_mm.hooks.atomic_backend import AtomicBackend
+from micacl_mm.hooks.checkpoint_files import is_whole
 
 from . import noise
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from mmengine.runner import loops
 
-from micacl_mm.engine import SafeDataHook
-from micacl_mm.engine.bad_files import LIST
+from micacl_mm.hooks import SafeDataHook
+from micacl_mm.hooks.bad_files import LIST
 
 from . import noise
 

@@ -17,8 +17,8 @@ from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from torch.utils.data import Dataset
 
 from micacl_mm.apis.loading import load_model
-from micacl_mm.engine.kfold.checkpoints import mend
-from micacl_mm.leaderboard.training import Training
+from micacl_mm.cli.kfold.checkpoints import mend
+from micacl_mm.records.training import Training
 from micacl_mm.visualization.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]

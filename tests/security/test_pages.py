@@ -3,11 +3,11 @@
 import re
 from html.parser import HTMLParser
 
-from micacl_mm.leaderboard.board import build_board
-from micacl_mm.leaderboard.html import board_html
-from micacl_mm.leaderboard.published import PUBLISHED_COLUMNS
+from micacl_mm.records.board import build_board
+from micacl_mm.records.published import PUBLISHED_COLUMNS
+from tools.dev.board.html import board_html
 
-from ..leaderboard.board_rows import cells, rows_of
+from ..records.board_rows import cells, rows_of
 
 HOSTILE = (
     '<script>alert(1)</script>"><img src=x onerror=alert(2)>'

@@ -27,7 +27,6 @@ BARRED_METHODS = {'extractall', 'extract', 'fromstring', 'unpack_archive'}
 ALLOWED = {
     # Configs are Python, and have no other way to read the environment.
     'configs/': {'__import__'},
-    'micacl_mm/configs/': {'__import__'},
 }
 
 

@@ -3,8 +3,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from micacl_mm.leaderboard.record import row_of
-from micacl_mm.leaderboard.rows import ResultRow, write_rows
+from micacl_mm.records.record import row_of
+from micacl_mm.records.rows import ResultRow, write_rows
 from micacl_mm.registry import MODELS
 
 from .helpers import EMOTIONS, of_hits

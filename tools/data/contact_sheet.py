@@ -10,7 +10,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from micacl_mm.datasets.synthetic import (
+from micacl_mm.synthetic import (
     EMOTIONS,
     LEVELS,
     ClipSpec,
@@ -18,7 +18,7 @@ from micacl_mm.datasets.synthetic import (
     clip_units,
     render_clip,
 )
-from micacl_mm.datasets.synthetic.clip import clip_scene
+from micacl_mm.synthetic.clip import clip_scene
 
 LAYOUT = 'dfew'
 

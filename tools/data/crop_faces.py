@@ -27,7 +27,7 @@ import sys
 from mmengine.config import DictAction
 
 from micacl_mm.faces.preparation import LAYOUTS, crop_set
-from micacl_mm.leaderboard.machine import count_cores
+from micacl_mm.records.machine import count_cores
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

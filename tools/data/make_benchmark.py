@@ -9,7 +9,7 @@ import sys
 import warnings
 from concurrent.futures.process import BrokenProcessPool
 
-from micacl_mm.datasets.synthetic import (
+from micacl_mm.synthetic import (
     BENCHMARK_LEVELS,
     make_benchmark,
     verify_benchmark,

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from micacl_mm.datasets.synthetic import LEVELS, make_synthetic
+from micacl_mm.synthetic import LEVELS, make_synthetic
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -12,8 +12,8 @@ from typing import Optional
 
 import cv2
 
-from micacl_mm.datasets.synthetic import EMOTIONS
-from micacl_mm.datasets.synthetic.story import STORY, render_story
+from micacl_mm.synthetic import EMOTIONS
+from micacl_mm.synthetic.story import STORY, render_story
 from micacl_mm.visualization.video_file import write_video
 
 

@@ -22,8 +22,8 @@ import sys
 from pathlib import Path
 
 from micacl_mm.datasets.packs import pack_frames, verify_pack
-from micacl_mm.leaderboard.files import write_text
-from micacl_mm.leaderboard.machine import count_cores
+from micacl_mm.utils.files import write_text
+from micacl_mm.records.machine import count_cores
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

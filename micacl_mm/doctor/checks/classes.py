@@ -8,8 +8,8 @@ from numbers import Integral
 from typing import Any
 
 from micacl_mm.apis.loading import load_weights
-from micacl_mm.engine.hooks.consistency_hook import counted_parts
-from micacl_mm.engine.hooks.result_hook import check_classes
+from micacl_mm.hooks.consistency_hook import counted_parts
+from micacl_mm.hooks.result_hook import check_classes
 
 from ..case import Case
 from ..finding import Finding, blamed, failed, passed, skipped, some, warned

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.dataset import pseudo_collate
 
-from micacl_mm.engine.hooks import ClassCountsHook
+from micacl_mm.hooks import ClassCountsHook
 
 from ..case import Case, kind
 from ..finding import (

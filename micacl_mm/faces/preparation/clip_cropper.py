@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from micacl_mm.datasets.synthetic.set_folder import publish
+from micacl_mm.synthetic.set_folder import publish
 
 from ..cropping import crop_face, square_boxes
 from ..detectors import Detector

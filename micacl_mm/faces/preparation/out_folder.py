@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from micacl_mm.leaderboard.files import write_text
+from micacl_mm.utils.files import write_text
 
 FAILURES = 'failures.csv'
 MARKER = 'crop_faces.json'

@@ -1,0 +1,1 @@
+"""The `micacl` command and the start of stock tools."""

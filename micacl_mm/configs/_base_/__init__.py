@@ -1,1 +1,0 @@
-"""Fragments: runtime, models, data sets and schedules."""

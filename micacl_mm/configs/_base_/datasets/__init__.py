@@ -1,1 +1,0 @@
-"""Data sets with their pipelines and loaders."""

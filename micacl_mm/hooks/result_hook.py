@@ -1,0 +1,233 @@
+"""The result of a test: a table, a JSON file and a picture."""
+
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from mmengine.dist import get_world_size, master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from micacl_mm.evaluation import RecallMetric
+from micacl_mm.records.collect import collect_record
+from micacl_mm.records.complexity import measure_complexity
+from micacl_mm.records.record import FILE_NAME, write_record
+from micacl_mm.records.tested import inner
+from micacl_mm.records.training import FACTS, Training, training_facts
+from micacl_mm.registry import HOOKS
+from micacl_mm.utils.files import replacing
+
+
+def format_table(classes: list[str], matrix: torch.Tensor) -> str:
+    """Lay out UAR, WAR and the recall of each class as text."""
+    metrics = RecallMetric.summarise(matrix, classes)
+    clips = dict(zip(classes, matrix.sum(dim=1).tolist(), strict=True))
+    rows = [(name, clips[name], f'recall/{name}') for name in classes]
+    rows += [(name, int(matrix.sum()), name) for name in ('UAR', 'WAR')]
+    width = max(5, *(len(name) for name, _, _ in rows))
+    lines = [f'{"class":<{width}}  clips  recall %']
+    for name, total, key in rows:
+        value = f'{100 * metrics[key]:8.2f}' if total else f'{"-":>8}'
+        lines.append(f'{name:<{width}}  {total:5d}  {value}')
+    return '\n'.join(lines)
+
+
+def plot_confusion(
+    classes: list[str], matrix: torch.Tensor, path: Path
+) -> None:
+    """Save the confusion matrix, in percent of each true class, as PNG."""
+    import matplotlib
+
+    matplotlib.use('Agg', force=False)
+    from matplotlib import pyplot as plt
+
+    share = matrix / matrix.sum(dim=1, keepdim=True).clamp(min=1)
+    percent = (100 * share).round().int()
+    figure = RecallMetric.plot(
+        percent, include_values=True, cmap='Blues', classes=classes, show=False
+    )
+    figure.axes[0].set_title('percent of each true class', pad=24)
+    with replacing(path) as part:
+        figure.savefig(part, format='png', dpi=100, bbox_inches='tight')
+    plt.close(figure)
+
+
+def check_classes(meta: Optional[dict], dataset: Any) -> None:
+    """Refuse a checkpoint of other classes, or in another order.
+
+    MMEngine loads it all the same, as far as the shapes agree.
+
+    Args:
+        meta (dict, optional): That of the checkpoint. Foreign ones do not
+            always name their classes, and then nothing is known.
+        dataset: The data set at work.
+
+    Raises:
+        ValueError: Its classes are others.
+    """
+    old = ((meta or {}).get('dataset_meta') or {}).get('classes')
+    new = getattr(dataset, 'metainfo', {}).get('classes')
+    if old and new and list(map(str, old)) != list(map(str, new)):
+        raise ValueError(
+            'ResultHook: the checkpoint must be of the classes of the data '
+            f'set, {", ".join(map(str, new))}, in this order, got one of '
+            f'{", ".join(map(str, old))}; take another checkpoint or another '
+            'data root, or train anew in another work directory'
+        )
+
+
+@HOOKS.register_module()
+class ResultHook(Hook):
+    """Prints and keeps the result of a test.
+
+    At the end of a test that used :class:`RecallMetric` it logs a table and
+    writes ``result.json`` and ``confusion_matrix.png`` beside the log of the
+    run. All figures are of the one checkpoint that was tested.
+
+    ``result.json`` is the run's record, see docs/protocol.md: with the
+    result go the training that the checkpoint tells of, the way in which it
+    was chosen, the size of the model, the speed and the machine.
+    """
+
+    def __init__(self) -> None:
+        self._meta: Optional[dict] = None
+        self._facts: dict = {}
+        self._trained = False
+        self._bag_shape: Optional[tuple[int, ...]] = None
+        self._bags = 0
+        self._times: list[float] = []
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what the checkpoint says of its training."""
+        self._meta, self._trained = checkpoint.get('meta'), False
+
+    def after_train(self, runner: Runner) -> None:
+        """From here on the weights are those of this very training."""
+        self._trained = True
+
+    def before_train(self, runner: Runner) -> None:
+        """See that a resumed training goes on with the same classes."""
+        dataset, before = runner.train_dataloader.dataset, None
+        if runner.iter > 0:  # else weights to start from, of any classes
+            before = self._meta
+            check_classes(before, dataset)
+        self._facts = training_facts(dataset, runner.cfg.filename, before)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Write down what the config does not say of the training."""
+        checkpoint['meta'][FACTS] = self._facts
+
+    def before_test(self, runner: Runner) -> None:
+        """See that the weights are of the classes of the set."""
+        if not self._trained:
+            check_classes(self._meta, runner.test_dataloader.dataset)
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Forget an earlier test."""
+        self._bag_shape, self._bags, self._times = None, 0, []
+
+    def before_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None
+    ) -> None:
+        """Look at the first bag."""
+        if batch_idx == 0:
+            inputs = data_batch.get('inputs')
+            sequence = isinstance(inputs, (list, tuple, torch.Tensor))
+            first = inputs[0] if sequence else inputs
+            self._bag_shape = tuple(getattr(first, 'shape', ()))
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[list] = None,
+    ) -> None:
+        """Take the time; the first batch, which warms up, does not count."""
+        if batch_idx > 0:
+            self._bags += len(outputs)
+        self._times = [*self._times[:1], time.perf_counter()]
+
+    @master_only
+    def after_test_epoch(self, runner: Runner, metrics=None) -> None:
+        """Write the result of the last test."""
+        found = [
+            metric
+            for metric in runner.test_evaluator.metrics
+            if isinstance(metric, RecallMetric) and metric.matrix is not None
+        ]
+        if not found:
+            return
+        classes, matrix = list(map(str, found[0].classes)), found[0].matrix
+        folder = Path(runner.log_dir)
+        training = self._training(runner)
+        # JSON has no nan: the recall of an absent class is null.
+        figures = {
+            name: None if value != value else value
+            for name, value in (metrics or {}).items()
+        }
+        record = collect_record(
+            runner.cfg,
+            runner.test_dataloader.dataset,
+            training,
+            None if self._trained else runner.cfg.get('load_from'),
+            classes,
+            matrix,
+            figures,
+        )
+        record['missing'] = found[0].missing
+        record |= self._size_and_speed(runner)
+        write_record(record, folder / FILE_NAME)
+        plot_confusion(classes, matrix, folder / 'confusion_matrix.png')
+        self._warn(runner, training, record)
+        runner.logger.info(
+            f'result of {record["checkpoint"]}\n'
+            f'{format_table(classes, matrix)}\nwritten to {folder}'
+        )
+
+    def _training(self, runner: Runner) -> Training:
+        if not self._trained:
+            return Training.from_meta(self._meta)
+        return Training.from_meta(
+            {
+                'cfg': runner.cfg.pretty_text,
+                'seed': runner.seed,
+                'epoch': runner.epoch,
+                'iter': runner.iter,
+                FACTS: self._facts,
+            }
+        )
+
+    def _size_and_speed(self, runner: Runner) -> dict:
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        cost = measure_complexity(model, self._bag_shape or ())
+        if cost.problem:
+            runner.logger.warning(f'no GFLOPs in the record: {cost.problem}')
+        speed = None
+        if self._bags:
+            seconds = self._times[1] - self._times[0]
+            speed = get_world_size() * self._bags / seconds
+        return {
+            'parameters': cost.parameters,
+            'gflops': cost.gflops,
+            'bags_per_second': speed,
+        }
+
+    @staticmethod
+    def _warn(runner: Runner, training: Training, record: dict) -> None:
+        mismatch = training.mismatch(inner(runner.test_dataloader.dataset))
+        if mismatch:
+            runner.logger.warning(mismatch)
+        if record['missing']:
+            runner.logger.warning(
+                f'{record["missing"]} clips of the set could not be '
+                'evaluated; the record says so'
+            )
+        if record['dropped']:
+            runner.logger.warning(
+                f'{record["dropped"]} clips of the test split were left out; '
+                'the record says so'
+            )

@@ -1,1 +1,0 @@
-"""Rows of results, their statistics, and the board made of them."""

@@ -1,0 +1,1 @@
+"""Runs: their records, config hashes, statistics and result rows."""

@@ -1,0 +1,253 @@
+"""What was tested: which set, how its clips were sampled, and all of them."""
+
+import inspect
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER, BaseDFERDataset
+from micacl_mm.registry import TRANSFORMS
+from micacl_mm.synthetic.digests import join_blocks
+from micacl_mm.synthetic.reference import BLOCKS, LABELS
+
+from .config_text import short_type
+
+BENCHMARK_MARKER = 'benchmark.json'  # in the root of a set of fixed recipe
+_SAID = {'name', 'version', 'level', 'labels'}
+#: Transforms that draw, beside those called Random...
+_CHANCE = {'ClipColorJitter', 'ColorJitter', 'ImgAug', 'MultiScaleCrop'}
+#: Of torchvision and pytorchvideo, named by ``op`` of their wrappers.
+_WRAPPERS = {'PytorchVideoWrapper', 'TorchVisionWrapper'}
+_OPERATIONS = {
+    'AugMix',
+    'AutoAugment',
+    'ColorJitter',
+    'ElasticTransform',
+    'GaussianBlur',
+    'TrivialAugmentWide',
+}
+#: Where transforms keep others, as settings and once built.
+_NESTED = ('crop', 'transforms', 'subroutines')
+_CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}
+
+
+def inner(dataset: Any) -> Any:
+    """Look through wrappers at the data set itself."""
+    while hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    return dataset
+
+
+def leaves(dataset: Any) -> Iterator[Any]:
+    """All data sets within wrappers, joined ones too.
+
+    Args:
+        dataset: A built one, or settings of one.
+
+    Yields:
+        Data sets without wrappers, or their settings.
+    """
+    within = _part(dataset, 'datasets') or [_part(dataset, 'dataset')]
+    within = [d for d in within if d is not None and not isinstance(d, str)]
+    if not within:
+        yield dataset
+    for part in within:
+        yield from leaves(part)
+
+
+def _part(of: Any, name: str) -> Any:
+    """A setting, or an attribute of what is built."""
+    if isinstance(of, Mapping):
+        return of.get(name)
+    return getattr(of, name, None)
+
+
+def dataset_id(dataset: Any) -> str:
+    """Name a data set as the leaderboard does.
+
+    Args:
+        dataset: A built one, without wrappers.
+
+    Returns:
+        str: ``'dfew'``, ``'ferv39k'``, ``'synthetic-v1-medium'`` for a
+        benchmark set, ``'synthetic'`` for another drawn one and for a
+        benchmark set whose labels are not the reference's; of other data
+        sets the name in their meta information or that of the class.
+    """
+    root = Path(getattr(dataset, 'data_root', None) or '.')
+    drawn = isinstance(dataset, BaseDFERDataset) and (
+        (root / DRAWN_MARKER).is_file() or (root / BENCHMARK_MARKER).is_file()
+    )
+    if not drawn:
+        meta = getattr(dataset, 'metainfo', None) or {}
+        return (meta.get('dataset_name') or type(dataset).__name__).lower()
+    recipe = _recipe(root)
+    if recipe is None or recipe['labels'] != LABELS:
+        return 'synthetic'
+    return '{name}-v{version}-{level}'.format(**recipe)
+
+
+def frames_of(dataset: Any) -> Optional[str]:
+    """Tell whether a benchmark set has the frames of its level.
+
+    Args:
+        dataset: A built one, without wrappers.
+
+    Returns:
+        str | None: ``'reference'``, to the byte; ``'differ'``, by rounding
+        on another machine or by far; None for other sets.
+    """
+    if not dataset_id(dataset).startswith('synthetic-'):
+        return None
+    recipe = _recipe(Path(dataset.data_root))
+    blocks = BLOCKS.get(recipe['level'], '').split()
+    same = recipe.get('frames') == join_blocks(blocks)
+    return 'reference' if same else 'differ'
+
+
+def _recipe(root: Path) -> Optional[dict]:
+    """What a set of the benchmark says of itself, None without sense."""
+    try:
+        recipe = json.loads((root / BENCHMARK_MARKER).read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    said = isinstance(recipe, dict) and recipe.keys() >= _SAID
+    sound = said and isinstance(recipe['level'], str)
+    return recipe if sound else None
+
+
+def count_dropped(dataset: Any, clips: int) -> Optional[int]:
+    """Count the clips of the official split that were not tested.
+
+    Args:
+        dataset: A built one, without wrappers.
+        clips (int): How many were tested.
+
+    Returns:
+        int | None: None for sets whose official split is not known here.
+    """
+    if not isinstance(dataset, BaseDFERDataset) or dataset.split != 'test':
+        return None
+    return len(dataset.read_split('test')) - clips
+
+
+def sampling_in_words(pipeline: Sequence[Any]) -> str:
+    """Say how a test pipeline samples a video.
+
+    Args:
+        pipeline (Sequence): Its transforms, as settings or built. Those
+            within others count too.
+
+    Returns:
+        str: for instance ``'16 frames, 4 instances of 4, 112 px, 1 crop, no
+        chance'``; ``'chance in Flip'`` at the end if that draws.
+    """
+    frames, size, crops, chances = [], '', 1, []
+    for name, kind, step in _steps(pipeline):
+        if 'Sample' in name:
+            frames.append(_frames(name, step))
+        crops *= _CROPS.get(name, 1)
+        size = _size(name, step) or size
+        if _draws(name, kind, step):
+            chances.append(name)
+    views = '1 crop' if crops == 1 else f'{crops} crops'
+    chance = f'chance in {" and ".join(chances)}' if chances else 'no chance'
+    return ', '.join(filter(None, [*frames, size, views, chance]))
+
+
+def _steps(part: Any) -> Iterator[tuple[str, Optional[type], Mapping]]:
+    """Name, class if known, and settings of each transform."""
+    if isinstance(part, (list, tuple)):
+        for each in part:
+            yield from _steps(each)
+        return
+    built = not isinstance(part, Mapping) and hasattr(part, '__dict__')
+    step = vars(part) if built else part
+    if not isinstance(step, Mapping):  # such as ImgAug's 'default'
+        return
+    kind = type(part) if built else step.get('type', '')
+    if isinstance(kind, type):
+        name = kind.__name__
+    else:
+        name = short_type(str(kind))
+        kind = TRANSFORMS.get(name) if name else None
+    if name:
+        yield name, kind, step
+    # What ImgAug holds is of another library.
+    for key in () if name == 'ImgAug' else _NESTED:
+        yield from _steps(step.get(key))
+
+
+def _frames(name: str, step: Mapping[str, Any]) -> str:
+    if name == 'SampleInstances':
+        total = step.get('num_frames', 16)
+        length = step.get('instance_len', 4)
+        stride = step.get('instance_stride') or length
+        words = f'{total} frames, {(total - length) // stride + 1} instances'
+        apart = '' if stride == length else f' at stride {stride}'
+        return f'{words} of {length}{apart}'
+    clips = step.get('num_clips', 1)
+    clips *= step.get('num_sample_positions', 1)
+    clips *= 2 if step.get('twice_sample') else 1
+    length, interval = step.get('clip_len'), step.get('frame_interval', 1)
+    text = '1 clip' if clips == 1 else f'{clips} clips'
+    if length is not None:
+        text += f' of {length} frame' + ('s' if length != 1 else '')
+    return text + (f' at stride {interval}' if interval != 1 else '')
+
+
+def _size(name: str, step: Mapping[str, Any]) -> str:
+    size = step.get('crop_size') if 'Crop' in name else None
+    if name == 'Resize':
+        size = step.get('scale')
+    if size is None:
+        return ''
+    sides = [size] if isinstance(size, (int, float)) else list(size)
+    # (-1, 256), or inf in its place: the shorter side.
+    sides = [s for s in sides if _is_length(s)]
+    return ' x '.join(map(str, dict.fromkeys(sides))) + ' px' if sides else ''
+
+
+def _is_length(side: Any) -> bool:
+    known = isinstance(side, (int, float))
+    return known and side > 0 and not math.isinf(side)
+
+
+def _draws(name: str, kind: Optional[type], step: Mapping[str, Any]) -> bool:
+    if name == 'Flip':
+        return 0 < step.get('flip_ratio', 0.5) < 1
+    if name == 'LoadAudioFeature':
+        return step.get('pad_method') == 'random'
+    if name in _WRAPPERS:
+        operation = step.get('op') or type(step.get('trans')).__name__
+        return _draws_operation(short_type(str(operation)), step)
+    if name.startswith('Rand') or name in _CHANCE:
+        return True
+    sampled = 'Sample' in name and _takes_test_mode(kind)
+    return sampled and not step.get('test_mode', False)
+
+
+def _draws_operation(name: str, step: Mapping[str, Any]) -> bool:
+    if name == 'GaussianBlur':  # one width, or a range of them
+        sigma = _part(step.get('trans', step), 'sigma')
+        widths = sigma if isinstance(sigma, (list, tuple)) else [sigma]
+        return sigma is None or len(set(widths)) > 1
+    return name.startswith('Rand') or name in _OPERATIONS
+
+
+def _takes_test_mode(kind: Optional[type]) -> bool:
+    """Whether a sampler can be told not to draw; of unknown ones, yes.
+
+    One that cannot, such as UntrimmedSampleFrames, does not draw.
+    """
+    if kind is None:
+        return True
+    starts = [
+        vars(c)['__init__'] for c in kind.__mro__ if '__init__' in vars(c)
+    ]
+    # Some take it as one of **kwargs, for the class above them.
+    return any(
+        'test_mode' in inspect.signature(start).parameters for start in starts
+    )

@@ -1,0 +1,156 @@
+"""The folder of a set: its marker, and what appears in it whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER as MARKER
+
+NOTICE = (
+    'Drawn faces, made by tools/data/make_synthetic.py. No clip of a real '
+    'set is in here, and no figure measured on it is a result on real data.'
+)
+# Hidden, so that no loader takes what lies in it for a clip.
+_SCRATCH = '.unfinished'
+# A run makes something in its scratch folder every few seconds.
+_DEAD_AFTER = 600.0
+
+
+def publish(part: Path, target: Path) -> None:
+    """Move a finished file or folder of the scratch folder to its place.
+
+    Args:
+        part (Path): What was written, on the same disk.
+        target (Path): Where it belongs. A file is replaced; a folder that
+            another run put there meanwhile is left.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.replace(part, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+@contextmanager
+def claimed(root: Path, settings: dict) -> Iterator[Path]:
+    """Take a folder for a set, or find that it holds this very set.
+
+    Args:
+        root (Path): New or empty folder, or one with an equal marker.
+        settings (dict): What a set must share to be gone on with.
+
+    Yields:
+        Path: A scratch folder of this run alone, removed at the end.
+
+    Raises:
+        ValueError: If the folder holds anything else.
+    """
+    found = read_marker(root)
+    if found is not None:
+        _compare(root, found, settings)
+    elif root.exists() and not _is_unused(root):
+        why = 'is there and is no synthetic set'
+        if (root / MARKER).exists():
+            why = f'cannot be gone on with, for its {MARKER} is damaged'
+        raise ValueError(
+            f'make_synthetic: {root} {why}; choose an empty or new folder, '
+            'or delete it'
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    _sweep(root)
+    scratch = Path(tempfile.mkdtemp(prefix=f'{_SCRATCH}-', dir=root))
+    try:
+        if found is None:
+            marker = {
+                'notice': NOTICE,
+                'settings': settings,
+                'versions': _versions(),
+            }
+            part = scratch / MARKER
+            part.write_text(json.dumps(marker, indent=2) + '\n')
+            _claim(part, root, settings)
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _claim(part: Path, root: Path, settings: dict) -> None:
+    """Put the marker in its place; of two runs at once the first wins."""
+    marker = root / MARKER
+    if marker.exists() and read_marker(root) is None:
+        marker.unlink()  # half written, in a folder without clips
+    try:
+        os.link(part, marker)
+    except FileExistsError:
+        _compare(root, read_marker(root), settings)
+    except OSError:  # a file system without links
+        publish(part, marker)
+
+
+def _versions() -> dict[str, str]:
+    return {'numpy': np.__version__, 'cv2': cv2.__version__}
+
+
+def read_marker(root: Path) -> dict | None:
+    """Read the marker of a set.
+
+    Args:
+        root (Path): Root of the set.
+
+    Returns:
+        dict | None: ``settings`` and ``versions``; nothing if the marker is
+        absent or damaged.
+    """
+    try:
+        found = json.loads((root / MARKER).read_text())
+    except (
+        *(FileNotFoundError, NotADirectoryError),
+        *(ValueError, RecursionError),
+    ):
+        return None
+    whole = isinstance(found, dict) and isinstance(found.get('settings'), dict)
+    return found if whole else None
+
+
+def _is_unused(root: Path) -> bool:
+    """Whether there is nothing but what a run leaves that stopped at once."""
+    return root.is_dir() and all(
+        path.name == MARKER or path.name.startswith(_SCRATCH)
+        for path in root.iterdir()
+    )
+
+
+def _compare(root: Path, found: dict, settings: dict) -> None:
+    other = [k for k in settings if found['settings'].get(k) != settings[k]]
+    if other:
+        raise ValueError(
+            f'make_synthetic: {root} holds a set made with another '
+            f'{", ".join(other)}; choose an empty folder, or delete it'
+        )
+    if found.get('versions') != _versions():
+        warnings.warn(
+            f'make_synthetic: {root} was begun under {found.get("versions")}, '
+            f'here are {_versions()}; clips drawn now may differ by a few '
+            'grey levels from what the first run would have drawn',
+            stacklevel=2,
+        )
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed runs left behind, and nothing of a live one."""
+    for path in root.glob(f'{_SCRATCH}*'):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _DEAD_AFTER:
+                shutil.rmtree(path, ignore_errors=True)

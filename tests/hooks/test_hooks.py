@@ -1,0 +1,158 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import (
+    BaseDataset,
+    ClassBalancedDataset,
+    ConcatDataset,
+    RepeatDataset,
+)
+from mmengine.logging import MMLogger
+
+from micacl_mm.evaluation import RecallMetric
+from micacl_mm.hooks import (
+    ChannelsLastHook,
+    ClassCountsHook,
+    ResultHook,
+    result_hook,
+)
+from micacl_mm.hooks.class_counts_hook import count_classes
+from micacl_mm.hooks.result_hook import format_table
+from micacl_mm.models import MCCLLoss
+
+
+class Labels(BaseDataset):
+    """A dataset that has nothing but labels."""
+
+    def __init__(self, labels):
+        self.labels = labels
+        super().__init__(pipeline=[])
+
+    def load_data_list(self):
+        return [dict(label=label) for label in self.labels]
+
+    def get_cat_ids(self, idx):
+        return [self.labels[idx]]
+
+
+def test_counts_look_through_wrappers():
+    labels = [0] * 9 + [1] * 3 + [2]
+    plain = Labels(labels)
+    assert count_classes(Labels(np.array(labels)), 3) == [9, 3, 1]
+    assert count_classes(plain, 3) == [9, 3, 1]
+    balanced = ClassBalancedDataset(plain, oversample_thr=0.9)
+    assert len(balanced) > len(plain)
+    assert count_classes(balanced, 3) == [9, 3, 1]
+    repeated = RepeatDataset(plain, times=3)
+    assert count_classes(repeated, 3) == [9, 3, 1]
+    both = ConcatDataset([plain, Labels([1, 1])])
+    assert count_classes(both, 4) == [9, 5, 1, 0]
+
+
+@pytest.mark.parametrize('label', [3, -1, [1], 0.5])
+def test_labels_that_are_no_class_are_refused(label):
+    with pytest.raises(ValueError, match='video 1 has the label'):
+        count_classes(Labels([0, label]), 3)
+
+
+def runner_of(model, dataset=None, **kwargs):
+    return SimpleNamespace(
+        model=model,
+        train_dataloader=SimpleNamespace(dataset=dataset),
+        logger=MMLogger.get_instance('test_hooks'),
+        **kwargs,
+    )
+
+
+def test_counts_reach_every_loss_that_has_none_of_its_own():
+    told = MCCLLoss(num_classes=3)
+    fixed = MCCLLoss(class_counts=[5, 5, 5])
+    model = torch.nn.ModuleList([told, torch.nn.ModuleList([fixed])])
+    ClassCountsHook().before_train(runner_of(model, Labels([0, 0, 1, 2])))
+    assert told.class_counts.tolist() == [2, 1, 1]
+    assert fixed.class_counts.tolist() == [5, 5, 5]
+
+
+def test_hook_without_a_taker_reads_nothing():
+    ClassCountsHook().before_train(runner_of(torch.nn.Linear(1, 1)))
+
+
+def test_channels_last_changes_memory_and_no_number():
+    model = torch.nn.Module()
+    conv = torch.nn.Conv3d(4, 8, 3)
+    # A 2-D convolution has no such format and must not be in the way.
+    model.backbone = torch.nn.ModuleList([conv, torch.nn.Conv2d(1, 1, 1)])
+    x = torch.randn(2, 4, 5, 6, 7)
+    before = conv(x)
+    ChannelsLastHook().before_run(runner_of(model))
+    after = conv(x)
+    layout = torch.channels_last_3d
+    assert conv.weight.is_contiguous(memory_format=layout)
+    assert after.is_contiguous(memory_format=layout)
+    torch.testing.assert_close(before, after)
+
+
+def test_table():
+    table = format_table(['a', 'bb'], torch.tensor([[3, 1], [0, 0]]))
+    assert table.splitlines() == [
+        'class  clips  recall %',
+        'a          4     75.00',
+        'bb         0         -',
+        'UAR        4     75.00',
+        'WAR        4     75.00',
+    ]
+
+
+def test_result_is_written_beside_the_log(tmp_path):
+    metric = RecallMetric(classes=['a', 'b', 'c'])
+    metric.matrix = torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
+    runner = runner_of(
+        torch.nn.Linear(2, 3),  # no recognizer: its cost cannot be counted
+        log_dir=tmp_path,
+        test_dataloader=SimpleNamespace(dataset=Labels([0, 1])),
+        cfg=Config(dict(load_from='best.pth'), filename=None),
+        test_evaluator=SimpleNamespace(metrics=[object(), metric]),
+    )
+    figures = {'acc/UAR': 0.875, 'acc/recall/c': float('nan')}
+    ResultHook().after_test_epoch(runner, figures)
+    result = json.loads((tmp_path / 'result.json').read_text())
+    assert result['metrics'] == {'acc/UAR': 0.875, 'acc/recall/c': None}
+    assert result['confusion_matrix'] == metric.matrix.tolist()
+    assert result['clips'] == 6 and result['checkpoint'] == 'best.pth'
+    assert result['clips_per_class'] == [4, 2, 0]
+    assert result['classes'] == ['a', 'b', 'c'] and result['config'] is None
+    assert result['dataset'] == 'labels' and result['selection'] == 'other'
+    assert result['parameters'] == 9 and result['gflops'] is None
+    picture = (tmp_path / 'confusion_matrix.png').read_bytes()
+    assert picture.startswith(b'\x89PNG') and len(picture) > 5000
+    assert {path.name for path in tmp_path.iterdir()} == {
+        'result.json',
+        'confusion_matrix.png',
+    }
+
+
+def test_speed_is_that_from_the_second_batch_on(monkeypatch):
+    ticks = iter([10.0, 12.0, 14.0])
+    monkeypatch.setattr(result_hook.time, 'perf_counter', lambda: next(ticks))
+    runner, hook = runner_of(torch.nn.Linear(1, 1)), ResultHook()
+    hook.before_test_epoch(runner)
+    for index, size in enumerate((9, 8, 2)):
+        batch = dict(inputs=[torch.zeros(3, 2)] * size)
+        hook.before_test_iter(runner, index, batch)
+        hook.after_test_iter(runner, index, batch, [None] * size)
+        if index == 0:
+            # After one batch there is nothing to tell.
+            assert hook._size_and_speed(runner)['bags_per_second'] is None
+    assert hook._size_and_speed(runner)['bags_per_second'] == 10 / 4
+    assert hook._bag_shape == (3, 2)
+
+
+def test_result_of_a_test_without_recalls_is_left_alone(tmp_path):
+    evaluator = SimpleNamespace(metrics=[object()])
+    runner = runner_of(None, log_dir=tmp_path, test_evaluator=evaluator)
+    ResultHook().after_test_epoch(runner, {})
+    assert not list(tmp_path.iterdir())

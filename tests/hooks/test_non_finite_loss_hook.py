@@ -1,0 +1,95 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmaction.structures import ActionDataSample
+from mmengine.dataset import ConcatDataset, pseudo_collate
+
+from micacl_mm.hooks.non_finite_loss_hook import (
+    NonFiniteLossError,
+    NonFiniteLossHook,
+    clip_names,
+)
+from tests.reliability import noise
+from tests.reliability.fetching import fetch
+
+
+def sample(**meta):
+    return ActionDataSample(metainfo=meta)
+
+
+BATCH = dict(
+    inputs=[torch.ones(2, 3), torch.zeros(2, 3)],
+    data_samples=[sample(video_id='00017'), sample(filename='b/2.mp4')],
+)
+
+
+def run(folder, losses, batch=BATCH, **options):
+    runner = SimpleNamespace(work_dir=str(folder), epoch=2, iter=41)
+    NonFiniteLossHook(**options).after_train_iter(runner, 0, batch, losses)
+
+
+def test_goes_on_with_numbers(tmp_path):
+    run(
+        tmp_path,
+        dict(loss=torch.tensor(3.0), loss_cls=1e30, top1_acc=float('nan')),
+    )
+    run(tmp_path, None)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('value', ['nan', 'inf', '-inf'])
+def test_names_clips_and_losses_and_dumps_the_batch(tmp_path, value):
+    losses = dict(
+        loss_cls=torch.tensor(1.5),
+        loss_mccl=torch.tensor(float(value)),
+        loss=torch.tensor(float(value)),
+    )
+    with pytest.raises(NonFiniteLossError) as error:
+        run(tmp_path, losses)
+    for text in ('loss_mccl and loss in epoch 3, iteration 42', '00017'):
+        assert text in str(error.value)
+    assert 'b/2.mp4' in str(error.value)
+    dump = torch.load(tmp_path / 'non_finite_loss_rank0.pth')
+    assert dump['clips'] == ['00017', 'b/2.mp4']
+    assert dump['losses']['loss_cls'] == 1.5
+    assert torch.equal(dump['inputs'][0], BATCH['inputs'][0])
+    assert (dump['epoch'], dump['iter']) == (2, 41)
+
+
+def test_stops_all_the_same_where_nothing_can_be_written(tmp_path):
+    losses = dict(loss=float('nan'))
+    with pytest.raises(NonFiniteLossError, match='could not be written'):
+        run(tmp_path / 'absent', losses)
+    with pytest.raises(NonFiniteLossError):
+        run(tmp_path, losses, dump=False)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_stock_data_sets_have_names(tmp_path, wrapped):
+    folders = noise.draw(tmp_path, 3)
+    dataset = noise.build(tmp_path)
+    if wrapped:
+        dataset = ConcatDataset([dataset, dataset])
+    (batches,), _ = fetch(dataset, [[2, 0]], tmp_path, epochs=1)
+    batch = pseudo_collate(batches[0])
+    names = [str(folders[2]), str(folders[0])]
+    assert clip_names(batch) == names
+    with pytest.raises(NonFiniteLossError, match=f'clips {", ".join(names)}'):
+        run(tmp_path, dict(loss=float('nan')), batch, dump=False)
+
+
+def test_the_name_is_that_of_the_clip_that_takes_the_place(tmp_path):
+    folders = noise.draw(tmp_path, 6)
+    for path in folders[1].iterdir():
+        path.write_bytes(b'')
+    (batches,), _ = fetch(
+        noise.build(tmp_path), [[1]], tmp_path, 'resample', epochs=1
+    )
+    assert clip_names(pseudo_collate(batches[0])) == [str(folders[4])]
+
+
+def test_batches_without_names():
+    assert clip_names(None) == []
+    assert clip_names(dict(data_samples=[sample()])) == ['?']

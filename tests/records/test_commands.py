@@ -1,0 +1,88 @@
+"""The commands that a licensee of DFEW copies, on a folder like DFEW."""
+
+import csv
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+from runpy import run_path
+
+import pytest
+
+from micacl_mm.cli.kfold import main as kfold
+from micacl_mm.cli.kfold.run import Run
+from micacl_mm.records.row_checks import problems
+
+from .tiny import write_set
+
+ROOT = Path(__file__).parents[2]
+leaderboard = run_path(str(ROOT / 'tools/dev/board'))['main']
+#: Makes the real config so small that it trains for two iterations.
+SMALL = [
+    'model.backbone.base_channels=2',
+    'model.neck.necks.0.in_channels=16',
+    'model.neck.necks.1.in_channels=16',
+    'model.neck.necks.1.out_channels=16',
+    'model.neck.aux_loss.in_channels=16',
+    'model.cls_head.in_channels=16',
+    'train_cfg.max_epochs=1',
+    'train_dataloader.batch_size=14',
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+    'val_dataloader.num_workers=0',
+    'val_dataloader.persistent_workers=False',
+    'test_dataloader.batch_size=4',
+    'test_dataloader.num_workers=0',
+    'test_dataloader.persistent_workers=False',
+]
+
+
+def printed(page, tool):
+    """Arguments of the first command of a page that is about DFEW."""
+    text = (ROOT / page).read_text()
+    found = re.findall(rf'python (tools/{tool}\.py .*dfew.*)', text)
+    return shlex.split(found[0])[1:]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    before = dict(os.environ)
+    yield  # our options become variables of this process
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.slow
+def test_the_dfew_table(tmp_path, monkeypatch):
+    write_set(tmp_path / 'DFEW', (1, 2))
+    given = printed('docs/leaderboard.md', 'kfold')
+    given[given.index('/data/DFEW')] = str(tmp_path / 'DFEW')
+    given[0] = str(ROOT / given[0])
+    given += ['--work-dir', str(tmp_path / 'runs'), '--cfg-options', *SMALL]
+    monkeypatch.chdir(tmp_path)
+    assert kfold(given) == 0
+
+    with open('runs/rows.csv') as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row['fold'] for row in rows] == ['1', '2']
+    for row in rows:
+        assert not problems(row)
+        assert row['dataset'] == 'dfew' and row['method'] == 'micacl'
+        assert row['selection'] == 'val' and row['seed'] == '0'
+        assert row['clips'] == '7' and float(row['gflops']) > 0
+    summary = json.loads(Path('runs/summary.json').read_text())
+    mean = sum(float(row['UAR']) for row in rows) / 2
+    found = 100 * summary['metrics']['UAR']['mean']
+    assert found == pytest.approx(mean, abs=0.01)
+
+    # Done is done.
+    monkeypatch.setattr(Run, 'execute', None)
+    assert kfold(given) == 0
+    # And the board has it.
+    assert leaderboard(['--runs', 'runs', '--out', 'board']) == 0
+    board = Path('board/leaderboard.md').read_text()
+    table = board.split('## DFEW\n')[1].split('\n## ')[0]  # not other sets
+    (line,) = (x for x in table.splitlines() if x.startswith('| micacl'))
+    assert '2 of 5 folds' in line and f'{mean:.2f}' in line

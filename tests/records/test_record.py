@@ -1,0 +1,226 @@
+"""The record of a real test, and its row."""
+
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
+
+import micacl_mm
+from micacl_mm.hooks import result_hook
+from micacl_mm.records.config_hash import config_hash
+from micacl_mm.records.config_text import parse_config
+from micacl_mm.records.record import (
+    metric_of,
+    read_record,
+    row_of,
+    write_record,
+)
+from micacl_mm.records.row_checks import COLUMNS, problems
+from tests.datasets.tree import write_dfew_split
+
+from .tiny import write_config, write_set
+
+SAMPLING = '16 frames, 4 instances of 4, 48 px, 1 crop, no chance'
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('record')
+    write_set(folder / 'data', (1, 2))
+    write_config(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _without_pictures():
+    """They are tested with the hook, and take longer than a test here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(result_hook, 'plot_confusion', lambda *_: None)
+        yield
+
+
+def runner_of(place, name, **changes):
+    config = Config.fromfile(place / 'tiny.py')
+    settings = {'data_root': str(place / 'data'), 'fold': 1, **changes}
+    for split in ('train', 'val', 'test'):
+        dataset = config[f'{split}_dataloader'].dataset
+        dataset.get('dataset', dataset).update(settings)
+    if settings.get('val_ratio') == 0:
+        config.val_dataloader.dataset.split = 'test'
+    config.randomness = dict(seed=5)
+    config.work_dir = str(place / name)
+    config.experiment_name = name  # else two within a second share a folder
+    return Runner.from_cfg(config)
+
+
+def test_once(runner, checkpoint=None):
+    if checkpoint is not None:
+        runner.cfg.load_from = str(checkpoint)
+        runner._load_from = str(checkpoint)
+    runner.test()
+    return read_record(Path(runner.log_dir, 'result.json'))
+
+
+test_once.__test__ = False  # a helper
+
+
+@pytest.fixture(scope='module')
+def trained(place):
+    runner = runner_of(place, 'trained')
+    runner.train()
+    return runner, test_once(runner)
+
+
+def test_record_of_the_best_checkpoint(place, trained):
+    folder = place / 'trained'
+    best = folder / 'best_acc_UAR_epoch_1.pth'
+    runner = runner_of(place, 'best')
+    record = test_once(runner, best)
+    assert (
+        record
+        | {
+            'schema': 1,
+            'method': 'tiny',
+            'dataset': 'dfew',
+            'config': str(place / 'tiny.py'),
+            'version': micacl_mm.__version__,
+            'seed': 5,
+            'fold': 1,
+            'subset': None,
+            'selection': 'val',
+            'epoch': 1,
+            'max_epochs': 1,
+            'val_ratio': 0.1,
+            'sampling': SAMPLING,
+            'pretraining': 'none',
+            'checkpoint': str(best),
+            'clips': 7,
+            'dropped': 0,
+            'clips_per_class': [1] * 7,
+            'date': datetime.date.today().isoformat(),
+        }
+        == record
+    )
+    live = config_hash(parse_config(trained[0].cfg.pretty_text))
+    assert record['config_hash'] == live
+    weights = sum(p.numel() for p in runner.model.parameters())
+    assert record['parameters'] == weights
+    assert record['gflops'] > 0 and record['bags_per_second'] > 0
+
+
+def test_figures_are_scikit_learns(trained):
+    matrix = torch.tensor(trained[1]['confusion_matrix'])
+    pairs = matrix.nonzero().repeat_interleave(matrix[matrix > 0], dim=0)
+    truth, found = pairs.T.tolist()
+    for name, score in (
+        ('UAR', balanced_accuracy_score(truth, found)),
+        ('WAR', accuracy_score(truth, found)),
+    ):
+        assert metric_of(trained[1], name) == pytest.approx(score)
+
+
+def test_last_epoch_and_any_other_file(place, trained):
+    last = place / 'trained/epoch_1.pth'
+    assert test_once(runner_of(place, 'last'), last)['selection'] == 'last'
+    # In the process that trained: the same weights without a file.
+    record = trained[1]
+    assert record['selection'] == 'last' and record['checkpoint'] is None
+    assert record['epoch'] == 1 and record['seed'] == 5
+
+
+def test_chosen_on_the_test_split(place, monkeypatch):
+    with monkeypatch.context() as patch:
+        # Validation while training measures and writes none of this.
+        for name in ('measure_complexity', 'collect_record', 'plot_confusion'):
+            patch.setattr(result_hook, name, None)
+        runner_of(place, 'on_test', val_ratio=0).train()
+    assert not list((place / 'on_test').glob('**/result.json'))
+    best = place / 'on_test/best_acc_UAR_epoch_1.pth'
+    record = test_once(runner_of(place, 'tested'), best)
+    # The training counts, not what the config of the test says.
+    assert record['selection'] == 'test' and record['val_ratio'] == 0
+
+
+def test_a_fold_that_was_trained_on_is_no_result(place, trained):
+    best = place / 'trained/best_acc_UAR_epoch_1.pth'
+    record = test_once(runner_of(place, 'wrong_fold', fold=2), best)
+    assert record['fold'] == 2 and record['selection'] == 'other'
+
+
+def test_a_checkpoint_without_a_training(place, trained):
+    state = torch.load(place / 'trained/epoch_1.pth', weights_only=True)
+    torch.save({'state_dict': state['state_dict']}, place / 'best_bare.pth')
+    record = test_once(runner_of(place, 'bare'), place / 'best_bare.pth')
+    assert record['selection'] == 'other' and record['config_hash'] == ''
+    for key in ('seed', 'epoch', 'max_epochs', 'val_ratio'):
+        assert record[key] is None
+    assert record['clips'] == 7
+
+
+def test_clips_left_out_are_counted(place, trained):
+    root = place / 'fewer'
+    write_set(root)
+    rows = [(130, 4), *((i, 1) for i in range(128, 130)), (9999, 2)]
+    write_dfew_split(root, 'test', rows)
+    changes = dict(data_root=str(root), missing='drop')
+    runner = runner_of(place, 'drop', **changes)
+    record = test_once(runner, place / 'trained/epoch_1.pth')
+    assert record['clips'] == 3 and record['dropped'] == 1
+    assert record['metrics']['acc/recall/Fear'] is None
+    assert row_of(record)['recall_Fear'] == ''
+    assert record['bags_per_second'] is None  # a single batch
+
+
+def test_row(trained):
+    record = {**trained[1], 'gflops': 43.2567, 'parameters': 49_195_049}
+    record['config'] = '/home/me/clone/configs/leaderboard/dfew/micacl.py'
+    row = row_of(record)
+    assert tuple(row) == COLUMNS
+    assert not problems(row)
+    assert row['UAR'] == f'{100 * metric_of(record, "UAR"):.2f}'
+    recalls = [float(row[c]) for c in COLUMNS if c.startswith('recall_')]
+    assert float(row['UAR']) == pytest.approx(sum(recalls) / 7, abs=0.01)
+    assert row['parameters_m'] == '49.20' and row['gflops'] == '43.26'
+    assert row['fold'] == '1' and row['subset'] == ''
+    assert row['val_ratio'] == '0.1'
+    assert row['config'] == 'configs/leaderboard/dfew/micacl.py'
+    matrix = json.loads(row['confusion_matrix'])
+    assert matrix == record['confusion_matrix']
+
+
+@pytest.mark.parametrize(
+    ('path', 'shown'),
+    [
+        ('/a/configs/b/micacl_mm/configs/x.py', 'micacl_mm/configs/x.py'),
+        ('configs/x.py', 'configs/x.py'),
+        ('/home/me/x.py', 'x.py'),
+        (None, ''),
+    ],
+)
+def test_row_shows_no_path_of_the_machine(trained, path, shown):
+    assert row_of({**trained[1], 'config': path})['config'] == shown
+
+
+def test_unknown_is_empty(trained):
+    unknown = ('gflops', 'parameters', 'bags_per_second', 'seed', 'epoch')
+    row = row_of({**trained[1], **dict.fromkeys(unknown)})
+    for column in ('gflops', 'parameters_m', 'bags_per_second', 'seed'):
+        assert row[column] == ''
+
+
+def test_a_record_comes_back_whole(trained, tmp_path):
+    path = tmp_path / 'result.json'
+    write_record(trained[1], path)
+    assert read_record(path) == trained[1]
+    assert list(tmp_path.iterdir()) == [path]
+    for broken in ('{', '[]', '{"schema": 2}'):
+        path.write_text(broken)
+        with pytest.raises(ValueError, match='read_record: .*must be'):
+            read_record(path)
+    with pytest.raises(FileNotFoundError):
+        read_record(tmp_path / 'none.json')

@@ -1,0 +1,303 @@
+"""What is read from the config in a checkpoint."""
+
+import copy
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from micacl_mm.records import training as module
+from micacl_mm.records.config_hash import config_hash
+from micacl_mm.records.config_text import (
+    inner_dataset,
+    parse_config,
+    short_type,
+)
+from micacl_mm.records.pretraining import pretraining_of
+from micacl_mm.records.training import FACTS, Training, training_facts
+
+ROOT = Path(__file__).parents[2]
+
+
+def listed(value):
+    """Tuples as lists, as JSON has them."""
+    if isinstance(value, dict):
+        return {key: listed(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [listed(item) for item in value]
+    return value
+
+
+@pytest.fixture(scope='module')
+def config():
+    """A config as a checkpoint keeps it."""
+    found = Config.fromfile(ROOT / 'configs/micacl_demo.py')
+    found.merge_from_dict({'randomness.seed': 3})
+    return parse_config(found.pretty_text)
+
+
+@pytest.mark.parametrize('name', ['micacl_demo', 'mixing/mccl_tsm_actions'])
+def test_text_is_read_as_mmengine_would(name):
+    found = Config.fromfile(ROOT / f'configs/{name}.py')
+    assert parse_config(found.pretty_text) == listed(found.to_dict())
+
+
+def test_odd_keys_and_values():
+    odd = dict(a={'x y': 1, 3: [dict(b=(1,))]}, c=float('inf'), d=-1e-3)
+    odd |= dict(e={'b', 'a'}, f=b'x', g=None, h=True)
+    text = Config(odd).pretty_text
+    assert parse_config(text) == {
+        'a': {'x y': 1, 3: [{'b': [1]}]},
+        'c': 'inf',
+        'd': -1e-3,
+        'e': ['a', 'b'],
+        'f': "b'x'",
+        'g': None,
+        'h': True,
+    }
+
+
+def test_a_strangers_config_does_not_run(tmp_path):
+    file = tmp_path / 'ran'
+    call = f'__import__("pathlib").Path({str(file)!r}).touch()'
+    text = f'a = {call}\nb = dict(c={call}, d=[{call}], **{call})\n{call}\n'
+    found = parse_config(text)
+    assert not file.exists()
+    assert found['a'].startswith('__import__')
+    for broken in ('a = (', 'a = {[]: 1}', '(' * 999):
+        with pytest.raises(ValueError, match='parse_config: the text must'):
+            parse_config(broken)
+
+
+@pytest.mark.parametrize(
+    ('name', 'short'),
+    [
+        ('GEIIM', 'GEIIM'),
+        ('micacl_mm.GEIIM', 'GEIIM'),
+        ('torch.optim.adamw.AdamW', 'AdamW'),
+        ('timm.models.resnet18', 'timm.resnet18'),
+        ('torchvision.resnet18', 'torchvision.resnet18'),
+    ],
+)
+def test_short_types(name, short):
+    assert short_type(name) == short
+
+
+def changed(config, **paths):
+    config = copy.deepcopy(config)
+    for path, value in paths.items():
+        *parents, last = path.split('__')
+        part = config
+        for parent in parents:
+            part = part.setdefault(parent, {})
+        part[last] = value
+    return config
+
+
+NO_MATTER = [
+    {'work_dir': '/home/me/run'},
+    {'randomness__seed': 4},
+    {'test_dataloader__dataset__fold': 5},
+    {'test_dataloader__dataset__subset': 'War'},
+    {'train_dataloader__dataset__dataset__data_root': '/data/x'},
+    {'train_dataloader__num_workers': 16},
+    {'train_dataloader__persistent_workers': False},
+    {'test_dataloader__batch_size': 1},
+    {'default_hooks__logger__interval': 1},
+    {'default_hooks__checkpoint__max_keep_ckpts': 9},
+    {
+        'custom_hooks': [
+            dict(type='ClassCountsHook'),
+            dict(type='ResultHook'),
+            dict(type='SafeDataHook'),
+        ]
+    },
+    {'launcher': 'pytorch'},
+    {'resume': True},
+    {'auto_scale_lr__base_batch_size': 1},  # not enabled
+    {'method': 'other name'},
+    {'a_variable_of_the_users': 1},
+]
+MATTER = [
+    {'optim_wrapper__optimizer__lr': 1e-4},
+    {'optim_wrapper__type': 'AmpOptimWrapper'},
+    {'train_dataloader__batch_size': 8},
+    {'train_dataloader__dataset__dataset__val_ratio': 0},
+    {'train_cfg__max_epochs': 7},
+    {'model__neck__aux_loss': None},
+    {'model__backbone__pretrained': 'a/r3d18_k400.pth'},
+    {'load_from': 'a/r3d18_k400.pth'},
+    {'default_hooks__checkpoint__save_best': 'acc/WAR'},
+    {'custom_hooks': [dict(type='ClassCountsHook'), dict(type='EMAHook')]},
+    {
+        'custom_hooks': [
+            dict(type='ClassCountsHook'),
+            dict(type='SafeDataHook', bad_data='skip'),
+        ]
+    },
+    {'auto_scale_lr__enable': True},
+    {'randomness__deterministic': True},
+    {'test_dataloader__dataset__pipeline': []},
+]
+
+
+@pytest.mark.parametrize('change', NO_MATTER, ids=lambda c: next(iter(c)))
+def test_hash_stays(config, change):
+    assert config_hash(changed(config, **change)) == config_hash(config)
+
+
+def test_hash_changes(config):
+    found = {config_hash(changed(config, **change)) for change in MATTER}
+    assert len(found | {config_hash(config)}) == len(MATTER) + 1
+
+
+def test_hash_does_not_tell_where_weights_lie(config):
+    here, there, other = (
+        config_hash(changed(config, model__backbone__pretrained=path))
+        for path in ('/a/r3d.pth', 'b/c/r3d.pth', '/a/other.pth')
+    )
+    assert here == there != other
+
+
+def test_hash_of_folders(config):
+    path = 'train_dataloader__dataset__dataset__data_prefix'
+    one, other = (
+        config_hash(changed(config, **{path: {'img': name}}))
+        for name in ('raw/faces/', 'raw/aligned/')
+    )
+    assert one != other
+
+
+def test_hash_of_a_resumed_training(config):
+    # The stock tool forgets load_from when it resumes, kfold's note stays.
+    first = changed(config, load_from='k400.pth', pretraining='k400')
+    again = changed(config, resume=True, pretraining='k400')
+    assert config_hash(first) == config_hash(again) != config_hash(config)
+
+
+@pytest.mark.parametrize(
+    ('change', 'name'),
+    [
+        ({}, 'none'),
+        ({'model__backbone__pretrained': '/a/r3d18_k400.pth'}, 'r3d18_k400'),
+        ({'pretraining': 'Kinetics-400', 'load_from': 'x.pth'},) * 2,
+        ({'load_from': 'https://x.org/y/swin.pth'}, 'swin'),
+        ({'load_from': 'own.pth', 'resume': True}, 'none'),
+        (
+            {
+                'model__backbone__backbone': dict(
+                    type='mmpretrain.VisionTransformer',
+                    init_cfg=[
+                        dict(type='Constant', val=0),
+                        dict(type='Pretrained', checkpoint='/w/clip.pth'),
+                    ],
+                )
+            },
+            'clip',
+        ),
+        (
+            {'model__backbone': dict(type='timm.resnet18', pretrained=True)},
+            'timm.resnet18',
+        ),
+        (
+            {
+                'model__backbone__pretrained': 'a.pth',
+                'model__neck__pretrained': 'b.pth',
+            },
+            'a + b',
+        ),
+    ],
+)
+def test_pretraining(config, change, name):
+    if isinstance(name, dict):
+        name = name['pretraining']
+    assert pretraining_of(changed(config, **change)) == name
+
+
+def test_dataset_within_wrappers():
+    inner = dict(type='DFEWDataset', fold=2)
+    joined = dict(type='ConcatDataset', datasets=[inner, {}])
+    loader = dict(dataset=dict(type='RepeatDataset', dataset=joined))
+    assert inner_dataset(loader) == inner
+    assert inner_dataset(None) == {}
+
+
+def training(config, epoch=6, **change):
+    return Training(changed(config, **change), 0, epoch, 60 * epoch)
+
+
+def test_selection(config):
+    best, last = 'w/best_acc_UAR_epoch_5.pth', 'w/epoch_6.pth'
+    assert training(config, 5).selection(best) == 'val'
+    split = dict(val_dataloader__dataset__split='test')
+    assert training(config, 5, **split).selection(best) == 'test'
+    assert training(config).selection(last) == 'last'
+    assert training(config).selection(None) == 'last'
+    assert training(config, 5).selection('w/epoch_5.pth') == 'other'
+    # The last epoch may be the best one: the rule is what counts.
+    assert training(config).selection('best_acc_UAR_epoch_6.pth') == 'val'
+    for name in (best, last, None):
+        assert Training().selection(name) == 'other'
+
+
+def test_selection_on_other_data_sets(config):
+    kind = dict(type='VideoDataset', ann_file='val.txt')
+    same = dict(val_dataloader__dataset=kind, test_dataloader__dataset=kind)
+    assert training(config, **same).selection('best_x.pth') == 'test'
+    apart = {**same, 'test_dataloader__dataset': {**kind, 'ann_file': 't'}}
+    assert training(config, **apart).selection('best_x.pth') == 'other'
+
+
+def test_selection_by_iterations(config):
+    loop = dict(train_cfg=dict(type='IterBasedTrainLoop', max_iters=360))
+    assert training(config, 6, **loop).selection('iter_360.pth') == 'last'
+    assert training(config, 5, **loop).selection('iter_300.pth') == 'other'
+    assert training(config, 6, **loop).max_epochs is None
+
+
+def test_a_checkpoint_that_says_nothing():
+    for meta in (None, {}, {'epoch': 3}, {'cfg': 'a = ('}, {'cfg': None}):
+        assert Training.from_meta(meta) == Training()
+    assert Training().hash == Training().pretraining == ''
+    assert Training().mismatch(Tested(fold=1)) == ''
+
+
+def test_a_fold_that_was_trained_on_is_told(config):
+    found = training(config, train_dataloader__dataset__dataset__fold=2)
+    assert 'fold 2, so it has seen test' in found.mismatch(Tested(fold=1))
+    assert found.mismatch(Tested(fold='2')) == ''
+    assert found.mismatch(Tested(fold=None)) == ''
+
+
+class Tested:
+    """A data set, as far as it matters."""
+
+    __test__ = False  # by pytest
+
+    def __init__(self, name='dfew', subset=None, fold=None):
+        self.metainfo = dict(dataset_name=name)
+        self.subset, self.fold = subset, fold
+
+
+def test_another_set_or_subset_is_told(config):
+    facts = training_facts(Tested('FERV39k', 'all'), None, None)
+    found = training(config)._replace(facts=facts)
+    assert found.mismatch(Tested('FERV39k', 'all')) == ''
+    text = 'trained on ferv39k all and is tested on ferv39k Crime'
+    assert text in found.mismatch(Tested('FERV39k', 'Crime'))
+    assert 'is tested on dfew; the' in found.mismatch(Tested())
+
+
+def test_facts_keep_the_commits_of_all_parts(monkeypatch):
+    commits = iter(['a1', 'a1', 'b2-dirty', '', 'c3'])
+    monkeypatch.setattr(module, 'git_commit', lambda config: next(commits))
+    facts, found = None, []
+    for _ in range(4):
+        meta = facts and {FACTS: facts}
+        facts = training_facts(Tested(), None, meta)
+        found.append(facts['commits'])
+    assert found[0] == found[1] == ['a1']
+    assert found[-1] == ['a1', 'b2-dirty', 'no commit']
+    assert facts['processes'] == 1 and facts['dataset'] == 'dfew'
+    # Checkpoints by older versions say nothing.
+    assert training_facts(Tested(), None, {'epoch': 3})['processes'] == 1

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Trains and tests the rows of docs/ablation.md: parts of MICACL, settings of
+# MCCL and answers to long tails on the open benchmark, seeds 0, 1 and 2.
+#
+#   tools/dev/ablation.sh data/benchmark/medium parts --jobs 2
+#   tools/dev/ablation.sh data/benchmark/medium mccl --jobs 2
+#   tools/dev/ablation.sh data/benchmark/medium tail --jobs 2
+#
+# What follows goes to tools/kfold.py. Stopped, the same command goes on. A run
+# that fails does not stop the others; the exit code is 1 then.
+set -uo pipefail
+if [ $# -lt 2 ]; then
+  echo "usage: $0 ROOT parts|mccl|tail [options of tools/kfold.py]" >&2
+  exit 2
+fi
+root=$(realpath "$1") group=$2
+shift 2
+extra=("$@")
+cd "$(dirname "$0")/../.."
+configs=configs/leaderboard/synthetic
+loss=model.neck.aux_loss head=model.cls_head
+hard="$head.label_smooth_eps=0.0"
+failed=0
+
+# train NAME CONFIG [SETTING ...]
+train() {
+  local name=$1 config=$2 code=0
+  shift 2
+  local settings=()
+  [ $# -eq 0 ] || settings=(--cfg-options "$@")
+  python tools/kfold.py "$configs/$config.py" --name "$name" \
+    --data-root "$root" --seeds 0 1 2 --selection last \
+    --work-dir "work_dirs/ablation/$(basename "$root")/$name" \
+    "${extra[@]}" "${settings[@]}" || code=$?
+  [ $code -ne 130 ] || exit 130 # Ctrl-C
+  [ $code -eq 0 ] || failed=1
+}
+
+parts() {
+  local method
+  for method in r3d18_mil m3dfel supcon weighted_ce balanced_sampling focal \
+    logit_adjustment geiim wian geiim_wian mccl micacl; do
+    train "$method" "$method"
+  done
+}
+
+# One setting of MCCL changed each, and what WIAN adds its chain to; micacl of
+# the parts is the reference.
+mccl() {
+  train scales_1 micacl "$loss.scales=[1]"
+  train scales_1_2 micacl "$loss.scales=[1,2]"
+  train form_ratio micacl "$loss.form=ratio"
+  train form_out micacl "$loss.form=out"
+  train temperature_per_class micacl "$loss.temperature_mode=per_class"
+  train class_weight_none micacl "$loss.class_weight=none"
+  train prototypes micacl "$loss.prototypes=True"
+  train projection micacl "$loss.projection_channels=128"
+  train weight_0.03 micacl "$loss.loss_weight=0.03"
+  train weight_0.3 micacl "$loss.loss_weight=0.3"
+  train weight_1 micacl "$loss.loss_weight=1.0"
+  train weighted_mean micacl "model.neck.necks.1.residual=weighted"
+}
+
+# The parts together with an answer to the tail, and what the hard labels of
+# some answers do without them.
+tail() {
+  local sampler=train_dataloader.sampler ce=$head.loss_cls
+  local sampling=("$sampler._delete_=True"
+    "$sampler.type=ClassBalancedSampler" "$sampler.power=0.5")
+  local adjustment=("$hard" "$ce.type=LongTailCrossEntropyLoss"
+    "$ce.num_classes=7" "$ce.logit_adjustment=1.0")
+  train r3d18_mil_hard r3d18_mil "$hard"
+  train geiim_wian_hard geiim_wian "$hard"
+  train r3d18_mil_sampling r3d18_mil "${sampling[@]}"
+  train geiim_wian_sampling geiim_wian "${sampling[@]}"
+  train micacl_sampling micacl "${sampling[@]}"
+  train geiim_wian_adjustment geiim_wian "${adjustment[@]}"
+  train micacl_adjustment micacl "${adjustment[@]}"
+}
+
+case $group in
+  parts | mccl | tail) "$group" ;;
+  *) echo "no group '$group': parts, mccl or tail" >&2 && exit 2 ;;
+esac
+exit $failed

@@ -1,0 +1,1 @@
+"""Makes the leaderboard of committed rows."""
