@@ -123,3 +123,22 @@ def check_count(owner: str, least: int = 1, **counts: int) -> None:
                 f'{owner}: {name} must be at least {least} and at most '
                 f'{MOST}, got {value}'
             )
+
+
+def check_choice(owner: str, choices: Sequence[str], **given: str) -> None:
+    """See that arguments are among the known ones.
+
+    Args:
+        owner (str): Class, for the message.
+        choices (Sequence[str]): What is known.
+        **given (str): Values by the name of the argument.
+
+    Raises:
+        ValueError: One is not among them.
+    """
+    for name, value in given.items():
+        if value not in choices:
+            known = ', '.join(map(repr, choices))
+            raise ValueError(
+                f'{owner}: {name} must be one of {known}, got {value!r}'
+            )

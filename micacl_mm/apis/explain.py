@@ -8,12 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from micacl_mm.models.bag import Bag, collect
-from micacl_mm.models.layers import (
-    AdaptiveAdjacency,
-    GatedAttention,
-    InstanceAttention,
-)
-from micacl_mm.models.necks import BaseBagNeck
+from micacl_mm.models.layers import GatedAttention, InstanceAttention
+from micacl_mm.models.necks import GEIIM, BaseBagNeck
 
 
 class Explanation:
@@ -29,7 +25,7 @@ class Explanation:
         self._attention: list[Tensor] = []
         self._found: Optional[Tensor] = None
         #: GEIIM's graph, (M, M), row i what instance i receives from whom;
-        #: one for all videos; None without GEIIM.
+        #: one for all videos; None without a graph over instances.
         self.adjacency: Optional[Tensor] = None
 
     @property
@@ -37,7 +33,8 @@ class Explanation:
         """How the instances were weighed, (bags, M), rows sum to 1.
 
         The weights of GEIIM where it hands them on, else WIAN's gated
-        attention, else, where nothing weighs them, 1 / M each.
+        attention, else 1 / M each: where nothing weighs them, or by gates of
+        their channels, which do not tell them apart.
         """
         rows = [
             torch.full(size, 1 / size[1]) if found is None else found
@@ -54,7 +51,7 @@ class Explanation:
         return torch.cat(self._attention) if self._attention else None
 
     def _weigh(self, weights: Optional[Tensor]) -> None:
-        if weights is not None:
+        if weights is not None and weights.dim() == 2:
             self._found = _taken(weights)
 
     def _close(self, bag: Bag, out: Bag) -> None:
@@ -113,9 +110,9 @@ def explain(model: nn.Module) -> Iterator[Explanation]:
 
     # Members before the whole, so that the whole closes the row.
     for part in reversed([*neck.modules()]):
-        if isinstance(part, AdaptiveAdjacency):
-            after(part, lambda m, x, out: seen._see_graph(out))
-        elif isinstance(part, GatedAttention):
+        if isinstance(part, GEIIM) and part.nodes == 'instances':
+            after(part.adjacency, lambda m, x, out: seen._see_graph(out))
+        if isinstance(part, GatedAttention):
             after(part, lambda m, x, out: seen._weigh(out))
         elif isinstance(part, InstanceAttention):
             after(

@@ -1,7 +1,8 @@
 """The contract of all necks here: backbone output <-> a bag of instances.
 
 A bag is features of shape (N, M, C), N videos of M instances, and optionally
-one weight per instance, (N, M), each row summing to one. This module is the
+one weight per instance, (N, M), each row summing to one, or a gate for each
+of its channels, (N, M, C). This module is the
 only place that looks at the shapes of video backbones; what heads take stands
 in :mod:`micacl_mm.models.recognizers`.
 """
@@ -20,15 +21,20 @@ class Bag(NamedTuple):
     Attributes:
         features (Tensor): Instance features, shape (N, M, C).
         weights (Tensor, optional): Importance of each instance, shape (N, M),
-            rows sum to 1. None stands for equal weights.
+            rows sum to 1; or gates of its channels, shape (N, M, C), summing
+            to 1 over the channels. None stands for equal weights.
     """
 
     features: Tensor
     weights: Optional[Tensor] = None
 
     def pooled(self) -> Tensor:
-        """Weighted mean over the instances, shape (N, C)."""
-        if self.weights is None:
+        """Weighted mean over the instances, shape (N, C).
+
+        The plain mean where the weights are gates of channels, which do not
+        tell instances apart.
+        """
+        if self.weights is None or self.weights.dim() == 3:
             return self.features.mean(dim=1)
         return (self.weights.unsqueeze(-1) * self.features).sum(dim=1)
 

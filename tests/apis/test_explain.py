@@ -15,10 +15,12 @@ CHANNELS, SIZE, CLASSES = 8, 4, 3
 GRAPH = dict(type='GEIIM', in_channels=CHANNELS)
 COLUMNS = dict(GRAPH, weight_source='adjacency')
 CHAIN = dict(type='WIAN', in_channels=CHANNELS, out_channels=16)
+GATES = dict(GRAPH, nodes='channels', weight_source='channels')
 EVEN = dict(CHAIN, weight_source='uniform')
 NECKS = {
     'GEIIM': GRAPH,
     'GEIIM by columns': COLUMNS,
+    'gates': GATES,
     'WIAN': CHAIN,
     'even WIAN': EVEN,
     'mean': dict(type='PassThroughNeck', num_instances=SIZE),
@@ -105,7 +107,7 @@ def test_the_weights_are_those_that_were_used(x):
     with torch.no_grad(), explain(model) as seen:
         model.test_step(x)
     assert torch.equal(seen.instance_weights, model.neck.weigh(bags))
-    for even in ('mean', 'even WIAN', 'GEIIM + even WIAN'):
+    for even in ('mean', 'gates', 'even WIAN', 'GEIIM + even WIAN'):
         model = build(even)
         with torch.no_grad(), explain(model) as seen:
             model.test_step(x)

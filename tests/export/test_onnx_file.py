@@ -87,7 +87,28 @@ def test_wrong_frames_are_refused_by_the_runtime(micacl):
         micacl.session.run(None, {'frames': scaled.astype('float32')})
 
 
+REFERENCE = dict(
+    type='NeckChain',
+    necks=[
+        dict(
+            type='GEIIM',
+            in_channels=CHANNELS,
+            nodes='channels',
+            weight_source='channels',
+        ),
+        dict(
+            type='WIAN',
+            in_channels=CHANNELS,
+            out_channels=8,
+            recurrence='gated',
+            qkv_only=True,
+            unbiased=True,
+            residual='none',
+        ),
+    ],
+)
 NECKS = {
+    'GEIIM and WIAN, reference': REFERENCE,
     'GEIIM, adjacency': dict(
         type='GEIIM',
         in_channels=CHANNELS,

@@ -58,6 +58,8 @@ def test_pooled_is_the_weighted_mean():
             naive[n] += weights[n, m] * features[n, m]
     torch.testing.assert_close(Bag(features, weights).pooled(), naive)
     torch.testing.assert_close(Bag(features).pooled(), features.mean(1))
+    gates = torch.rand(2, 3, 5).softmax(2)
+    torch.testing.assert_close(Bag(features, gates).pooled(), features.mean(1))
 
 
 def test_release_gives_a_feature_map():

@@ -8,6 +8,7 @@ from micacl_mm.models.layers import (
     DMIN,
     AdaptiveAdjacency,
     GatedAttention,
+    GatedRecurrence,
     InstanceAttention,
     MixHop,
     MultiscaleConv,
@@ -127,28 +128,67 @@ def test_gated_attention_equals_torchmil():
     torch.testing.assert_close((weights[..., None] * x).sum(1), pooled)
 
 
+@pytest.mark.parametrize('m', [1, 2, 5])
+@pytest.mark.parametrize('vectors', [False, True])
+def test_gated_recurrence_equals_a_loop(m, vectors):
+    n, c, size = 2, 3, 4
+    layer = GatedRecurrence(c, size, num_layers=2)
+    x, weights = torch.randn(n, m, c), torch.rand(n, m, 1)
+    if vectors:
+        weights = torch.rand(n, m, size)
+    joined = torch.empty(n, m, 2 * size)
+    for bag in range(n):
+        for way in (0, 1):
+            order = list(range(m))[:: 1 - 2 * way]
+            inputs = [x[bag, t] for t in order]
+            for part in layer.layers:
+                w, u = part.weight_ih[way].T, part.weight_hh[way].T
+                b = part.bias_ih[way, 0] + part.bias_hh[way, 0]
+                h = cell = torch.zeros(size)
+                outputs = []
+                for t, value in zip(order, inputs, strict=True):
+                    i, f, o, s, g = (w @ value + u @ h + b).chunk(5)
+                    s = s.sigmoid() * weights[bag, t]
+                    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh() * s
+                    h = o.sigmoid() * cell.tanh()
+                    outputs.append(h)
+                inputs = outputs
+            for t, h in zip(order, inputs, strict=True):
+                joined[bag, t, way * size : (way + 1) * size] = h
+    attended = layer.attention(joined, joined, joined)[0]
+    naive = nn.functional.layer_norm(attended, (2 * size,))
+    torch.testing.assert_close(layer(x, weights), naive)
+
+
+@pytest.mark.parametrize('unbiased', [False, True])
 @pytest.mark.parametrize('shape', [(2, 4, 6), (1, 1, 6), (3, 7, 2)])
-def test_dmin_equals_a_loop(shape):
-    layer = DMIN(shape[-1])
+def test_dmin_equals_a_loop(shape, unbiased):
+    layer = DMIN(shape[-1], unbiased)
+    correction = int(unbiased and shape[1] > 1)
     for parameter in layer.parameters():
         nn.init.normal_(parameter)
     x = torch.randn(shape)
     a, b = layer.mean_mix.softmax(0), layer.var_mix.softmax(0)
     naive = torch.empty_like(x)
     for n in range(shape[0]):
-        bag_mean, bag_var = x[n].mean(), x[n].var(correction=0)
+        bag_mean = x[n].mean()
+        bag_var = x[n].var(0, correction=correction).mean()
+        bag_var += x[n].mean(0).var(correction=0)
+        if not unbiased:
+            torch.testing.assert_close(bag_var, x[n].var(correction=0))
         for c in range(shape[2]):
             column = x[n, :, c]
             mean = a[0] * column.mean() + a[1] * bag_mean
-            var = b[0] * column.var(correction=0) + b[1] * bag_var
+            var = b[0] * column.var(correction=correction) + b[1] * bag_var
             naive[n, :, c] = (column - mean) / torch.sqrt(var + 1e-5)
     naive = naive * layer.weight + layer.bias
     torch.testing.assert_close(layer(x), naive, rtol=1e-4, atol=1e-4)
 
 
-def test_dmin_of_one_constant_instance_is_finite():
+@pytest.mark.parametrize('unbiased', [False, True])
+def test_dmin_of_one_constant_instance_is_finite(unbiased):
     x = torch.ones(2, 1, 4, requires_grad=True)
-    out = DMIN(4)(x)
+    out = DMIN(4, unbiased)(x)
     out.sum().backward()
     assert out.isfinite().all() and x.grad.isfinite().all()
 
@@ -163,6 +203,18 @@ def test_attention_equals_torch_multihead():
         theirs.out_proj.bias.copy_(layer.project.bias)
     x = torch.randn(3, 4, 8)
     torch.testing.assert_close(layer(x), theirs(x, x, x)[0])
+
+
+def test_attention_without_biases_and_output_projection():
+    layer = InstanceAttention(8, 2, qkv_only=True)
+    full = InstanceAttention(8, 2)
+    nn.init.zeros_(full.qkv.bias)
+    nn.init.zeros_(full.project.bias)
+    nn.init.eye_(full.project.weight)
+    full.qkv.weight = layer.qkv.weight
+    x = torch.randn(3, 4, 8)
+    torch.testing.assert_close(layer(x), full(x))
+    assert len([*layer.parameters()]) == 1
 
 
 def test_attention_does_not_care_for_the_order():
@@ -182,4 +234,6 @@ def test_gradients():
     assert gradcheck(GatedAttention(4, 2), x)
     assert gradcheck(MultiscaleConv(4, (1, 3, 2)), x)
     assert gradcheck(MixHop(4, 2), x, torch.rand(3, 3))
+    assert gradcheck(MixHop(2, 2), torch.randn(2, 3, 4, 2), torch.rand(3, 3))
+    assert gradcheck(GatedRecurrence(4, 2, 2), x, torch.rand(2, 3, 2))
     assert gradcheck(InstanceAttention(4, 2), x)

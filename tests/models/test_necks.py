@@ -10,7 +10,26 @@ from .helpers import samples
 
 GEIIM = dict(type='GEIIM', in_channels=8)
 WIAN = dict(type='WIAN', in_channels=8, out_channels=16, num_heads=4)
+GRAPH = {
+    **GEIIM,
+    'nodes': 'channels',
+    'lift_channels': 3,
+    'embed_dims': 5,
+    'weight_source': 'channels',
+}
+GATED = {
+    **WIAN,
+    'recurrence': 'gated',
+    'qkv_only': True,
+    'unbiased': True,
+    'residual': 'none',
+}
 MCCL = dict(type='MCCLLoss', class_counts=[9, 3, 1])
+EACH = pytest.mark.parametrize(
+    'cfg',
+    [GEIIM, GRAPH, WIAN, GATED],
+    ids=['GEIIM', 'GEIIM-channels', 'WIAN', 'WIAN-gated'],
+)
 
 
 def build(cfg, **kwargs):
@@ -24,7 +43,7 @@ def randomise(neck):
     return neck
 
 
-@pytest.mark.parametrize('cfg', [GEIIM, WIAN], ids=['GEIIM', 'WIAN'])
+@EACH
 @pytest.mark.parametrize('m', [1, 2, 4, 7])
 @pytest.mark.parametrize('n', [1, 3])
 def test_neck_in_training_and_prediction(cfg, m, n):
@@ -41,7 +60,7 @@ def test_neck_in_training_and_prediction(cfg, m, n):
     torch.testing.assert_close(predicted, feature)
 
 
-@pytest.mark.parametrize('cfg', [GEIIM, WIAN], ids=['GEIIM', 'WIAN'])
+@EACH
 def test_every_parameter_learns(cfg):
     neck = randomise(build(cfg))
     neck(torch.randn(8, 8))[0].square().sum().backward()
@@ -49,7 +68,7 @@ def test_every_parameter_learns(cfg):
     assert idle == []
 
 
-@pytest.mark.parametrize('cfg', [GEIIM, WIAN], ids=['GEIIM', 'WIAN'])
+@EACH
 def test_bags_do_not_touch_each_other(cfg):
     neck = randomise(build(cfg))
     x = torch.randn(3 * 4, 8)
@@ -87,6 +106,39 @@ def test_geiim_weights_from_the_adjacency():
     column = [sum(neck.adjacency()[i, j] for i in range(4)) for j in range(4)]
     expected = torch.stack(column).softmax(0)
     torch.testing.assert_close(weights, expected.expand(2, 4))
+
+
+@pytest.mark.parametrize('m', [1, 4])
+def test_geiim_over_channels_equals_its_formula(m):
+    neck = randomise(build(GRAPH, num_instances=m))
+    x = torch.randn(2, m, 8)
+    out, gates = neck.process(Bag(x))
+    graph = neck.adjacency() + torch.eye(8)
+    graph = graph / graph.sum(1, keepdim=True)
+    mixed = torch.empty(2, m, 8)
+    for n in range(2):
+        maps = [
+            x[n].T * neck.lift.weight[i, 0] + neck.lift.bias[i]
+            for i in range(3)
+        ]  # 3 of (C, M)
+        hops = [0.7 * h + 0.3 * graph @ h for h in maps]
+        joined = torch.einsum(
+            'oi,icm->cmo',
+            neck.graph_conv.project.weight,
+            torch.stack(maps + hops),
+        )
+        joined = nn.functional.gelu(joined + neck.graph_conv.project.bias)
+        for c in range(8):
+            row = neck.mix.weight @ joined[c].flatten() + neck.mix.bias
+            mixed[n, :, c] = row
+    naive = nn.functional.layer_norm(
+        x + neck.project(mixed), (8,), neck.norm.weight, neck.norm.bias
+    )
+    torch.testing.assert_close(out, naive)
+    torch.testing.assert_close(gates, naive.softmax(2))
+    # Gates do not tell instances apart, so alone it gives the plain mean.
+    found = neck(x.flatten(0, 1))[0].flatten(1)
+    torch.testing.assert_close(found, naive.mean(1))
 
 
 def test_geiim_knows_the_order_of_instances():
@@ -163,7 +215,7 @@ def test_wian_weights():
     assert own.weigh is not None and not own.uses_weights
 
 
-@pytest.mark.parametrize('cfg', [GEIIM, WIAN], ids=['GEIIM', 'WIAN'])
+@EACH
 def test_gradcheck(cfg):
     neck = randomise(build(cfg, in_channels=3)).double()
     x = torch.randn(4, 3, dtype=torch.double, requires_grad=True)
@@ -184,6 +236,33 @@ def test_chain_hands_geiims_weights_to_wian():
     assert not torch.allclose(other.features[:, 0], naive, atol=1e-4)
 
 
+@pytest.mark.parametrize('first', [GEIIM, GRAPH], ids=['scalar', 'vector'])
+@pytest.mark.parametrize('second', [WIAN, GATED], ids=['bilstm', 'gated'])
+def test_weights_of_any_kind_reach_any_recurrence(first, second):
+    chain = randomise(build(dict(type='NeckChain', necks=[first, second])))
+    geiim, wian = chain.necks
+    x, gates = geiim.process(Bag(torch.randn(2, 4, 8)))
+    found = wian.process(Bag(x, gates)).features
+    gates = gates[..., None] * 4 if gates.dim() == 2 else gates
+    if second is WIAN:
+        scaled = x * gates * (8 if first is GRAPH else 1)
+        h, _ = wian.recurrent(scaled)
+    else:
+        h = wian.recurrent(x, gates)
+    h = h * wian.norm(wian.attention(h)).sigmoid()
+    naive = wian.squeeze(h)
+    if second is WIAN:
+        naive = wian.skip(x.mean(1, keepdim=True)) + wian.gain * naive
+    torch.testing.assert_close(found, naive)
+
+
+def test_gates_must_fit_the_recurrence():
+    wide = {**GATED, 'out_channels': 32}
+    chain = build(dict(type='NeckChain', necks=[GRAPH, wide]))
+    with pytest.raises(ValueError, match='set out_channels=16'):
+        chain(torch.randn(8, 8))
+
+
 WIDE = {**GEIIM, 'in_channels': 16}
 PASS = dict(type='PassThroughNeck')
 
@@ -194,6 +273,8 @@ PASS = dict(type='PassThroughNeck')
         [GEIIM, {**WIAN, 'weight_source': 'uniform'}],
         [GEIIM, {**WIAN, 'weight_source': 'attention'}],
         [GEIIM, GEIIM, WIAN],
+        [GRAPH, GATED],
+        [GRAPH, {**GATED, 'weight_source': 'uniform'}],
         [GEIIM, PASS, WIAN],
         [GEIIM, dict(type='NeckChain', necks=[PASS, WIAN])],
         [GEIIM, WIAN, WIDE],
@@ -340,14 +421,22 @@ def test_errors_say_what_to_change():
         build(GEIIM, weight_source='x')
     with pytest.raises(ValueError, match='kernel_sizes must be positive'):
         build(GEIIM, kernel_sizes=(0, 1))
-    for name in ('norm', 'residual', 'weight_source'):
+    with pytest.raises(ValueError, match='nodes'):
+        build(GEIIM, nodes='x')
+    with pytest.raises(ValueError, match="set nodes='instances'"):
+        build(GRAPH, weight_source='adjacency')
+    with pytest.raises(ValueError, match='kernel_sizes has no use'):
+        build(GRAPH, kernel_sizes=(1, 3))
+    for name in ('recurrence', 'norm', 'residual', 'weight_source'):
         with pytest.raises(ValueError, match=name):
             build(WIAN, **{name: 'x'})
-    with pytest.raises(ValueError, match='even'):
+    with pytest.raises(ValueError, match='multiple of 2'):
         build(WIAN, out_channels=9, num_heads=3)
+    with pytest.raises(ValueError, match='multiple of 4'):
+        build(GATED, out_channels=6, num_heads=3)
 
 
-@pytest.mark.parametrize('cfg', [GEIIM, WIAN], ids=['GEIIM', 'WIAN'])
+@EACH
 def test_autocast(cfg):
     neck = randomise(build(cfg, aux_loss=MCCL))
     x, truth = torch.randn(3 * 4, 8), samples([0, 0, 1])

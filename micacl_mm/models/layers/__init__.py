@@ -3,6 +3,7 @@
 from .adaptive_adjacency import AdaptiveAdjacency
 from .dmin import DMIN
 from .gated_attention import GatedAttention
+from .gated_recurrence import GatedRecurrence
 from .instance_attention import InstanceAttention
 from .mix_hop import MixHop
 from .multiscale_conv import MultiscaleConv
@@ -11,6 +12,7 @@ __all__ = [
     'AdaptiveAdjacency',
     'DMIN',
     'GatedAttention',
+    'GatedRecurrence',
     'InstanceAttention',
     'MixHop',
     'MultiscaleConv',

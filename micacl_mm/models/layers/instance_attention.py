@@ -10,12 +10,16 @@ class InstanceAttention(nn.Module):
     Args:
         channels (int): C, in and out; a multiple of ``num_heads``.
         num_heads (int): Heads. Defaults to 8.
+        qkv_only (bool): Leave out the biases and the output projection
+            [kin]. Defaults to False [ours].
 
     Raises:
         ValueError: ``channels`` is not a multiple of ``num_heads``.
     """
 
-    def __init__(self, channels: int, num_heads: int = 8) -> None:
+    def __init__(
+        self, channels: int, num_heads: int = 8, qkv_only: bool = False
+    ) -> None:
         super().__init__()
         if channels % num_heads:
             raise ValueError(
@@ -23,8 +27,10 @@ class InstanceAttention(nn.Module):
                 f'{num_heads}, got {channels}; change one of them'
             )
         self.num_heads = num_heads
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.project = nn.Linear(channels, channels)
+        self.qkv = nn.Linear(channels, 3 * channels, bias=not qkv_only)
+        self.project = (
+            nn.Identity() if qkv_only else nn.Linear(channels, channels)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Let the instances (N, M, C) attend to each other: (N, M, C)."""

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class MixHop(nn.Module):
-    r"""Mix-hop propagation over the instances [kin].
+    r"""Mix-hop propagation over the nodes of a graph [author code].
 
     .. math::
         A' = D^{-1} (A + I), \quad H_0 = X, \quad
@@ -14,9 +14,10 @@ class MixHop(nn.Module):
 
     Args:
         channels (int): C, in and out.
-        depth (int): K, the hops. Defaults to 1 [kin].
+        depth (int): K, the hops. Defaults to 1
+            [author code].
         alpha (float): a, the share of the input kept at each hop.
-            Defaults to 0.7 [kin].
+            Defaults to 0.7 [author code].
     """
 
     def __init__(
@@ -31,18 +32,19 @@ class MixHop(nn.Module):
         """Propagate.
 
         Args:
-            x (Tensor): Instance features, shape (N, M, C).
-            adjacency (Tensor): Non-negative graph, shape (M, M).
+            x (Tensor): Features of V nodes, shape (N, V, ..., C).
+            adjacency (Tensor): Non-negative graph, shape (V, V).
 
         Returns:
-            Tensor: shape (N, M, C).
+            Tensor: shape (N, V, ..., C).
         """
         graph = adjacency + torch.eye(
             len(adjacency), dtype=adjacency.dtype, device=adjacency.device
         )
-        graph = graph / graph.sum(dim=-1, keepdim=True)  # (M, M)
+        graph = graph / graph.sum(dim=-1, keepdim=True)  # (V, V)
         hops = [x]
         for _ in range(self.depth):
-            spread = graph.to(x.dtype) @ hops[-1]  # (N, M, C)
+            spread = graph.to(x.dtype) @ hops[-1].flatten(2)
+            spread = spread.reshape(x.shape)  # (N, V, ..., C)
             hops.append(self.alpha * x + (1 - self.alpha) * spread)
         return self.project(torch.cat(hops, dim=-1))

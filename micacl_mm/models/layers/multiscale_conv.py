@@ -8,7 +8,7 @@ class MultiscaleConv(nn.Module):
     """Sum of depthwise 1-D convolutions over neighbouring instances.
 
     The multiscale convolution is [paper]; the widths {1, 3, M}, depthwise,
-    zero-padded to keep M and summed, are [ours] (3 and M stand in [kin]).
+    zero-padded to keep M and summed, are [ours].
 
     Args:
         channels (int): C, in and out.

@@ -6,7 +6,7 @@ from typing import Optional
 from mmaction.utils import OptConfigType
 from torch import nn
 
-from micacl_mm.arguments import check_count, checked_arguments
+from micacl_mm.arguments import check_choice, check_count, checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag
@@ -19,44 +19,61 @@ from .base_bag_neck import BaseBagNeck
 class GEIIM(BaseBagNeck):
     r"""Graph-Enhanced Instance Interaction Module.
 
-    From `MICACL <https://arxiv.org/abs/2509.04344>`_. Instances
-    exchange information over a learned graph and over windows of neighbours,
-    and each gets a weight that says how much depends on it:
+    From `MICACL <https://arxiv.org/abs/2509.04344>`_. Instances exchange
+    information over a learned graph, and each gets a weight. There are two
+    readings. The nodes of the graph are the instances [review]:
 
     .. math::
-        Y &= \mathrm{LN}\big(X + W\,\mathrm{GELU}(\textstyle\sum_k
-            \mathrm{Conv}_k(\mathrm{MixHop}(X, A)))\big) \\
-        w &= \mathrm{softmax}_m(\mathrm{score}(Y))
+        Y = \mathrm{LN}\big(X + W\,\mathrm{GELU}(\textstyle\sum_k
+            \mathrm{Conv}_k(\mathrm{MixHop}(X, A)))\big)
 
-    The graph convolution, the multiscale convolutions and the weights handed
-    on are [paper]; the adaptive adjacency is [review]; mix-hop, GELU, linear,
-    residual and LayerNorm are [kin]; the score is [ours].
+    or the channels [author code], each instance lifted to L maps before:
+
+    .. math::
+        Y = \mathrm{LN}\big(X + W\,\mathrm{Conv}_{1 \times M}(
+            \mathrm{GELU}(\mathrm{MixHop}(\mathrm{lift}(X^T), A)))^T\big)
+
+    The graph convolution, convolutions of several widths and the weights
+    handed on are [paper]; the adjacency is [review]; mix-hop, GELU, linear
+    layer, residual and LayerNorm are [author code]. The grades are defined in
+    docs/method.md.
 
     Args:
         in_channels (int): C, size of an instance feature. Defaults to 512.
         num_instances (int): M. Defaults to 4 [paper].
-        embed_dims (int): Size of a node embedding. Defaults to 10 [kin].
-        depth (int): Hops of the graph convolution. Defaults to 1 [kin].
-        alpha (float): Share of the input kept at each hop.
-            Defaults to 0.7 [kin].
-        kernel_sizes (Sequence[int], optional): Widths of the convolutions in
-            instances. Defaults to None, which stands for (1, 3, M) [ours].
+        nodes (str): Nodes of the graph, ``'instances'`` [review] or
+            ``'channels'`` [author code]. Defaults to ``'instances'``.
+        lift_channels (int): L, maps of the graph over channels. Defaults to
+            32 [author code].
+        embed_dims (int, optional): Size of a node embedding. Defaults to
+            None: 10 for instances [ours], 32 for channels [author code].
+        depth (int): Hops of the graph convolution. Defaults to 1
+            [author code].
+        alpha (float): Share of the input kept at each hop. Defaults to 0.7
+            [author code].
+        kernel_sizes (Sequence[int], optional): Widths in instances of the
+            convolutions after the graph over instances. Defaults to None,
+            which means (1, 3, M) [ours].
         weight_source (str): ``'linear'`` scores each instance by a linear
-            layer on the output, starting at equal weights; ``'adjacency'``
-            by the column sums of A, what the others draw from it.
-            Defaults to ``'linear'`` [ours].
+            layer on the output, starting at equal weights [ours];
+            ``'adjacency'`` by the column sums of a graph over instances,
+            what the others draw from it [ours]; ``'channels'`` gives each
+            instance a gate for each channel, the softmax of its output over
+            the channels [author code]. Defaults to ``'linear'``.
         zero_init (bool): Start with f(X) = 0, so that the untrained neck only
             normalises. Defaults to True [ours].
         aux_loss (dict, optional): A loss on the weighted mean of the output.
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Shapes:
-        A bag (N, M, C) becomes a bag (N, M, C) with weights (N, M); alone in
-        a recognizer it returns their weighted mean, (N, C, 1, 1, 1).
+        A bag (N, M, C) becomes a bag (N, M, C) with weights (N, M), or gates
+        (N, M, C). Alone in a recognizer the neck returns the weighted mean,
+        (N, C, 1, 1, 1); with gates, the plain mean.
 
     Raises:
-        ValueError: ``weight_source`` is unknown, a size or width is not
-            positive, or ``alpha`` no share.
+        ValueError: ``nodes`` or ``weight_source`` is unknown or they do not
+            fit each other, a size or width is not positive, or ``alpha`` no
+            share.
         TypeError: An argument is of another type.
 
     Examples:
@@ -72,7 +89,9 @@ class GEIIM(BaseBagNeck):
         self,
         in_channels: int = 512,
         num_instances: int = 4,
-        embed_dims: int = 10,
+        nodes: str = 'instances',
+        lift_channels: int = 32,
+        embed_dims: Optional[int] = None,
         depth: int = 1,
         alpha: float = 0.7,
         kernel_sizes: Optional[Sequence[int]] = None,
@@ -82,27 +101,33 @@ class GEIIM(BaseBagNeck):
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(num_instances, aux_loss, init_cfg)
-        if weight_source not in ('linear', 'adjacency'):
-            raise ValueError(
-                "GEIIM: weight_source must be 'linear' or 'adjacency', got "
-                f'{weight_source!r}'
-            )
-        check_count('GEIIM', in_channels=in_channels, embed_dims=embed_dims)
+        over_channels = nodes == 'channels'
+        self._check(nodes, weight_source, kernel_sizes)
+        if embed_dims is None:
+            embed_dims = 32 if over_channels else 10
+        check_count(
+            'GEIIM',
+            in_channels=in_channels,
+            lift_channels=lift_channels,
+            embed_dims=embed_dims,
+        )
         check_count('GEIIM', 0, depth=depth)
         if not 0 <= alpha <= 1:
             raise ValueError(f'GEIIM: alpha must be in [0, 1], got {alpha}')
-        if kernel_sizes is not None and min(kernel_sizes, default=0) < 1:
-            raise ValueError(
-                'GEIIM: kernel_sizes must be positive and not empty, got '
-                f'{kernel_sizes}'
-            )
-        check_count('GEIIM', kernel_sizes=max(kernel_sizes or (1,)))
-        if kernel_sizes is None:
-            kernel_sizes = (1, min(3, num_instances), num_instances)
         self.in_channels = in_channels
-        self.adjacency = AdaptiveAdjacency(num_instances, embed_dims)
-        self.graph_conv = MixHop(in_channels, depth, alpha)
-        self.window_conv = MultiscaleConv(in_channels, tuple(kernel_sizes))
+        self.nodes = nodes
+        if over_channels:
+            self.adjacency = AdaptiveAdjacency(in_channels, embed_dims)
+            self.lift = nn.Linear(1, lift_channels)
+            self.graph_conv = MixHop(lift_channels, depth, alpha)
+            # The convolution of kernel (1, M) to M maps.
+            self.mix = nn.Linear(num_instances * lift_channels, num_instances)
+        else:
+            if kernel_sizes is None:
+                kernel_sizes = (1, min(3, num_instances), num_instances)
+            self.adjacency = AdaptiveAdjacency(num_instances, embed_dims)
+            self.graph_conv = MixHop(in_channels, depth, alpha)
+            self.window_conv = MultiscaleConv(in_channels, tuple(kernel_sizes))
         self.act = nn.GELU()
         self.project = nn.Linear(in_channels, in_channels)
         self.norm = nn.LayerNorm(in_channels)
@@ -115,6 +140,35 @@ class GEIIM(BaseBagNeck):
             nn.init.zeros_(self.project.weight)
             nn.init.zeros_(self.project.bias)
 
+    @staticmethod
+    def _check(
+        nodes: str, weight_source: str, kernel_sizes: Optional[Sequence[int]]
+    ) -> None:
+        check_choice('GEIIM', ('instances', 'channels'), nodes=nodes)
+        check_choice(
+            'GEIIM',
+            ('linear', 'adjacency', 'channels'),
+            weight_source=weight_source,
+        )
+        if nodes == 'channels' and weight_source == 'adjacency':
+            raise ValueError(
+                "GEIIM: weight_source='adjacency' needs a graph over "
+                "instances; set nodes='instances' or another weight_source"
+            )
+        if kernel_sizes is None:
+            return
+        if nodes == 'channels':
+            raise ValueError(
+                "GEIIM: kernel_sizes has no use with nodes='channels'; leave "
+                'it out'
+            )
+        if min(kernel_sizes, default=0) < 1:
+            raise ValueError(
+                'GEIIM: kernel_sizes must be positive and not empty, got '
+                f'{kernel_sizes}'
+            )
+        check_count('GEIIM', kernel_sizes=max(kernel_sizes))
+
     def drop_weights(self) -> None:
         """Leave out the score, which would get no gradient."""
         if self.weight_source == 'linear':
@@ -124,16 +178,23 @@ class GEIIM(BaseBagNeck):
     def process(self, bag: Bag) -> Bag:
         """Let the instances of each bag interact and weigh them."""
         x = bag.features  # (N, M, C)
-        graph = self.adjacency()  # (M, M)
-        h = self.graph_conv(x, graph)  # (N, M, C)
-        h = self.project(self.act(self.window_conv(h)))  # (N, M, C)
-        out = self.norm(x + h)  # (N, M, C)
+        graph = self.adjacency()  # (M, M) or (C, C)
+        if self.nodes == 'channels':
+            h = self.lift(x.mT.unsqueeze(-1))  # (N, C, M, L)
+            h = self.act(self.graph_conv(h, graph))  # (N, C, M, L)
+            h = self.mix(h.flatten(2)).mT  # (N, M, C)
+        else:
+            h = self.graph_conv(x, graph)  # (N, M, C)
+            h = self.act(self.window_conv(h))  # (N, M, C)
+        out = self.norm(x + self.project(h))  # (N, M, C)
         if self.weight_source == 'none':
             weights = None
         elif self.weight_source == 'adjacency':
             weights = graph.sum(dim=0).softmax(dim=-1)  # (M,)
             # Not len(x), which tracers take for a constant.
             weights = weights.expand(x.shape[0], -1)  # (N, M)
+        elif self.weight_source == 'channels':
+            weights = out.softmax(dim=-1)  # (N, M, C)
         else:
             weights = self.score(out).squeeze(-1).softmax(dim=-1)  # (N, M)
         return Bag(out, weights)

@@ -1,14 +1,16 @@
 """Weighted instance aggregation."""
 
+from typing import Optional
+
 import torch
 from mmaction.utils import OptConfigType
 from torch import Tensor, nn
 
-from micacl_mm.arguments import check_count, checked_arguments
+from micacl_mm.arguments import check_choice, check_count, checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag
-from ..layers import DMIN, GatedAttention, InstanceAttention
+from ..layers import DMIN, GatedAttention, GatedRecurrence, InstanceAttention
 from .base_bag_neck import BaseBagNeck
 
 
@@ -30,15 +32,31 @@ class WIAN(BaseBagNeck):
     The recurrent chain fed with weighted instances, the attention, norm and
     Conv1d are [paper]; the sizes, DMIN and the gate are [kin]; the last line,
     with g = 0 at the start, is [ours]: the untrained neck is mean pooling.
+    In the [author code] the weights gate the candidates of the recurrence
+    instead of its input, and there is no residual.
+
+    Weights may also be gates of the channels, (N, M, C). A gated recurrence
+    takes them as they are, and C' must then be 2 C. Otherwise they are
+    multiplied by their number, M or C, so that equal weights change nothing.
 
     Args:
         in_channels (int): C, size of an instance feature. Defaults to 512.
         out_channels (int): C', size of the bag feature; an even multiple of
             ``num_heads``. Defaults to 1024 [kin].
         num_instances (int): M. Defaults to 4 [paper].
-        num_layers (int): Layers of the BiLSTM. Defaults to 2 [kin].
+        recurrence (str): ``'bilstm'`` of weighted input [paper], or
+            ``'gated'``, see
+            :class:`~micacl_mm.models.layers.GatedRecurrence` [author code].
+            Defaults to ``'bilstm'``.
+        num_layers (int, optional): Layers of the recurrence. Defaults to
+            None: 2 of a BiLSTM [kin], 4 of a gated one [author code].
         num_heads (int): Heads of the attention. Defaults to 8 [kin].
-        norm (str): ``'dmin'`` [kin] or ``'layer'``. Defaults to ``'dmin'``.
+        qkv_only (bool): Leave out the attention's biases and output
+            projection [kin]. Defaults to False [ours].
+        norm (str): ``'dmin'`` [kin] or ``'layer'`` [ours]. Defaults to
+            ``'dmin'``.
+        unbiased (bool): Divide DMIN's variance over the instances by M - 1
+            [kin] instead of M. Defaults to False [ours].
         residual (str): What the chain's result is added to: ``'mean'`` or
             ``'weighted'``, the plain or weighted mean of the instances, or
             ``'none'``, the plain chain of the figure.
@@ -51,13 +69,14 @@ class WIAN(BaseBagNeck):
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Shapes:
-        A bag (N, M, C), with or without weights (N, M), becomes a bag
-        (N, 1, C'); a recognizer gets (N, C', 1, 1, 1).
+        A bag (N, M, C), with or without weights, becomes a bag (N, 1, C'); a
+        recognizer gets (N, C', 1, 1, 1).
 
     Raises:
-        ValueError: ``norm``, ``residual`` or ``weight_source`` is unknown, or
-            ``out_channels`` cannot be split over heads and directions, or a
-            size is not positive.
+        ValueError: ``recurrence``, ``norm``, ``residual`` or
+            ``weight_source`` is unknown, or ``out_channels`` cannot be split
+            over heads and directions or does not fit the gates, or a size is
+            not positive.
         TypeError: An argument is of another type.
 
     Examples:
@@ -74,16 +93,29 @@ class WIAN(BaseBagNeck):
         in_channels: int = 512,
         out_channels: int = 1024,
         num_instances: int = 4,
-        num_layers: int = 2,
+        recurrence: str = 'bilstm',
+        num_layers: Optional[int] = None,
         num_heads: int = 8,
+        qkv_only: bool = False,
         norm: str = 'dmin',
+        unbiased: bool = False,
         residual: str = 'mean',
         weight_source: str = 'auto',
         aux_loss: OptConfigType = None,
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(num_instances, aux_loss, init_cfg)
-        self._check(out_channels, norm, residual, weight_source)
+        check_choice('WIAN', ('bilstm', 'gated'), recurrence=recurrence)
+        check_choice('WIAN', ('dmin', 'layer'), norm=norm)
+        check_choice('WIAN', ('mean', 'weighted', 'none'), residual=residual)
+        check_choice(
+            'WIAN',
+            ('auto', 'attention', 'uniform'),
+            weight_source=weight_source,
+        )
+        gated = recurrence == 'gated'
+        if num_layers is None:
+            num_layers = 4 if gated else 2
         check_count(
             'WIAN',
             in_channels=in_channels,
@@ -96,6 +128,12 @@ class WIAN(BaseBagNeck):
                 f'WIAN: out_channels must be a multiple of num_heads='
                 f'{num_heads}, got {out_channels}; change one of them'
             )
+        divisor = 4 if gated else 2
+        if out_channels % divisor:
+            raise ValueError(
+                f'WIAN: out_channels must be a multiple of {divisor} with '
+                f'recurrence={recurrence!r}, got {out_channels}'
+            )
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.residual = residual
@@ -103,45 +141,25 @@ class WIAN(BaseBagNeck):
         self.weigh = None
         if weight_source != 'uniform':
             self.weigh = GatedAttention(in_channels)
-        self.recurrent = nn.LSTM(
-            int(in_channels),  # which takes no number of NumPy
-            int(out_channels) // 2,
-            int(num_layers),
-            batch_first=True,
-            bidirectional=True,
-        )
-        self.attention = InstanceAttention(out_channels, num_heads)
-        self.norm = {'dmin': DMIN, 'layer': nn.LayerNorm}[norm](out_channels)
+        # nn.LSTM takes no number of NumPy.
+        sizes = int(in_channels), int(out_channels) // 2, int(num_layers)
+        if gated:
+            self.recurrent = GatedRecurrence(*sizes)
+        else:
+            self.recurrent = nn.LSTM(
+                *sizes, batch_first=True, bidirectional=True
+            )
+        self.attention = InstanceAttention(out_channels, num_heads, qkv_only)
+        if norm == 'dmin':
+            self.norm = DMIN(out_channels, unbiased)
+        else:
+            self.norm = nn.LayerNorm(out_channels)
         self.squeeze = nn.Conv1d(num_instances, 1, 3, padding=1)
         if residual != 'none':
             self.gain = nn.Parameter(torch.zeros(1))
             self.skip = nn.Linear(in_channels, out_channels, bias=False)
             # Keeps lengths and angles, so that it starts as a plain copy.
             nn.init.orthogonal_(self.skip.weight)
-
-    @staticmethod
-    def _check(
-        out_channels: int, norm: str, residual: str, weight_source: str
-    ) -> None:
-        if norm not in ('dmin', 'layer'):
-            raise ValueError(
-                f"WIAN: norm must be 'dmin' or 'layer', got {norm!r}"
-            )
-        if residual not in ('mean', 'weighted', 'none'):
-            raise ValueError(
-                "WIAN: residual must be 'mean', 'weighted' or 'none', got "
-                f'{residual!r}'
-            )
-        if weight_source not in ('auto', 'attention', 'uniform'):
-            raise ValueError(
-                "WIAN: weight_source must be 'auto', 'attention' or "
-                f"'uniform', got {weight_source!r}"
-            )
-        if out_channels % 2:
-            raise ValueError(
-                'WIAN: out_channels must be even, one half for each direction '
-                f'of the BiLSTM, got {out_channels}'
-            )
 
     @property
     def uses_weights(self) -> bool:
@@ -155,7 +173,7 @@ class WIAN(BaseBagNeck):
 
     def process(self, bag: Bag) -> Bag:
         """Aggregate the instances of each bag into one."""
-        x, weights = bag  # (N, M, C), (N, M) or None
+        x, weights = bag  # (N, M, C); (N, M), (N, M, C) or None
         if self.weigh is not None:
             weights = self.weigh(x)
         if weights is None or self.weight_source == 'uniform':
@@ -167,13 +185,29 @@ class WIAN(BaseBagNeck):
         return Bag(out.unsqueeze(1))
 
     def _chain(self, x: Tensor, weights: Tensor) -> Tensor:
-        """BiLSTM, self-attention, norm and Conv1d: (N, M, C) -> (N, C')."""
-        # Times M: equal weights leave the scale of the features unchanged.
-        h = x.shape[1] * weights.unsqueeze(-1) * x  # (N, M, C)
-        device = h.device.type
-        if torch.is_autocast_enabled(device):
-            # CPUs without AVX512 have no LSTM of mixed precisions.
-            h = h.to(torch.get_autocast_dtype(device))
-        h, _ = self.recurrent(h)  # (N, M, C')
+        """Recurrence, attention, norm and Conv1d: (N, M, C) -> (N, C')."""
+        vectors = weights.dim() == 3
+        if not vectors:
+            # Times M: equal weights leave the scale of the features unchanged.
+            weights = x.shape[1] * weights.unsqueeze(-1)  # (N, M, 1)
+        if isinstance(self.recurrent, GatedRecurrence):
+            half = self.out_channels // 2
+            if vectors and weights.shape[2] != half:
+                raise ValueError(
+                    'WIAN: the gates of a gated recurrence must be half as '
+                    f'many as out_channels={self.out_channels}, got '
+                    f'{weights.shape[2]}; set out_channels='
+                    f'{2 * weights.shape[2]}'
+                )
+            h = self.recurrent(x, weights)  # (N, M, C')
+        else:
+            h = weights * x  # (N, M, C)
+            if vectors:
+                h = h * x.shape[2]
+            device = h.device.type
+            if torch.is_autocast_enabled(device):
+                # CPUs without AVX512 have no LSTM of mixed precisions.
+                h = h.to(torch.get_autocast_dtype(device))
+            h, _ = self.recurrent(h)  # (N, M, C')
         gate = self.norm(self.attention(h)).sigmoid()  # (N, M, C')
         return self.squeeze(h * gate).squeeze(1)  # (N, C')
