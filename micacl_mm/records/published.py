@@ -12,11 +12,13 @@ PUBLISHED_SETS = {'dfew': 'DFEW', 'ferv39k': 'FERV39k'}
 _FIGURES = tuple(
     f'{name}_{metric}' for name in PUBLISHED_SETS for metric in ('UAR', 'WAR')
 )
-_DFEW_RECALLS = tuple(f'dfew_{name}' for name in RECALLS)
+_RECALLS = tuple(
+    f'{dataset}_{name}' for dataset in PUBLISHED_SETS for name in RECALLS
+)
 PUBLISHED_COLUMNS = (
     *('method', 'year', 'backbone', 'pretraining'),
     *_FIGURES,
-    *_DFEW_RECALLS,
+    *_RECALLS,
     'source',
 )
 
@@ -55,7 +57,7 @@ def _problems(row: dict[str, str]) -> list[str]:
     ]
     if not any(row[name] for name in _FIGURES):
         found.append(f'one of {", ".join(_FIGURES)} must be there')
-    for name in (*_FIGURES, *_DFEW_RECALLS):
+    for name in (*_FIGURES, *_RECALLS):
         text = row[name]
         good = re.fullmatch(r'[0-9]{1,3}(\.[0-9]+)?', text)
         if text and not (good and float(text) <= 100):

@@ -260,18 +260,21 @@ def test_published_figures_are_checked(tmp_path):
     path = tmp_path / 'published.csv'
     header = (
         'method,year,backbone,pretraining,dfew_UAR,dfew_WAR,ferv39k_UAR,'
-        'ferv39k_WAR,' + ','.join(f'dfew_recall_{name}' for name in CLASSES)
+        'ferv39k_WAR,'
+    ) + ','.join(
+        f'{dataset}_recall_{name}'
+        for dataset in ('dfew', 'ferv39k')
+        for name in CLASSES
     )
+    empty = ',' * 16  # two figures of FERV39k and all recalls
     path.write_text(
         f'{header},source\n'
-        'A,2020,,,40.1,50,,,,,,,,,,somewhere\n'
-        'B,,,,41.1,50,,,,,,,,,,somewhere\n'
+        f'A,2020,,,40.1,50{empty},somewhere\n'
+        f'B,,,,41.1,50{empty},somewhere\n'
     )
     assert [row['method'] for row in read_published(path)] == ['B', 'A']
     path.write_text(
-        f'{header},source\n'
-        'A,20,,,140,50,,,,,,,,,,\n'
-        'A,,,,,,,,,,,,,,,somewhere\n'
+        f'{header},source\nA,20,,,140,50{empty},\nA,,,,,{empty},somewhere\n'
     )
     with pytest.raises(ValueError) as error:
         read_published(path)

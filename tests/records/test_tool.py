@@ -285,7 +285,8 @@ def test_the_page(project, call):
     assert len(tips) == 2
     pictures = [a['aria-label'] for a in page.having('svg', 'aria-label')]
     assert pictures[0].endswith('Disgust 80.00 ± 12.42')
-    assert ': Neutral 80.00' in pictures[0] and len(pictures) == 3
+    assert ': Neutral 80.00' in pictures[0]
+    assert any(p.endswith('Disgust 25.52') for p in pictures[2:])
     found = page.having('tr', 'data-pretraining')
     found = {attrs['data-pretraining'] for attrs in found}
     assert found >= {'none', 'K400', 'Kinetics-400'}
@@ -307,7 +308,8 @@ def test_published_figures_stand_apart(project, call):
         *('56.10', '69.25', '35.94', '47.67'),
     ]
     assert rows['C3D'][1][1] == '–' and 'by others' in rows['C3D'][-1][1]
-    uars = [float(row[4][1]) for row in rows.values()]
+    uars = [row[4][1] for row in rows.values()]
+    uars = [float(uar) for uar in uars if uar != '–']
     assert uars == sorted(uars, reverse=True)
     text = (project / 'docs/leaderboard.md').read_text()
     assert text.index('| made up |') < text.index('## Published, not rerun')

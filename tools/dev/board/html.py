@@ -47,7 +47,7 @@ def board_html(
         published=published,
         datasets={name: dataset_name(name) for name in datasets},
         published_sets=PUBLISHED_SETS,
-        published_order=head_to_tail('dfew'),
+        published_orders={n: head_to_tail(n) for n in PUBLISHED_SETS},
         published_note=PUBLISHED_NOTE,
         no_rows=NO_ROWS,
         pretrainings=sorted({name for name in known if name}),
@@ -71,9 +71,11 @@ def _recalls_of(entry: Entry) -> dict[str, dict]:
     }
 
 
-def _published_recalls(row: Mapping[str, str]) -> dict[str, dict]:
+def _published_recalls(
+    row: Mapping[str, str], dataset: str
+) -> dict[str, dict]:
     """The same of published figures; empty where there are none."""
-    found = {name: row[f'dfew_recall_{name}'] for name in CLASSES}
+    found = {name: row[f'{dataset}_recall_{name}'] for name in CLASSES}
     if not any(found.values()):
         return {}
     return {

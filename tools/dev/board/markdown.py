@@ -25,7 +25,8 @@ PUBLISHED_NOTE = (
     'checkpoint was tested and how it was sampled differs from paper to paper '
     'and is often not said. '
     "MICACL's own published figures are not known to us, hence it has no row "
-    'here.'
+    'here. DFEW has 145 clips of Disgust: one of them is 0.69 points of '
+    'its recall over the five folds, and 0.10 of UAR.'
 )
 #: Rows of README's table at most.
 SHORT = 15
