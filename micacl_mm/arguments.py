@@ -10,10 +10,19 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-Class = TypeVar('Class', bound=type)
+from .errors import MAX_COUNT as MOST
+from .errors import check_choice, check_count
 
-#: Largest size or number of anything, beyond which no memory would do.
-MOST = 10**6
+__all__ = [
+    'MOST',
+    'check_choice',
+    'check_count',
+    'checked_arguments',
+    'describe',
+    'fits',
+]
+
+Class = TypeVar('Class', bound=type)
 
 #: What fits a plain type in a config: numbers of NumPy are numbers.
 _PLAIN = {int: Integral, float: Real, bool: (bool, np.bool_), str: str}
@@ -104,41 +113,3 @@ def describe(hint: Any) -> str:
         inner = [p for p in parts if p is not Ellipsis]
         return 'a list' + (f' of {describe(inner[0])}' if inner else '')
     return base.__name__
-
-
-def check_count(owner: str, least: int = 1, **counts: int) -> None:
-    """See that whole numbers are large enough, and no typing error.
-
-    Args:
-        owner (str): Class, for the message.
-        least (int): Smallest one allowed. Defaults to 1.
-        **counts (int): Numbers by the name of the argument.
-
-    Raises:
-        ValueError: One is smaller, or larger than :data:`MOST`.
-    """
-    for name, value in counts.items():
-        if not least <= value <= MOST:
-            raise ValueError(
-                f'{owner}: {name} must be at least {least} and at most '
-                f'{MOST}, got {value}'
-            )
-
-
-def check_choice(owner: str, choices: Sequence[str], **given: str) -> None:
-    """See that arguments are among the known ones.
-
-    Args:
-        owner (str): Class, for the message.
-        choices (Sequence[str]): What is known.
-        **given (str): Values by the name of the argument.
-
-    Raises:
-        ValueError: One is not among them.
-    """
-    for name, value in given.items():
-        if value not in choices:
-            known = ', '.join(map(repr, choices))
-            raise ValueError(
-                f'{owner}: {name} must be one of {known}, got {value!r}'
-            )
