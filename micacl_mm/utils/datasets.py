@@ -1,0 +1,105 @@
+"""Data sets as they are, and within the wrappers of MMEngine and torch."""
+
+from collections.abc import Iterator
+from numbers import Integral
+from typing import Any
+
+from torch.utils.data import Subset
+
+from micacl_mm.errors import DataError
+
+
+def innermost(dataset: Any) -> Iterator[Any]:
+    """The data sets within wrappers, joined ones too.
+
+    Args:
+        dataset (Dataset | dict): A built one, or its settings in a config.
+
+    Yields:
+        Data sets that wrap no other, or their settings.
+    """
+    parts = _get(dataset, 'datasets') or [_get(dataset, 'dataset')]
+    parts = [p for p in parts if p is not None and not isinstance(p, str)]
+    if not parts:
+        yield dataset
+    for part in parts:
+        yield from innermost(part)
+
+
+def data_infos(dataset: Any) -> Iterator[dict]:
+    """What each shown clip is, without reading its files.
+
+    Args:
+        dataset (Dataset): Of MMEngine, also within wrappers; clips come in
+            their order, and only those that a wrapper shows.
+
+    Yields:
+        dict: Its data, with ``label``.
+    """
+    if isinstance(dataset, Subset):
+        for index in dataset.indices:
+            yield data_info(dataset.dataset, index)
+    elif not hasattr(dataset, 'get_data_info') and _get(dataset, 'datasets'):
+        for part in dataset.datasets:
+            yield from data_infos(part)
+    else:
+        yield from map(dataset.get_data_info, range(len(dataset)))
+
+
+def data_info(dataset: Any, index: int) -> dict:
+    """Data of one clip, see :func:`data_infos`."""
+    if isinstance(dataset, Subset):
+        return data_info(dataset.dataset, dataset.indices[index])
+    if not hasattr(dataset, 'get_data_info'):
+        for part in _get(dataset, 'datasets') or ():
+            if index < len(part):
+                return data_info(part, index)
+            index -= len(part)
+    return dataset.get_data_info(index)
+
+
+def class_labels(dataset: Any, owner: str) -> list[int]:
+    """The class of each shown clip.
+
+    Args:
+        dataset (Dataset): See :func:`data_infos`.
+        owner (str): Who asks, for the message.
+
+    Returns:
+        list[int]: Length ``len(dataset)``.
+
+    Raises:
+        DataError: A label is no integer.
+    """
+    labels = []
+    for index, info in enumerate(data_infos(dataset)):
+        label = info['label']
+        if not isinstance(label, Integral):
+            raise DataError(
+                f'{owner}: video {index} has the label {label!r}, but each '
+                'must be of one class, an integer',
+                'use DefaultSampler without a batch_sampler for videos of '
+                'several classes',
+            )
+        labels.append(int(label))
+    return labels
+
+
+def distinct_labels(dataset: Any, owner: str) -> list[int]:
+    """The class of each clip that is shown, once however often it is.
+
+    ``RepeatDataset`` and ``ClassBalancedDataset`` show clips more often; a
+    torch ``Subset`` or ``indices`` shows fewer.
+    """
+    if isinstance(dataset, Subset):
+        labels = class_labels(dataset.dataset, owner)
+        return [labels[index] for index in sorted(set(dataset.indices))]
+    if (parts := _get(dataset, 'datasets')) is not None:
+        return [k for part in parts for k in distinct_labels(part, owner)]
+    if (inner := _get(dataset, 'dataset')) is not None:
+        return distinct_labels(inner, owner)
+    return class_labels(dataset, owner)
+
+
+def _get(of: Any, name: str) -> Any:
+    return of.get(name) if isinstance(of, dict) else getattr(of, name, None)

@@ -1,0 +1,225 @@
+"""Folders of clips: one walker for all that looks for clips on disk."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Optional
+
+from micacl_mm.errors import DataError
+
+IMAGE_SUFFIXES = (
+    *('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.webp'),
+    *('.tif', '.tiff'),
+)
+VIDEO_SUFFIXES = (
+    *('.mp4', '.m4v', '.avi', '.mov', '.mkv', '.webm', '.flv', '.f4v'),
+    *('.mpg', '.mpeg', '.wmv', '.asf', '.ts', '.mts', '.m2ts', '.3gp'),
+    *('.3g2', '.ogv', '.vob', '.divx'),
+)
+#: Levels of folders beyond which a tree is a mistake or a trap.
+DEEPEST = 100
+#: What archives, servers and file systems leave beside the data.
+_STRAY = {
+    '__MACOSX',
+    '@eaDir',
+    '$RECYCLE.BIN',
+    'System Volume Information',
+    'lost+found',
+}
+
+
+class Folder(NamedTuple):
+    """A folder that :func:`walk` has listed.
+
+    ``folders`` may be changed by the caller, which decides what is entered;
+    they are naturally sorted, ``files`` are not. ``error`` says why a folder
+    could not be listed.
+    """
+
+    path: str
+    depth: int
+    folders: list[os.DirEntry]
+    files: list[os.DirEntry]
+    error: Optional[OSError] = None
+
+
+class FoundClip(NamedTuple):
+    """A video, or a folder of frames."""
+
+    path: str
+    is_video: bool
+
+
+def walk(root: str, depth: Optional[int] = None) -> Iterator[Folder]:
+    """List folders from the top down, as ``os.walk`` does.
+
+    Hidden entries and what archives and servers leave are left out. Links
+    are followed, but never up, and a folder that links within links lead to
+    is entered once: a few links could make endlessly many ways.
+
+    Args:
+        root (str): Where to begin.
+        depth (int, optional): Levels below ``root`` that are entered.
+            Defaults to None, for :data:`DEEPEST` and an error beyond it.
+
+    Yields:
+        Folder: Its ``folders`` are entered next.
+
+    Raises:
+        DataError: Folders are nested deeper than :data:`DEEPEST`.
+    """
+    linked: set[str] = set()
+
+    def below(
+        path: str, chain: tuple[str, ...], in_link: bool
+    ) -> Iterator[Folder]:
+        folder = _list(path, len(chain) - 1)
+        yield folder
+        if folder.depth == depth:
+            return
+        if folder.depth >= DEEPEST and folder.folders:
+            raise DataError(
+                f'folders must not be deeper than {DEEPEST} levels, got '
+                f'{path}',
+                'remove it, or name a folder further down',
+            )
+        for entry in folder.folders:
+            real, link = os.path.join(chain[-1], entry.name), False
+            if entry.is_symlink():
+                real, link = os.path.realpath(entry.path), True
+            if leads_up(real, chain) or (link and in_link and real in linked):
+                continue
+            if link and in_link:
+                linked.add(real)
+            yield from below(entry.path, (*chain, real), in_link or link)
+
+    yield from below(root, (os.path.realpath(root),), False)
+
+
+def find_clips(
+    root: str, skip: Callable[[str], bool] = lambda path: False
+) -> list[FoundClip]:
+    """List videos and folders of frames in any nesting, naturally sorted.
+
+    Images beside videos, or beside folders with clips, are thumbnails.
+
+    Args:
+        root (str): The folder; it is a clip if it holds nothing but images.
+        skip (Callable[[str], bool]): Says of a folder's path whether it is
+            left out. Defaults to none.
+
+    Raises:
+        DataError: Folders are nested too deep.
+    """
+    found: list[tuple[Folder, list[FoundClip]]] = []
+    for folder in walk(root):
+        folder.folders[:] = [e for e in folder.folders if not skip(e.path)]
+        videos = filter(is_video, (entry.name for entry in folder.files))
+        names = sorted(videos, key=natural_key)
+        paths = [os.path.join(folder.path, name) for name in names]
+        found.append((folder, [FoundClip(path, True) for path in paths]))
+    # Known only from below: whether images beside folders are thumbnails.
+    clips: list[list[FoundClip]] = []
+    full = DEEPEST + 2  # depth of a folder right below which clips are
+    for folder, videos in reversed(found):
+        has_clips = bool(videos) or full == folder.depth + 1
+        if not has_clips and any(is_image(e.name) for e in folder.files):
+            videos, has_clips = [FoundClip(folder.path, False)], True
+        clips.append(videos)
+        if has_clips:
+            full = folder.depth
+        elif full > folder.depth:
+            full = DEEPEST + 2
+    return [clip for part in reversed(clips) for clip in part]
+
+
+def list_frames(folder: str) -> list[str]:
+    """Names of the visible images of a folder, naturally sorted.
+
+    Links to nothing are left out.
+
+    Raises:
+        OSError: If the folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if entry.name[0] != '.' and is_image(entry.name) and _ask(entry)
+        ]
+    return sorted(names, key=natural_key)
+
+
+def list_folders(folder: str) -> list[os.DirEntry]:
+    """Folders right below one, naturally sorted; none if it is unreadable."""
+    return _list(folder, 0).folders
+
+
+def find_file(folder: str, name: str) -> Optional[str]:
+    """The file ``name``, which may hold slashes, in any case."""
+    paths = [folder]
+    for part in name.split('/'):
+        listed = (_list(path, 0) for path in paths)
+        entries = [e for it in listed for e in (*it.folders, *it.files)]
+        named = [e for e in entries if e.name.lower() == part.lower()]
+        # The exact spelling first, where a disk holds both.
+        named.sort(key=lambda entry: entry.name != part)
+        paths = [entry.path for entry in named]
+    return next(filter(os.path.isfile, paths), None)
+
+
+def natural_key(name: str) -> tuple:
+    """Sort key under which ``2.jpg`` comes before ``10.jpg``."""
+    parts = re.split(r'(\d+)', name.lower())
+    # Odd parts are always the digits, so that keys stay comparable.
+    numbered = [int(p) if i % 2 else p for i, p in enumerate(parts)]
+    return numbered, name
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is an image, by its suffix."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def is_video(name: str) -> bool:
+    """Whether a file is a video, by its suffix."""
+    return name.lower().endswith(VIDEO_SUFFIXES)
+
+
+def leads_up(real: str, chain: Iterable[str]) -> bool:
+    """Whether a folder is, or holds, one of those that led to it.
+
+    Args:
+        real (str): Real path of the folder.
+        chain (Iterable[str]): Real paths of the folders that led to it.
+    """
+    inside = os.path.join(real, '')
+    return any(path == real or path.startswith(inside) for path in chain)
+
+
+def _list(path: str, depth: int) -> Folder:
+    folders, files = [], []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name[0] != '.' and entry.name not in _STRAY:
+                    (folders if _is_dir(entry) else files).append(entry)
+    except OSError as error:
+        # Such as a lost+found at the top of a mounted disk.
+        return Folder(path, depth, [], [], error)
+    folders.sort(key=lambda entry: natural_key(entry.name))
+    return Folder(path, depth, folders, files)
+
+
+def _is_dir(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _ask(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_file()  # asks the disk for links only
+    except OSError:
+        return False

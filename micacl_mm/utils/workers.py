@@ -1,0 +1,159 @@
+"""One pool of processes and one progress line for all long jobs."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from datetime import timedelta
+from typing import Optional, TypeVar
+
+import cv2
+
+T = TypeVar('T')
+R = TypeVar('R')
+
+
+def run_all(
+    items: Iterable[T],
+    work: Callable[[T], R],
+    workers: int,
+    died: Optional[Callable[[T], R]] = None,
+) -> Iterator[R]:
+    """Work on items in processes; results come as they get ready.
+
+    OpenCV uses one thread in each process. Ctrl-C, and closing the iterator,
+    ends the processes at once.
+
+    Args:
+        items (Iterable[T]): What to work on; sent to the processes, as are
+            the results.
+        work (Callable[[T], R]): The work, sent to each process once.
+        workers (int): Processes; 1 works here if ``died`` is None.
+        died (Callable[[T], R], optional): Result of an item over which a
+            process dies, such as a file that makes a library crash; all
+            other items are still worked on. Defaults to None: raise.
+
+    Yields:
+        R: Result of each item.
+
+    Raises:
+        BrokenProcessPool: A process has died, and ``died`` is None.
+    """
+    threads = cv2.getNumThreads()
+    # A forked process would wait for OpenCV's threads for ever.
+    cv2.setNumThreads(1)
+    try:
+        if workers == 1 and died is None:
+            yield from map(work, items)
+            return
+        waiting = deque(items)
+        while waiting:
+            # One of these has killed its process, and all the others'.
+            for item in (yield from _run(waiting, work, workers)):
+                if died is None:
+                    raise BrokenProcessPool('a worker process died')
+                if (yield from _run(deque([item]), work, 1)):
+                    yield died(item)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _run(
+    waiting: deque[T], work: Callable[[T], R], workers: int
+) -> Generator[R, None, list[T]]:
+    """Work until all is done or a process dies; return what was in work."""
+    others = set(multiprocessing.active_children())
+    # Forked workers start at once; others import the package first.
+    method = 'fork' if sys.platform == 'linux' else 'spawn'
+    pool = ProcessPoolExecutor(
+        workers, multiprocessing.get_context(method), _start, (work,)
+    )
+    flight: dict[Future, T] = {}
+    try:
+        while waiting or flight:
+            while waiting and len(flight) < 2 * workers:
+                flight[pool.submit(_work, waiting[0])] = waiting[0]
+                waiting.popleft()
+            for future in wait(flight, return_when=FIRST_COMPLETED).done:
+                result = future.result()
+                del flight[future]
+                yield result
+    except BrokenProcessPool:
+        return list(flight.values())
+    except BaseException:  # nobody waits for a long video after Ctrl-C
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return []
+
+
+_the_work: Callable
+
+
+def _work(item: T) -> R:
+    return _the_work(item)
+
+
+def _start(work: Callable) -> None:
+    global _the_work
+    _the_work = work
+    cv2.setNumThreads(1)
+    # Whoever works on a broken file reports it.
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+    cv2.setLogLevel(0)
+    # Ctrl-C reaches all processes; the first one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class Progress:
+    """One line on stderr with the time left, renewed on a terminal.
+
+    Args:
+        total (int): Number of steps.
+        unit (str): What a step is, in the plural. Defaults to ``'clips'``.
+        show (bool): False for silence. Defaults to True.
+    """
+
+    def __init__(
+        self, total: int, unit: str = 'clips', show: bool = True
+    ) -> None:
+        self.total = total
+        self.unit = unit
+        self.show = show
+        self.done = 0
+        self.start = self.shown = time.monotonic()
+
+    def step(self, note: str = '') -> None:
+        """Count a step.
+
+        Args:
+            note (str): What else to show. Defaults to ''.
+        """
+        self.done += 1
+        now, last = time.monotonic(), self.done == self.total
+        live = sys.stderr.isatty()
+        pause = 0.2 if live else 30
+        if not self.show or not (last or now - self.shown > pause):
+            return
+        self.shown = now
+        rate = self.done / max(now - self.start, 1e-3)
+        left = timedelta(seconds=round((self.total - self.done) / rate))
+        note = f', {note}' if note else ''
+        text = (
+            f'{self.done}/{self.total} {self.unit}{note}, {rate:.1f} a '
+            f'second, {left} left'
+        )
+        end = '\r' if live and not last else '\n'
+        print(f'{text:<70}', end=end, file=sys.stderr, flush=True)
