@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+import torch._dynamo
 from mmengine.logging import MessageHub
 
 from micacl_mm.models.losses import (
@@ -13,6 +14,7 @@ from micacl_mm.models.losses import (
     class_weights,
     mccl,
 )
+from micacl_mm.models.necks import NeckChain
 
 DFEW = [1956, 1515, 2135, 1738, 1175, 116, 721]
 
@@ -184,6 +186,24 @@ def test_class_weights_have_mean_one_and_favour_the_rare():
         scaled = torch.tensor(raw) * 7 / sum(raw)
         torch.testing.assert_close(found, scaled, rtol=1e-4, atol=1e-4)
         assert found.argmax() == (0 if kind == 'none' else 5)
+
+
+def test_effective_numbers_of_extreme_betas():
+    counts = torch.tensor(DFEW)
+    # 1 - beta^n tends to (1 - beta) n, and to 1.
+    for beta, kind in (
+        (0.99999999, 'inverse'),
+        (1 - 1e-16, 'inverse'),
+        (0, 'none'),
+    ):
+        found = class_weights(counts, 'effective', beta)
+        torch.testing.assert_close(
+            found, class_weights(counts, kind), rtol=1e-4, atol=0
+        )
+    loss = MCCLLoss(
+        class_counts=DFEW, class_weight='effective', beta=0.99999999
+    )
+    assert loss(torch.randn(4, 8), torch.tensor([0, 0, 5, 5])) > 0
 
 
 def test_absent_class_gets_no_weight_and_breaks_nothing():
@@ -391,3 +411,34 @@ def test_weights_and_temperatures_follow_the_counts():
     torch.testing.assert_close(loss(z, y), fresh([3, 2]))
     torch.testing.assert_close(copy.deepcopy(loss)(z, y), fresh([3, 2]))
     assert fresh([9, 1]) != fresh([1, 9]) != fresh([3, 2])
+
+
+@pytest.mark.parametrize('size', [4, 24])  # by autograd, and fused
+@torch._dynamo.config.patch(allow_rnn=True)
+def test_neck_and_loss_compile_to_one_graph(size):
+    torch._dynamo.reset()
+    neck = NeckChain(
+        [
+            dict(type='GEIIM', in_channels=16),
+            dict(type='WIAN', in_channels=16, out_channels=16, num_heads=2),
+        ]
+    )
+    loss = MCCLLoss(
+        class_counts=[9, 3, 1],
+        class_weight='effective',
+        temperature_mode='batch',
+        focal='attached',
+        in_channels=16,
+        prototypes=True,
+    )
+    x = torch.randn(4 * size, 16, requires_grad=True)
+    y, scores = torch.arange(size) % 3, torch.randn(size, 3)
+
+    def step(x):
+        return loss(neck(x)[0].flatten(1), y, scores)
+
+    expected = step(x)
+    found = torch.compile(step, fullgraph=True, backend='aot_eager')(x)
+    torch.testing.assert_close(found, expected)
+    grads = (torch.autograd.grad(value, x)[0] for value in (found, expected))
+    torch.testing.assert_close(*grads)

@@ -40,6 +40,8 @@ DEFAULTS = {
         warmup_iters=0,
         queue_size=0,
         fused=None,
+        pooled=False,
+        focal='none',
         loss_weight=0.1,
     ),
     'NeckChain': dict(num_instances=4),

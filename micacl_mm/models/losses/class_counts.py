@@ -1,12 +1,89 @@
-"""How a loss comes to know the class counts of the training set."""
+"""Class counts of the training set, and the tables that follow from them."""
 
+import math
 from collections.abc import Sequence
 from typing import Optional
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from micacl_mm.arguments import check_count
+
+WEIGHTS = ('inverse', 'inverse_sqrt', 'effective', 'raw_inverse', 'none')
+TEMPERATURES = ('global', 'batch', 'per_class', 'constant')
+
+
+def _as_float(counts: Tensor) -> Tensor:
+    if counts.is_floating_point():
+        return counts
+    return counts.to(torch.get_default_dtype())
+
+
+def class_weights(counts: Tensor, kind: str, beta: float = 0.999) -> Tensor:
+    r"""Weigh classes by how rare they are [ours].
+
+    ``'inverse'`` is :math:`1 / n_c`, ``'inverse_sqrt'`` is
+    :math:`1 / \sqrt{n_c}`, ``'effective'`` is the effective number
+    :math:`(1 - \beta) / (1 - \beta^{n_c})` of `Cui et al.
+    <https://arxiv.org/abs/1901.05555>`_, ``'none'`` is 1. They are scaled to
+    a mean of 1 over the classes that are present. ``'raw_inverse'`` is
+    :math:`1 / n_c` without that scaling [author code].
+
+    Args:
+        counts (Tensor): n, shape (K,).
+        kind (str): One of the above.
+        beta (float): For ``'effective'``. Defaults to 0.999.
+
+    Returns:
+        Tensor: shape (K,), of the dtype of ``counts`` if that is a
+        floating-point one. A class that is absent gets 0.
+    """
+    counts = _as_float(counts)
+    if kind == 'none':
+        return torch.ones_like(counts)
+    present, n = counts > 0, counts.clamp(min=1)
+    if kind == 'inverse_sqrt':
+        weights = n.rsqrt()
+    elif kind == 'effective':  # 1 - beta^n, exact for beta near 1
+        log_beta = math.log(max(beta, 1e-300))
+        weights = (beta - 1) / torch.expm1(n * log_beta)
+    else:
+        weights = 1 / n
+    weights = weights * present
+    if kind == 'raw_inverse':
+        return weights
+    return weights * present.sum() / weights.sum()
+
+
+def class_temperatures(counts: Tensor, base: float, mode: str) -> Tensor:
+    r"""Temperature of the anchors of each class.
+
+    ``'global'``, the same for all, is [paper]:
+    :math:`\tau_0\,\mathrm{mean}_c (1 + n_c / \max n)`. ``'batch'`` is
+    :math:`\tau_0 (1 + n_c / \max n)`, which :class:`MCCLLoss` averages over
+    the samples of a batch [author code]. ``'per_class'`` rises as a class
+    gets rarer, :math:`\tau_0 (2 - n_c / \max n)` [ours, after a plot of the
+    paper]. ``'constant'`` is :math:`\tau_0`.
+
+    Args:
+        counts (Tensor): n, shape (K,).
+        base (float): :math:`\tau_0`.
+        mode (str): One of the above.
+
+    Returns:
+        Tensor: shape (K,), of the dtype of ``counts`` if that is a
+        floating-point one.
+    """
+    counts = _as_float(counts)
+    if mode == 'constant':
+        return torch.full_like(counts, base)
+    share = counts / counts.max()
+    if mode == 'per_class':
+        return base * (2 - share)
+    temperatures = base * (1 + share)
+    if mode == 'batch':
+        return temperatures
+    return temperatures.mean().expand(len(counts))
 
 
 def _restore_given(module: 'ClassCounts', _: object) -> None:
@@ -15,11 +92,11 @@ def _restore_given(module: 'ClassCounts', _: object) -> None:
 
 
 class ClassCounts(nn.Module):
-    """Base of losses that look at how many videos each class has.
+    """Base of losses that depend on how many videos each class has.
 
-    The counts are given in the config, where they win over everything, or
-    handed over by :class:`ClassCountsHook`, or come with a checkpoint: they
-    are the buffer ``class_counts``, shape (K,).
+    The counts are given in the config, where they take precedence, or set by
+    :class:`ClassCountsHook`, or loaded with a checkpoint: they are the buffer
+    ``class_counts``, shape (K,).
     """
 
     def init_class_counts(
@@ -44,11 +121,11 @@ class ClassCounts(nn.Module):
         self.given_counts = counts
         if counts is not None:
             self._store_counts(counts)
-            # Given counts win over those of a checkpoint, too.
+            # Given counts take precedence over those of a checkpoint, too.
             self.register_load_state_dict_post_hook(_restore_given)
 
     def set_class_counts(self, counts: Sequence[int]) -> None:
-        """Take the counts of the training set unless one's own were given.
+        """Set the counts of the training set unless the config gave some.
 
         Args:
             counts (Sequence[int]): Videos of each class, length K.
@@ -60,10 +137,10 @@ class ClassCounts(nn.Module):
             self._store_counts(counts)
 
     def check_class_counts(self) -> None:
-        """Refuse to go on without counts; reading them would stall a GPU.
+        """Refuse unknown counts; reading them makes a GPU wait.
 
         Raises:
-            ValueError: Nobody has told the counts.
+            ValueError: The counts were never set.
         """
         if not self.class_counts.any():
             raise ValueError(

@@ -54,7 +54,9 @@ class FeatureQueue(nn.Module):
 
     def _move(self, filled: int, write: int) -> None:
         self._filled, self._next = filled, write
-        self.position[0], self.position[1] = filled, write
+        # Assigning numbers would copy from the host, which makes a GPU wait.
+        self.position[0].fill_(filled)
+        self.position[1].fill_(write)
 
     def __len__(self) -> int:
         return self._filled

@@ -30,12 +30,14 @@ def mccl(
     include_self: bool = False,
     constants: int = 0,
     fused: Optional[bool] = None,
+    pooled: bool = False,
 ) -> Tensor:
     r"""Multiscale category-aware contrastive loss.
 
     From `MICACL <https://arxiv.org/abs/2509.04344>`_.
 
-    At scale s the feature is cut into s groups, each contrasted by itself
+    At scale s the feature is cut into s groups, each contrasted by itself,
+    or, where ``pooled``, reduced to the means of s neighbouring channels,
     with :math:`S_{ij} = \cos(z_i, z_j) / \tau_i`; P(i) are the others of the
     class of i, and the losses of groups and scales are averaged:
 
@@ -47,9 +49,10 @@ def mccl(
         \text{out:}\quad & -\frac1B \sum_i \frac{W_i}{|P(i)|}
             \sum_{j \in P(i)} \log \frac{e^{S_{ij}}}{\sum_k e^{S_{ik}}}
 
-    The ratio, the average over scales 4, 2, 1 and the 1/B are [paper]. The
-    groups, the cosine and the log forms are [ours]; the last two are the "in"
-    and "out" forms of `SupCon <https://arxiv.org/abs/2004.11362>`_.
+    The ratio, the average over scales 4, 2, 1 and the 1/B are [paper]; the
+    cosine, the "out" form and the pooled scales are [author code]; the groups
+    and the "log" form are [ours]. The last two forms are the "in" and "out"
+    forms of `SupCon <https://arxiv.org/abs/2004.11362>`_.
 
     Labels of blended videos (mixup, cutmix) are distributions over classes.
     A pair is then of one class with probability :math:`p_{ij} = y_i \cdot
@@ -73,14 +76,15 @@ def mccl(
         weights (Tensor, optional): :math:`W_i`, shape (B,). Defaults to 1.
         form (str): ``'log'``, ``'ratio'`` or ``'out'``.
         include_self (bool): Count an anchor among its own positives and keys,
-            as the figure draws it. Defaults to False [ours].
+            as in the figure [paper]. Defaults to False [ours].
         constants (int): How many keys at the end need no gradient, such as
             features of the past, which saves its cost. Defaults to 0.
         fused (bool, optional): Compute value and gradient in one pass over
             blocks of the similarities (:class:`FusedContrast`: faster, memory
             not quadratic, differentiable once) or let autograd keep all of
             them. Equal to rounding. Defaults to None, what is faster; autograd
-            where the temperature or the weights want a gradient.
+            where the temperature wants a gradient.
+        pooled (bool): Scales are poolings over channels. Defaults to False.
 
     Returns:
         Tensor: A scalar. An anchor without a positive adds nothing to it, and
@@ -121,13 +125,26 @@ def mccl(
         constants,
     )
     if fused is None:
-        given = (pairs.weights, pairs.temperature)
         few = len(features) * len(keys) <= FEW_PAIRS
-        fused = not (few or any(x.requires_grad for x in given))
-    if fused:
-        other = None if joint else keys
-        return FusedContrast.apply(features, other, tuple(scales), pairs)
-    return _contrast_all(features, keys, scales, pairs)
+        fused = not (few or pairs.temperature.requires_grad)
+
+    def contrast(x: Tensor, y: Tensor, scales: Sequence[int]) -> Tensor:
+        if not fused:
+            return _contrast_all(x, y, scales, pairs)
+        y = None if joint else y
+        return FusedContrast.apply(x, y, pairs.weights, tuple(scales), pairs)
+
+    if not pooled:
+        return contrast(features, keys, scales)
+    losses = [
+        contrast(_pool(features, s), _pool(keys, s), (1,)) for s in scales
+    ]
+    return sum(losses) / len(scales)
+
+
+def _pool(x: Tensor, scale: int) -> Tensor:
+    """Average ``scale`` neighbouring channels: (B, D) to (B, D / scale)."""
+    return x if scale == 1 else x.unflatten(1, (-1, scale)).mean(dim=-1)
 
 
 def _contrast_all(

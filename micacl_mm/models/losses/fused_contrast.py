@@ -66,16 +66,21 @@ class FusedContrast(torch.autograd.Function):
         ctx,
         features: Tensor,
         keys: Optional[Tensor],
+        weights: Tensor,
         scales: Sequence[int],
         pairs: Pairs,
     ) -> Tensor:
-        """Contrast (B, D) with (K, D), or with itself; returns a scalar."""
+        """Contrast (B, D) with (K, D), or with itself; returns a scalar.
+
+        ``weights`` are those of ``pairs``, here for their gradient.
+        """
         inputs = (features, keys)
         grads = [
             torch.zeros_like(x) if needed else None
             for x, needed in zip(inputs, ctx.needs_input_grad, strict=False)
         ]
-        total, size = features.new_zeros(()), len(features)
+        size = len(features)
+        terms = features.new_zeros(size)
         matrix = None
         if keys is None and size**2 <= LARGEST_MATRIX:
             matrix = features.new_empty(size, size)  # for all groups
@@ -85,10 +90,9 @@ class FusedContrast(torch.autograd.Function):
                     None if x is None else x.chunk(scale, dim=1)[group]
                     for x in (*inputs, *grads)
                 ]
-                total += _contrast(*parts, pairs, matrix, 1 / scale)
-        count = len(features) * len(scales)
-        ctx.grads, ctx.count = grads, count
-        return total / count
+                terms += _contrast(*parts, pairs, matrix, 1 / scale)
+        ctx.grads, ctx.count = (*grads, terms), size * len(scales)
+        return terms @ weights / ctx.count
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple:
@@ -116,24 +120,24 @@ def _contrast(
     matrix: Optional[Tensor],
     factor: float,
 ) -> Tensor:
-    """Sum over the anchors of one feature group; adds to the gradients."""
+    """Terms (B,) of one feature group; adds to the gradients."""
     x, x_scale = _unit(anchors)
     x_grad = None if anchor_grad is None else torch.zeros_like(x)
     if keys is None:
         if matrix is None:
-            value = _by_rows(x, x, x_grad, x_grad, pairs)
+            terms = _by_rows(x, x, x_grad, x_grad, pairs)
         else:
-            value = _whole(x, x_grad, pairs, matrix)
+            terms = _whole(x, x_grad, pairs, matrix)
     else:
         y, y_scale = _unit(keys)
         y_grad = None
         if key_grad is not None:
             key_grad = key_grad[: len(y) - pairs.constants]
             y_grad = torch.zeros_like(y[: len(key_grad)])
-        value = _by_rows(x, y, x_grad, y_grad, pairs)
+        terms = _by_rows(x, y, x_grad, y_grad, pairs)
         _add_through_unit(key_grad, y_grad, y, y_scale, factor)
     _add_through_unit(anchor_grad, x_grad, x, x_scale, factor)
-    return value * factor
+    return terms * factor
 
 
 def _unit(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,17 +169,17 @@ def _whole(
     x: Tensor, x_grad: Optional[Tensor], pairs: Pairs, matrix: Tensor
 ) -> Tensor:
     """Contrast unit features (B, d) with each other, in ``matrix`` (B, B)."""
-    value, blocks = x.new_zeros(()), _blocks(x, len(x))
+    terms, blocks = x.new_empty(len(x)), _blocks(x, len(x))
     for rows in blocks:
         # Up to the diagonal they were mirrored with the rows above.
         torch.mm(x[rows], x[rows.start :].T, out=matrix[rows, rows.start :])
         if rows.stop < len(x):
             matrix[rows.stop :, rows] = matrix[rows, rows.stop :].T
-        value += _to_slopes(matrix[rows], rows, pairs)
+        terms[rows] = _to_slopes(matrix[rows], rows, pairs)
     if x_grad is not None:
         _symmetrize(matrix, blocks)
         torch.mm(matrix, x, out=x_grad)
-    return value
+    return terms
 
 
 def _by_rows(
@@ -189,15 +193,15 @@ def _by_rows(
 
     Adds to the gradients, which are one where the keys are the anchors.
     """
-    value = x.new_zeros(())
+    terms = x.new_empty(len(x))
     for rows in _blocks(x, len(y)):
         slopes = x[rows] @ y.T
-        value += _to_slopes(slopes, rows, pairs)
+        terms[rows] = _to_slopes(slopes, rows, pairs)
         if x_grad is not None:
             x_grad[rows].addmm_(slopes, y)
         if y_grad is not None:
             y_grad.addmm_(slopes[:, : len(y_grad)].T, x[rows])
-    return value
+    return terms
 
 
 def _blocks(x: Tensor, columns: int) -> list[slice]:
@@ -210,7 +214,7 @@ def _blocks(x: Tensor, columns: int) -> list[slice]:
 
 
 def _to_slopes(cosines: Tensor, rows: slice, pairs: Pairs) -> Tensor:
-    """Turn cosines (rows, K) into the slopes of the loss; return its sum.
+    """Turn cosines (rows, K) into slopes of the loss; return terms (rows,).
 
     In all forms the slope at a logit is the share of the key among all minus
     its share among the positives, times a number of the anchor.
@@ -235,7 +239,7 @@ def _to_slopes(cosines: Tensor, rows: slice, pairs: Pairs) -> Tensor:
         factors = factors * -values
     torch.sub(every_share, positive, out=cosines)
     cosines.mul_(factors[:, None] / temperature)
-    return values @ pairs.weights[rows]
+    return values
 
 
 def _among(logits: Tensor, shares: Tensor, hopeless: Tensor) -> Tensor:

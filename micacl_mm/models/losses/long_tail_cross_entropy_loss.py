@@ -11,8 +11,7 @@ from torch.nn import functional as F
 from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
-from .class_counts import ClassCounts
-from .class_statistics import WEIGHTS, class_weights
+from .class_counts import WEIGHTS, ClassCounts, class_weights
 
 
 @MODELS.register_module()

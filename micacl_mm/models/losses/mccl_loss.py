@@ -1,5 +1,6 @@
 """Multiscale category-aware contrastive learning, as a registered loss."""
 
+import math
 from collections.abc import Sequence
 from typing import Optional
 
@@ -8,16 +9,24 @@ from mmaction.models.losses import BaseWeightedLoss
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_gather
 
-from micacl_mm.arguments import check_count, checked_arguments
+from micacl_mm.arguments import MOST, check_count, checked_arguments
 from micacl_mm.registry import MODELS
 
-from .class_counts import ClassCounts
-from .class_statistics import class_temperatures, class_weights
+from .class_counts import (
+    TEMPERATURES,
+    WEIGHTS,
+    ClassCounts,
+    class_temperatures,
+    class_weights,
+)
 from .feature_queue import FeatureQueue, as_shares
-from .functional import mccl
-from .gather import gather_with_grad
-from .mccl_checks import check_labels, check_options, check_shapes
+from .functional import FORMS, mccl
+
+FOCAL = ('none', 'detached', 'attached')
+#: Below, the gradient of float16 features of length 1 may be infinite.
+LEAST_TEMPERATURE = 1e-6
 
 
 def _of_anchors(values: Tensor, labels: Tensor) -> Tensor:
@@ -30,61 +39,82 @@ def _of_anchors(values: Tensor, labels: Tensor) -> Tensor:
 class MCCLLoss(BaseWeightedLoss, ClassCounts):
     r"""Multiscale Category-aware Contrastive Learning.
 
-    From `MICACL <https://arxiv.org/abs/2509.04344>`_. Pulls bag
-    features of one class together and others apart, at several scales, with
-    weights and temperature from the class counts; the formula stands at
-    :func:`~micacl_mm.models.losses.functional.mccl`. Computed
-    in float32 under autocast; under DDP every anchor meets the features of
-    all ranks, so that two ranks of batch B act as one of batch 2B.
+    From `MICACL <https://arxiv.org/abs/2509.04344>`_. Pulls bag features of
+    one class together and pushes others apart, at several scales, with
+    weights and a temperature from the class counts; for the formula see
+    :func:`~micacl_mm.models.losses.functional.mccl`. Computed in float32
+    under autocast. Under DDP each anchor is contrasted with the features of
+    all ranks: two ranks of batch B equal one of batch 2B.
+
+    Arguments marked [author code] follow an early state of model, loss and
+    training, published by a co-author in June 2025
+    (github.com/TuchuanLin/DFER-Platform, folder attribute/M3DFEL). Its loss is
+    ``form='out'``, ``include_self=True``, ``pooled=True``,
+    ``temperature_mode='batch'``, ``class_weight='raw_inverse'``,
+    ``focal='attached'`` and ``loss_weight=30.0``. Left out is its linear
+    layer on each scale, drawn anew at every call and never trained.
 
     Args:
         num_classes (int, optional): K. Needed unless ``class_counts`` is
             given. Defaults to None.
         class_counts (Sequence[int], optional): n, videos of each class in the
-            training set. Given, they win; else :class:`ClassCountsHook` reads
-            them from the dataset. Kept in the checkpoint either way.
-        scales (Sequence[int]): Numbers of feature groups.
-            Defaults to (1, 2, 4) [paper].
-        form (str): ``'log'``, ``'ratio'`` [paper] or ``'out'``.
+            training set. By default :class:`ClassCountsHook` reads them from
+            the dataset. Kept in the checkpoint.
+        scales (Sequence[int]): Defaults to (1, 2, 4) [paper].
+        form (str): ``'log'``, ``'ratio'`` [paper] or ``'out'`` [author code].
             Defaults to ``'log'`` [ours].
-        temperature (float): tau0, at least 1e-6. Defaults to 0.07 [kin].
-        temperature_mode (str): ``'global'`` [paper], ``'per_class'`` or
-            ``'constant'``. Defaults to ``'global'``.
-        class_weight (str): ``'inverse'``, ``'inverse_sqrt'``, ``'effective'``
-            or ``'none'``, multiplied on an anchor's term [ours].
-            Defaults to ``'inverse_sqrt'``.
+        temperature (float): tau0, at least 1e-6.
+            Defaults to 0.07 [author code].
+        temperature_mode (str): ``'global'`` [paper], ``'batch'`` [author
+            code], ``'per_class'`` or ``'constant'``, see
+            :func:`class_temperatures`. Defaults to ``'global'``.
+        class_weight (str): Factor of an anchor's term: ``'inverse'``,
+            ``'inverse_sqrt'``, ``'effective'``, ``'raw_inverse'`` [author
+            code] or ``'none'``, see :func:`class_weights`.
+            Defaults to ``'inverse_sqrt'`` [ours].
         beta (float): For ``'effective'``. Defaults to 0.999.
-        include_self (bool): Count an anchor among its own positives, as the
-            figure draws it. Defaults to False [ours].
+        include_self (bool): Count an anchor among its own positives and keys,
+            as in the figure [paper] and in [author code]. In the ``'log'``
+            form its own similarity of 1 then dominates both sums, and the
+            gradient falls about a hundredfold at tau0 = 0.07; use it with
+            ``'out'``. Defaults to False [ours].
         in_channels (int, optional): D, needed for the three options below.
         projection_channels (int, optional): Contrast the output of a
             two-layer head of this size. Defaults to None: the bag feature
             itself [paper].
-        prototypes (bool): Let one learned centre a class join the keys, so
-            that every anchor has a positive. Defaults to False [ours].
-        queue_size (int): Let the last so many features of past batches, of
-            all ranks, join the keys in training. They carry no gradient and
-            were made by the weights of earlier steps, so this is no larger
-            batch but an approximation of one. Prototypes and the batch come
-            before them. Defaults to 0 [ours].
+        prototypes (bool): Add one learned centre per class to the keys, so
+            that each anchor has a positive. Defaults to False [ours].
+        queue_size (int): In training, add the last so many features of past
+            batches, of all ranks, to the keys. They carry no gradient and
+            come from the weights of earlier steps: an approximation of a
+            larger batch. Defaults to 0 [ours].
         warmup_iters (int): Iterations over which the weight of the loss rises
             linearly from 0. Defaults to 0 [ours].
         fused (bool, optional): See :func:`mccl`; ``False`` where second
-            derivatives are wanted. Defaults to None, what is faster.
+            derivatives are needed. Defaults to None, the faster one.
+        pooled (bool): Scale s is the mean of s neighbouring channels [author
+            code] instead of s groups. Defaults to False.
+        focal (str): Multiply an anchor's term by 1 - p, p the probability
+            that the classifier gives to the anchor's class: ``'none'``,
+            ``'detached'`` (p without gradient) or ``'attached'`` [author
+            code], whose gradient reaches the classifier and makes of this
+            loss a class-weighted classification loss as well. Needs the class
+            scores, which stock recognizers supply to the loss of a neck by
+            one more call of the head. Defaults to ``'none'`` [ours].
         loss_weight (float): Defaults to 0.1 [ours].
         loss_name (str): Key in the log. Defaults to ``'loss_mccl'``.
 
     Shapes:
-        ``loss(features, labels)`` with (B, D) and (B,) gives a scalar. After
-        mixup or cutmix the labels are (B, K); weight and temperature of an
-        anchor are then the means over its classes, see
-        :func:`micacl_mm.models.losses.functional.mccl`.
+        ``loss(features, labels)`` with (B, D) and (B,) gives a scalar; with
+        ``focal``, ``loss(features, labels, scores)`` with logits (B, K). After
+        mixup or cutmix the labels are (B, K); weight, temperature and p of an
+        anchor are then the means over its classes.
 
     Raises:
         ValueError: An unknown option, class counts that are missing when they
             are needed or that do not fit ``num_classes``, a number out of its
             range, shapes that do not fit, an empty batch, a label that is no
-            class, or labels (B, K) that are no distributions.
+            class, labels (B, K) that are no distributions, or missing scores.
         TypeError: An argument is of another type, or the features are no
             floating-point numbers.
 
@@ -113,17 +143,38 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         loss_name: str = 'loss_mccl',
         queue_size: int = 0,
         fused: Optional[bool] = None,
+        pooled: bool = False,
+        focal: str = 'none',
     ) -> None:
         super().__init__(loss_weight=loss_weight)
-        check_options(
-            form,
-            temperature_mode,
-            class_weight,
-            scales,
-            temperature,
-            beta,
-            queue_size,
-        )
+        for name, value, known in (
+            ('form', form, FORMS),
+            ('temperature_mode', temperature_mode, TEMPERATURES),
+            ('class_weight', class_weight, WEIGHTS),
+            ('focal', focal, FOCAL),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f'MCCLLoss: {name} must be one of {known}, got {value!r}'
+                )
+        if not scales or min(scales) < 1:
+            raise ValueError(
+                f'MCCLLoss: scales must be positive and not empty, got '
+                f'{scales}'
+            )
+        if not LEAST_TEMPERATURE <= temperature < math.inf:
+            raise ValueError(
+                'MCCLLoss: temperature must be finite and at least '
+                f'{LEAST_TEMPERATURE}, below which gradients of float16 '
+                f'features overflow, got {temperature}; use 0.07, for example'
+            )
+        if not 0 <= beta < 1:
+            raise ValueError(f'MCCLLoss: beta must be in [0, 1), got {beta}')
+        if not 0 <= queue_size <= MOST:
+            raise ValueError(
+                'MCCLLoss: queue_size must not be negative nor above '
+                f'{MOST}, got {queue_size}; 0 means no queue'
+            )
         self.scales = tuple(scales)
         self.form = form
         self.temperature = temperature
@@ -134,12 +185,18 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         self.warmup_iters = warmup_iters
         self.loss_name = loss_name
         self.fused = fused
+        self.pooled = pooled
+        self.focal = focal
         self._checked = False
-        self._tables = (None, 0, None)
         self.init_class_counts(num_classes, class_counts)
         self._init_heads(
             in_channels, projection_channels, prototypes, queue_size
         )
+
+    @property
+    def uses_scores(self) -> bool:
+        """Whether the class scores are needed."""
+        return self.focal != 'none'
 
     def _init_heads(
         self,
@@ -172,26 +229,80 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             # A module: stock optimizer constructors overlook bare parameters.
             self.prototypes = nn.Embedding(self.num_classes, size)
 
-    def _check_values(self, labels: Tensor) -> None:
-        """At the first call only, as looking at values stalls a GPU."""
-        needless = (
-            self.class_weight == 'none' and self.temperature_mode == 'constant'
-        )
-        if not needless:
-            self.check_class_counts()
-        check_labels(labels, self.num_classes)
-        self._checked = True
-
-    def _forward(self, features: Tensor, labels: Tensor) -> Tensor:
-        check_shapes(features, labels, self.in_channels, self.num_classes)
-        if not self._checked:
+    def _forward(
+        self,
+        features: Tensor,
+        labels: Tensor,
+        scores: Optional[Tensor] = None,
+    ) -> Tensor:
+        self._check_shapes(features, labels, scores)
+        if not (self._checked or torch.compiler.is_compiling()):
             self._check_values(labels)
         precision = torch.promote_types(features.dtype, torch.float32)
         if labels.dim() == 2:  # one-hot and whole where nothing was blended
             labels = labels.to(precision)
         with torch.autocast(features.device.type, enabled=False):
-            loss = self._contrast(features.to(precision), labels)
+            loss = self._contrast(features.to(precision), labels, scores)
         return loss * self._warmup_factor()
+
+    def _check_shapes(
+        self, features: Tensor, labels: Tensor, scores: Optional[Tensor]
+    ) -> None:
+        if not features.is_floating_point():
+            raise TypeError(
+                f'MCCLLoss: features must be of floating point, got '
+                f'{features.dtype}'
+            )
+        shapes = tuple(features.shape), tuple(labels.shape)
+        batch = len(shapes[0]) == 2 and len(shapes[1]) in (1, 2)
+        if not batch or shapes[0][0] != shapes[1][0]:
+            raise ValueError(
+                'MCCLLoss: features must be (B, D) and labels (B,) or (B, K), '
+                f'got {shapes[0]} and {shapes[1]}; give one label a bag'
+            )
+        channels = features.shape[1]
+        if self.in_channels not in (None, channels):
+            raise ValueError(
+                f'MCCLLoss: in_channels={self.in_channels}, but the features '
+                f'are of size {channels}; set in_channels={channels}'
+            )
+        if labels.dim() == 2 and labels.shape[1] != self.num_classes:
+            raise ValueError(
+                f'MCCLLoss: num_classes={self.num_classes}, but the labels '
+                f'are distributions over {labels.shape[1]} classes; make '
+                'num_classes and that of the blending agree'
+            )
+        expected = (len(features), self.num_classes)
+        if self.uses_scores and (
+            scores is None or tuple(scores.shape) != expected
+        ):
+            got = None if scores is None else tuple(scores.shape)
+            raise ValueError(
+                f'MCCLLoss: focal={self.focal!r} needs the class scores, '
+                f'{expected}, got {got}; call loss(features, labels, scores), '
+                "or set focal='none'"
+            )
+
+    def _check_values(self, labels: Tensor) -> None:
+        """At the first call only, as looking at values makes a GPU wait."""
+        if self.class_weight != 'none' or self.temperature_mode != 'constant':
+            self.check_class_counts()
+        if not len(labels):
+            raise ValueError('MCCLLoss: the batch is empty; give it videos')
+        if labels.dim() == 1:
+            for label in (labels.min().item(), labels.max().item()):
+                if not 0 <= label < self.num_classes:
+                    raise ValueError(
+                        f'MCCLLoss: num_classes={self.num_classes}, but there '
+                        f'is a label {label}; classes count from 0'
+                    )
+        elif (labels.sum(dim=1) - 1).abs().max() > 1e-3:
+            raise ValueError(
+                'MCCLLoss: needs one class a video, or after mixup or cutmix '
+                'a distribution over classes, which sums to 1; remove this '
+                'loss where a video has several classes'
+            )
+        self._checked = True
 
     def _warmup_factor(self) -> float:
         """Share of the weight at the runner's iteration."""
@@ -200,21 +311,34 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         hub = MessageHub.get_current_instance()
         return min(1.0, hub.get_info('iter', 0) / self.warmup_iters)
 
-    def _contrast(self, features: Tensor, labels: Tensor) -> Tensor:
+    def _contrast(
+        self, features: Tensor, labels: Tensor, scores: Optional[Tensor]
+    ) -> Tensor:
         if self.projection is not None:
             weight = self.projection[0].weight
             features = self.projection(features.to(weight.dtype)).to(features)
         queue = self.queue if self.training else None
         batch, offset = (features, labels), 0
         if self.training and get_world_size() > 1:
-            batch = tuple(map(gather_with_grad, batch))
+            batch = tuple(torch.cat(all_gather(x)) for x in batch)
             offset = get_rank() * len(features)
         keys, key_labels = batch
         if queue is not None and queue.blended:
             labels = as_shares(labels, self.num_classes)
             key_labels = as_shares(key_labels, self.num_classes)
         keys, key_labels = self._join_keys(keys, key_labels, queue)
-        temperatures, weights = self._of_classes()
+        counts = self.class_counts.to(features.dtype)
+        temperatures = class_temperatures(
+            counts, self.temperature, self.temperature_mode
+        )
+        if self.temperature_mode == 'batch':
+            temperature = _of_anchors(temperatures, batch[1]).mean()
+        else:
+            temperature = _of_anchors(temperatures, labels)
+        weights = class_weights(counts, self.class_weight, self.beta)
+        weights = _of_anchors(weights, labels)
+        if self.uses_scores:
+            weights = weights * self._misses(scores.to(features), labels)
         loss = mccl(
             features,
             labels,
@@ -222,32 +346,24 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             key_labels,
             offset=offset,
             scales=self.scales,
-            temperature=_of_anchors(temperatures, labels),
-            weights=_of_anchors(weights, labels),
+            temperature=temperature,
+            weights=weights,
             form=self.form,
             include_self=self.include_self,
             constants=0 if queue is None else len(queue),
             fused=self.fused,
+            pooled=self.pooled,
         )
         if queue is not None:
             queue.push(*batch)
         return loss
 
-    def _of_classes(self) -> tuple[Tensor, Tensor]:
-        """Temperature and weight of each class, until the counts change."""
-        counts = self.class_counts
-        # Made in inference mode, a tensor counts no changes.
-        now = None if counts.is_inference() else counts._version
-        made_of, version, tables = self._tables
-        if made_of is not counts or version != now or now is None:
-            tables = (
-                class_temperatures(
-                    counts, self.temperature, self.temperature_mode
-                ),
-                class_weights(counts, self.class_weight, self.beta),
-            )
-            self._tables = (counts, now, tables)
-        return tables
+    def _misses(self, scores: Tensor, labels: Tensor) -> Tensor:
+        """Probability (B,) that the classifier gives to other classes."""
+        if self.focal == 'detached':
+            scores = scores.detach()
+        shares = as_shares(labels, self.num_classes)
+        return 1 - (shares * scores.softmax(dim=1)).sum(dim=1)
 
     def _join_keys(
         self, keys: Tensor, labels: Tensor, queue: Optional[FeatureQueue]
