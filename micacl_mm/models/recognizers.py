@@ -213,6 +213,10 @@ def _hand_over(
         # 1, for heads that average over frames; tracers refuse a constant.
         kwargs['num_segs'] = x.shape[1] // x.shape[1]
         x = _in_form_of(x, head, type(recognizer.neck).__name__)
+    losses = kwargs.get('loss_aux', {})
+    for name, loss in losses.items():
+        if head is not None and callable(loss):  # of the class scores
+            losses[name] = loss(scores=head(x, **kwargs))
     if stage == 'head' and head is not None:
         x = head(x, **kwargs)
     return x, kwargs

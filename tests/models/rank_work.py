@@ -42,6 +42,8 @@ CASES = [
     for kind in ('classes', 'blended')
     for queue in (0, 12)
 ]
+#: Needs the labels and the class scores of all ranks.
+REFERENCE = dict(temperature_mode='batch', focal='attached')
 RUNNERS_TRIED = ('Runner', 'FlexibleRunner')
 
 
@@ -51,11 +53,14 @@ class Model(nn.Module):
     def __init__(self, form, queue):
         super().__init__()
         torch.manual_seed(1)
-        self.encoder = nn.Linear(5, 8)
-        self.loss = MCCLLoss(form=form, queue_size=queue, **OPTIONS)
+        self.encoder, self.head = nn.Linear(5, 8), nn.Linear(8, 3)
+        more = REFERENCE if form == 'out' else {}
+        self.loss = MCCLLoss(form=form, queue_size=queue, **OPTIONS, **more)
+        self.head.requires_grad_(self.loss.uses_scores)
 
     def forward(self, x, labels):
-        return self.loss(self.encoder(x), labels)
+        features = self.encoder(x)
+        return self.loss(features, labels, self.head(features))
 
 
 def batches():
@@ -80,7 +85,9 @@ def contrast(form, kind, queue):
         if world > 1:
             dist.all_reduce(loss)
         found.append(loss / world)
-        found += [p.grad.clone() for p in model.parameters()]
+        found += [
+            p.grad.clone() for p in model.parameters() if p.requires_grad
+        ]
         found += [buffer.clone() for buffer in model.buffers()]
     return found
 
@@ -168,6 +175,7 @@ def config_of(folder, runner):
                     type='MCCLLoss',
                     num_classes=3,
                     in_channels=16,
+                    focal='attached',
                     prototypes=True,
                     queue_size=16,
                 ),

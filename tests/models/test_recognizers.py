@@ -117,14 +117,15 @@ HOSTS = {
 )
 def test_every_head_sees_the_feature_of_the_neck(head, kind):
     backbone, channels, inputs = HOSTS[kind]
+    mccl = dict(CARRIER['aux_loss'], form='ratio', focal='attached')
     model = recognizer(
         kind,
         backbone,
-        dict(GEIIM, in_channels=channels),
+        dict(GEIIM, in_channels=channels, aux_loss=mccl),
         dict(head, in_channels=channels),
     )
-    losses = step(model, inputs(M))
-    assert losses['loss_cls'] > 0
+    losses = step(model, inputs(M), labels=(1, 1))
+    assert losses['loss_cls'] > 0 and losses['loss_mccl'] != 0
     assert all(
         p.grad is not None and p.grad.isfinite().all()
         for p in [*model.neck.parameters(), *model.cls_head.parameters()]
@@ -363,6 +364,34 @@ def test_a_carrier_changes_nothing_in_2d(backbone, head):
     assert head['type'] == 'TRNHead' or torch.equal(
         scores(with_it, inputs), scores(without, inputs)
     )
+
+
+@pytest.mark.parametrize(
+    'kind, focal',
+    [
+        ('Recognizer3D', 'attached'),
+        ('Recognizer3D', 'detached'),
+        ('Recognizer2D', 'attached'),
+        ('RecognizerGCN', 'attached'),
+    ],
+)
+def test_a_loss_of_the_neck_gets_the_class_scores(kind, focal):
+    backbone, channels, inputs = HOSTS[kind]
+    mccl = dict(type='MCCLLoss', class_counts=[9, 8, 7, 6, 5], focal=focal)
+    neck = dict(GEIIM, in_channels=channels, aux_loss=mccl)
+    neck = dict(type='NeckChain', num_instances=M, necks=[neck])
+    head = dict(type='I3DHead', in_channels=channels, dropout_ratio=0)
+    model = recognizer(kind, backbone, neck, head)
+    seen = []
+    model.neck.register_forward_hook(lambda _, args, out: seen.append(out[0]))
+    losses = step(model, inputs(M, videos=3), labels=(1, 1, 0))
+    feature = seen[0].detach()
+    expected = model.neck.necks[0].aux_loss(
+        feature.flatten(1), torch.tensor([1, 1, 0]), model.cls_head(feature)
+    )
+    torch.testing.assert_close(losses['loss_mccl'], expected)
+    # The classifier learns from it only where p is attached.
+    assert expected > 0 and expected.requires_grad == (focal == 'attached')
 
 
 def test_the_carriers_loss_sees_the_mean_of_a_videos_frames():

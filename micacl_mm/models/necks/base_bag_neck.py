@@ -3,6 +3,7 @@
 from abc import ABCMeta, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Optional, Union
 
 import torch
@@ -15,6 +16,9 @@ from micacl_mm.arguments import check_count, checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features, collect, release
+
+#: Losses by name, or functions of the class scores that give them.
+Losses = dict[str, Union[Tensor, Callable[..., Tensor]]]
 
 
 @checked_arguments
@@ -32,7 +36,9 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
             that the pipeline samples from a video. Defaults to 4 [paper].
         aux_loss (dict, optional): A loss on the neck's bag feature, called
             with features (N, C) and labels, (N,) or blended (N, K), and
-            logged under its ``loss_name``. Defaults to None.
+            logged under its ``loss_name``. Where it has a true attribute
+            ``uses_scores``, it is also called with ``scores``, the head's
+            logits. Defaults to None.
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Raises:
@@ -98,7 +104,7 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
 
     def advance(
         self, bag: Bag, labels: Optional[Tensor]
-    ) -> tuple[Bag, dict[str, Tensor]]:
+    ) -> tuple[Bag, Losses]:
         """Process a bag and, where labels are given, take the loss on it."""
         channels = bag.features.shape[-1]
         if self.in_channels not in (None, channels):
@@ -131,17 +137,23 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         self._bag_hooks[handle.id] = hook
         return handle
 
-    def losses(self, bag: Bag, labels: Optional[Tensor]) -> dict[str, Tensor]:
-        """Return the auxiliary loss by its name; empty without labels."""
+    def losses(self, bag: Bag, labels: Optional[Tensor]) -> Losses:
+        """Return the auxiliary loss by its name; empty without labels.
+
+        The head comes after the neck. So a loss that uses its scores is
+        returned as a function of them, which the recognizer calls.
+        """
         if self.aux_loss is None or labels is None:
             return {}
-        return {self.loss_name: self.aux_loss(bag.pooled(), labels)}
+        loss = partial(self.aux_loss, bag.pooled(), labels)
+        later = getattr(self.aux_loss, 'uses_scores', False)
+        return {self.loss_name: loss if later else loss()}
 
     def forward(
         self,
         x: Union[Features, Bag],
         data_samples: OptSampleList = None,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Losses]:
         """Map backbone features to one feature a bag.
 
         Args:
@@ -152,7 +164,8 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
 
         Returns:
             tuple[Tensor, dict]: features of shape (N, C', 1, 1, 1), and the
-            losses by name.
+            losses by name; one that uses the class scores is a function,
+            ``losses[name](scores=logits)``.
 
         Raises:
             ValueError: The clips are no whole number of bags, the bags are

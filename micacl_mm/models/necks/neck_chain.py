@@ -11,7 +11,7 @@ from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features
-from .base_bag_neck import BaseBagNeck
+from .base_bag_neck import BaseBagNeck, Losses
 
 _SAME_NAME = (
     'NeckChain: two losses are called {!r} and one would hide the other; give '
@@ -152,7 +152,7 @@ class NeckChain(BaseBagNeck):
 
     def advance(
         self, bag: Bag, labels: Optional[Tensor]
-    ) -> tuple[Bag, dict[str, Tensor]]:
+    ) -> tuple[Bag, Losses]:
         """Run all necks on bags and gather their losses."""
         losses, out = {}, bag
         for neck in self.necks:
@@ -167,7 +167,7 @@ class NeckChain(BaseBagNeck):
         self,
         x: Union[Features, Bag],
         data_samples: OptSampleList = None,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, Losses]:
         """See the base class; stock necks come first."""
         losses = {}
         for neck in self.stock_necks:

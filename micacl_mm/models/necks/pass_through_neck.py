@@ -9,7 +9,7 @@ from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features, collect, flatten
-from .base_bag_neck import BaseBagNeck
+from .base_bag_neck import BaseBagNeck, Losses
 
 
 @MODELS.register_module()
@@ -48,7 +48,7 @@ class PassThroughNeck(BaseBagNeck):
         self,
         x: Union[Features, Bag],
         data_samples: OptSampleList = None,
-    ) -> tuple[Union[Features, Tensor], dict[str, Tensor]]:
+    ) -> tuple[Union[Features, Tensor], Losses]:
         """See the base class; ``x`` itself is returned where M = 1."""
         if not self.keeps_features:
             return super().forward(x, data_samples)
