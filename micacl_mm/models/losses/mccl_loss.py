@@ -9,7 +9,7 @@ from mmaction.models.losses import BaseWeightedLoss
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_gather
+from torch import distributed as dist
 
 from micacl_mm.arguments import MOST, check_count, checked_arguments
 from micacl_mm.registry import MODELS
@@ -32,6 +32,27 @@ LEAST_TEMPERATURE = 1e-6
 def _of_anchors(values: Tensor, labels: Tensor) -> Tensor:
     """Look up a value of each class (K,) by class, or by distribution."""
     return values[labels] if labels.dim() == 1 else labels.to(values) @ values
+
+
+class _Gather(torch.autograd.Function):
+    """Join (B, ...) of all ranks along axis 0; the gradient reaches each.
+
+    That of ``torch.distributed.nn.functional`` is deprecated, and its
+    gradients were wrong with gloo in torch 2.13.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        # Each rank's loss depends on this rank's rows: sum over the ranks.
+        grad = grad.contiguous()
+        dist.all_reduce(grad)
+        return grad.chunk(dist.get_world_size())[dist.get_rank()]
 
 
 @MODELS.register_module()
@@ -320,7 +341,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         queue = self.queue if self.training else None
         batch, offset = (features, labels), 0
         if self.training and get_world_size() > 1:
-            batch = tuple(torch.cat(all_gather(x)) for x in batch)
+            batch = tuple(map(_Gather.apply, batch))
             offset = get_rank() * len(features)
         keys, key_labels = batch
         if queue is not None and queue.blended:
