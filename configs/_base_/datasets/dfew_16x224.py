@@ -3,16 +3,13 @@
 # on which MViT-S and VideoMAE were trained.
 _base_ = './dfew.py'
 
-size = (224, 224)
-changes = dict(Resize=dict(scale=size))
-
-
-def changed(pipeline):
-    return [{**step, **changes.get(step['type'], {})} for step in pipeline]
-
-
-train_pipeline = changed(_base_.train_pipeline)
-test_pipeline = changed(_base_.test_pipeline)
+changes = dict(Resize=dict(scale=(224, 224)))
+train_pipeline = [
+    {**step, **changes.get(step['type'], {})} for step in _base_.train_pipeline
+]
+test_pipeline = [
+    {**step, **changes.get(step['type'], {})} for step in _base_.test_pipeline
+]
 train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=16, dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(batch_size=16, dataset=dict(pipeline=test_pipeline))

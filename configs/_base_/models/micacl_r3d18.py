@@ -1,40 +1,41 @@
-# Layer by layer torchvision's r3d_18; tools/convert/r3d18.py brings its
-# Kinetics-400 weights into this form, for model.backbone.pretrained.
+# MICACL as a co-author's code of June 2025 has it, see docs/method.md.
+_base_ = './r3d18.py'
 model = dict(
-    type='Recognizer3D',
-    backbone=dict(
-        type='ResNet3d',
-        depth=18,
-        pretrained=None,
-        pretrained2d=False,
-        conv1_kernel=(3, 7, 7),
-        with_pool1=False,
-        with_pool2=False,
-        temporal_strides=(1, 2, 2, 2),
-        zero_init_residual=False,
-    ),
     neck=dict(
         type='NeckChain',
         num_instances=4,
         necks=[
-            dict(type='GEIIM', in_channels=512),
-            dict(type='WIAN', in_channels=512, out_channels=1024),
+            dict(
+                type='GEIIM',
+                in_channels=512,
+                nodes='channels',
+                weight_source='channels',
+                zero_init=False,
+            ),
+            dict(
+                type='WIAN',
+                in_channels=512,
+                out_channels=1024,
+                recurrence='gated',
+                qkv_only=True,
+                unbiased=True,
+                residual='none',
+            ),
         ],
-        aux_loss=dict(type='MCCLLoss', num_classes=7, in_channels=1024),
+        aux_loss=dict(
+            type='MCCLLoss',
+            num_classes=7,
+            in_channels=1024,
+            form='out',
+            include_self=True,
+            pooled=True,
+            temperature_mode='batch',
+            class_weight='raw_inverse',
+            focal='attached',
+            loss_weight=30.0,
+        ),
     ),
-    cls_head=dict(
-        type='I3DHead',
-        num_classes=7,
-        in_channels=1024,
-        dropout_ratio=0.5,
-        label_smooth_eps=0.1,
-        topk=(1,),
-        average_clips='prob',
-    ),
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[110.2008, 100.63983, 95.99475],
-        std=[58.14765, 56.46975, 55.332],
-        format_shape='NCTHW',
-    ),
+    cls_head=dict(in_channels=1024, dropout_ratio=0.0),
+    # Divided by 255 and nothing else.
+    data_preprocessor=dict(mean=[0, 0, 0], std=[255, 255, 255]),
 )

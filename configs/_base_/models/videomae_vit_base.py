@@ -1,4 +1,4 @@
-# MMAction2's VideoMAE ViT-B; the leaf says num_classes. Weights come by
+# MMAction2's VideoMAE ViT-B, for which it has no base. Weights come by
 # --cfg-options load_from=FILE. They are for 16 frames, whose positions the log
 # then calls a mismatch: sines and cosines, the same for the first 4 frames.
 model = dict(

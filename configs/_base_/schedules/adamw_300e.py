@@ -1,3 +1,5 @@
+# A co-author's recipe, for a batch of 128 on one GPU. More GPUs or a smaller
+# batch: the rate fits itself.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=300, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -5,18 +7,18 @@ test_cfg = dict(type='TestLoop')
 param_scheduler = [
     dict(
         type='LinearLR',
-        start_factor=0.01,
+        start_factor=0.02,
         by_epoch=True,
         begin=0,
-        end=20,
+        end=10,
         convert_to_iter_based=True,
     ),
     dict(
         type='CosineAnnealingLR',
         by_epoch=True,
-        begin=20,
+        begin=10,
         end=300,
-        eta_min_ratio=0.01,
+        eta_min=3e-6,
         convert_to_iter_based=True,
     ),
 ]
@@ -24,5 +26,4 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),
 )
-# The rate is for 8 GPUs x 32 videos; --auto-scale-lr fits it to yours.
-auto_scale_lr = dict(enable=False, base_batch_size=256)
+auto_scale_lr = dict(enable=True, base_batch_size=128)

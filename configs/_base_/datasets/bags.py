@@ -1,0 +1,72 @@
+# Bags of 4 instances of 4 frames, for any set of clips. The options of
+# `micacl train` and `test` arrive in the environment. (An import statement
+# would make this a pure-Python config for MMEngine.)
+environ = __import__('os').environ
+source = environ.get('MICACL_SOURCE') or 'frames'  # face frames, or videos
+# Share of the training clips kept for choosing the checkpoint. 0 is the habit
+# of the field: train on all of them and choose on the test split.
+val_ratio = float(environ.get('MICACL_VAL_RATIO') or 0.1)
+missing = environ.get('MICACL_MISSING') or 'raise'  # absent clips; or drop
+clip_root = environ.get('MICACL_CLIP_ROOT')  # a folder, instead of a search
+pack = environ.get('MICACL_PACK')  # a file of packed frames, docs/packs.md
+del environ
+
+open_clip = [dict(type='FastVideoInit')] if source == 'videos' else []
+decode = dict(type='DecordDecode' if source == 'videos' else 'FaceFrameDecode')
+resize = dict(type='Resize', scale=(112, 112), keep_ratio=False)
+
+train_pipeline = [
+    *open_clip,
+    dict(type='SampleInstances', num_frames=16, instance_len=4),
+    decode,
+    dict(type='RandomResizedCrop', area_range=(0.08, 1.0)),
+    resize,
+    dict(type='Flip', flip_ratio=0.5),
+    dict(
+        type='ClipColorJitter',
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0.4,
+    ),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+test_pipeline = [
+    *open_clip,
+    dict(
+        type='SampleInstances', num_frames=16, instance_len=4, test_mode=True
+    ),
+    decode,
+    resize,
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+
+clips = dict(source=source, val_ratio=val_ratio, missing=missing)
+clips.update(dict(clip_root=clip_root) if clip_root else {})
+clips.update(dict(pack=pack) if pack else {})
+loader = dict(batch_size=32, num_workers=8, persistent_workers=True)
+train_dataloader = dict(
+    **loader,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(**clips, split='train', pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    **loader,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **clips,
+        split='val' if val_ratio else 'test',
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+test_dataloader = dict(
+    **loader,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **clips, split='test', pipeline=test_pipeline, test_mode=True
+    ),
+)

@@ -1,5 +1,0 @@
-# The reference with MCCL beside cross-entropy.
-_base_ = './r3d18_mil.py'
-model = dict(
-    neck=dict(aux_loss=dict(type='MCCLLoss', num_classes=7, in_channels=512))
-)

@@ -1,6 +1,0 @@
-_base_ = [
-    '../../_base_/default_runtime.py',
-    '../../_base_/datasets/dfew.py',
-    '../../_base_/models/leaderboard/slowonly.py',
-    '../../_base_/schedules/adamw_300e_scaled.py',
-]

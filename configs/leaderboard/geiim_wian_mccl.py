@@ -1,0 +1,9 @@
+# Both necks and MCCL beside cross-entropy with label smoothing, without logit
+# adjustment: what was called MICACL here before micacl_reference.py.
+_base_ = './geiim_wian.py'
+width = _base_.width
+model = dict(
+    neck=dict(
+        aux_loss=dict(type='MCCLLoss', num_classes=7, in_channels=2 * width)
+    )
+)

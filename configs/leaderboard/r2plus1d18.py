@@ -1,0 +1,24 @@
+# R(2+1)D-18: MMAction2's R(2+1)D-34 with two blocks a stage and BatchNorm of
+# each process, as in the others.
+_base_ = [
+    '../_base_/leaderboard.py',
+    'mmaction::_base_/models/r2plus1d_r34.py',
+]
+model = dict(
+    backbone=dict(
+        depth=18,
+        norm_cfg=dict(type='BN3d'),
+        **(
+            dict(base_channels=16, conv1_kernel=(3, 3, 3))
+            if _base_.small
+            else {}
+        ),
+    ),
+    cls_head=dict(
+        num_classes=7,
+        in_channels={{_base_.width}},
+        dropout_ratio={{_base_.dropout_ratio}},
+        label_smooth_eps=0.1,
+    ),
+    data_preprocessor=dict(type='BagDataPreprocessor', view='clip'),
+)

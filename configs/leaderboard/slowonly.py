@@ -1,0 +1,16 @@
+# SlowOnly on one clip of 16 frames. torchvision's weights of the 2-D network
+# come by --cfg-options model.backbone.pretrained=FILE.
+_base_ = [
+    '../_base_/leaderboard.py',
+    'mmaction::_base_/models/slowonly_r50.py',
+]
+model = dict(
+    backbone=dict(pretrained=None, base_channels=8 if _base_.small else 64),
+    cls_head=dict(
+        num_classes=7,
+        in_channels=256 if _base_.small else 2048,
+        dropout_ratio={{_base_.dropout_ratio}},
+        label_smooth_eps=0.1,
+    ),
+    data_preprocessor=dict(type='BagDataPreprocessor', view='clip'),
+)

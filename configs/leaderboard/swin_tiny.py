@@ -1,0 +1,19 @@
+# Video Swin-T on one clip of 16 frames. Weights trained on Kinetics come by
+# --cfg-options load_from=FILE.
+_base_ = [
+    '../_base_/leaderboard_224.py',
+    'mmaction::_base_/models/swin_tiny.py',
+]
+small_arch = dict(embed_dims=24, depths=[1, 1, 2, 1], num_heads=[1, 2, 4, 8])
+model = dict(
+    backbone=dict(
+        arch=small_arch if _base_.small else 'tiny', pretrained2d=False
+    ),
+    cls_head=dict(
+        num_classes=7,
+        in_channels=192 if _base_.small else 768,
+        dropout_ratio={{_base_.dropout_ratio}},
+        label_smooth_eps=0.1,
+    ),
+    data_preprocessor=dict(type='BagDataPreprocessor', view='clip'),
+)
