@@ -6,7 +6,11 @@ _base_ = [
 ]
 small_size = dict(
     arch=dict(
-        embed_dims=96, num_layers=4, num_heads=4, feedforward_channels=384
+        _delete_=True,
+        embed_dims=96,
+        num_layers=4,
+        num_heads=4,
+        feedforward_channels=384,
     ),
     img_size=48,
     patch_size=12,

@@ -5,7 +5,11 @@ _base_ = [
     'mmaction::_base_/models/mvit_small.py',
 ]
 small_arch = dict(
-    embed_dims=24, num_layers=4, num_heads=1, downscale_indices=[1, 2]
+    _delete_=True,
+    embed_dims=24,
+    num_layers=4,
+    num_heads=1,
+    downscale_indices=[1, 2],
 )
 model = dict(
     backbone=dict(arch=small_arch, spatial_size=48) if _base_.small else {},

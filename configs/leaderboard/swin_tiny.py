@@ -4,7 +4,12 @@ _base_ = [
     '../_base_/leaderboard_224.py',
     'mmaction::_base_/models/swin_tiny.py',
 ]
-small_arch = dict(embed_dims=24, depths=[1, 1, 2, 1], num_heads=[1, 2, 4, 8])
+small_arch = dict(
+    _delete_=True,
+    embed_dims=24,
+    depths=[1, 1, 2, 1],
+    num_heads=[1, 2, 4, 8],
+)
 model = dict(
     backbone=dict(
         arch=small_arch if _base_.small else 'tiny', pretrained2d=False
