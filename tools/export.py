@@ -28,7 +28,7 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 import micacl_mm  # noqa: F401  registers everything, applies the cures
-from micacl_mm.cli.launch import limit_threads, take_options
+from micacl_mm.cli.launch import add_adjustment, limit_threads, take_options
 from micacl_mm.export import (
     ExportError,
     describe,
@@ -36,6 +36,8 @@ from micacl_mm.export import (
     export_program,
     import_onnx,
 )
+from micacl_mm.models.logit_adjustment import adjust_logits
+from micacl_mm.records.training import find_class_counts
 from micacl_mm.registry import MODELS
 
 SUFFIXES = {'onnx': '.onnx', 'program': '.pt2'}
@@ -66,6 +68,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='of one video, where the test pipeline does not tell it',
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_adjustment(parser)
     args = parser.parse_args(
         take_options(sys.argv[1:] if argv is None else argv)
     )
@@ -112,7 +115,7 @@ def load(config: Path, checkpoint: Path, options: dict) -> tuple:
 
     Returns:
         tuple[Config, nn.Module, dict]: the config, the model in eval mode,
-        and the checkpoint's own description.
+        and what the checkpoint holds.
     """
     try:
         cfg = Config.fromfile(config)
@@ -131,7 +134,7 @@ def load(config: Path, checkpoint: Path, options: dict) -> tuple:
             f'checkpoint: {first_line(error)}; give the config it was trained '
             'with, and its --cfg-options'
         )
-    return cfg, model.eval(), found.get('meta') or {}
+    return cfg, model.eval(), found
 
 
 def write(model: nn.Module, args: argparse.Namespace, about: tuple) -> None:
@@ -170,10 +173,16 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     try:
         if 'onnx' in args.targets:
             import_onnx()  # before the work
-        cfg, model, meta = load(
+        cfg, model, found = load(
             args.config, args.checkpoint, args.cfg_options or {}
         )
+        meta = found.get('meta') or {}
         about = describe(cfg, model, meta, args.config.stem, args.shape)
+        if args.logit_adjust:
+            counts = args.class_counts or find_class_counts(found)
+            adjust_logits(model, args.logit_adjust, counts)
+            about.metadata['logit_adjust'] = args.logit_adjust
+            about.metadata['class_counts'] = counts
         write(model, args, about)
     except ExportError as error:
         fail(str(error), 1)

@@ -33,7 +33,7 @@ from micacl_mm.apis.clip_listing import list_clips
 from micacl_mm.apis.clips import Clip, open_clip
 from micacl_mm.apis.loading import first_line, read_config
 from micacl_mm.apis.result_files import write_results
-from micacl_mm.cli.launch import limit_threads, take_options
+from micacl_mm.cli.launch import add_adjustment, limit_threads, take_options
 from micacl_mm.faces import build_detector
 from micacl_mm.visualization.annotated_video import annotate_video
 from micacl_mm.visualization.clip_picture import plot_prediction
@@ -93,6 +93,7 @@ def parse_arguments(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}
     )
+    add_adjustment(parser)
     rest = take_options(sys.argv[1:] if argv is None else argv)
     return parser.parse_args(rest)
 
@@ -126,6 +127,8 @@ class Session:
             face or 'none',
             'all' if arguments.all_faces else 'main',
             arguments.margin,
+            logit_adjust=arguments.logit_adjust,
+            class_counts=arguments.class_counts,
         )
         self.found: list[ClipPrediction] = []
         #: Of clips that were predicted and could not be drawn.
@@ -229,6 +232,7 @@ class Session:
                 config=arguments.config,
                 checkpoint=arguments.checkpoint,
                 face=arguments.face,
+                logit_adjust=arguments.logit_adjust,
                 undrawn=self.undrawn,
             ),
         )

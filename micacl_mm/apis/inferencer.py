@@ -16,7 +16,9 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import nn
 
+from micacl_mm.models.logit_adjustment import adjust_logits
 from micacl_mm.models.necks import BaseBagNeck
+from micacl_mm.records.training import find_class_counts
 from micacl_mm.registry import INFERENCERS
 
 from .clip_listing import list_clips
@@ -65,6 +67,10 @@ class DFERInferencer(BaseInferencer):
         margin (float): Room around a found face, as a share of its size;
             that of the crops that the model was trained on. Defaults to 0.15.
         show_progress (bool): A bar with the time left. Defaults to True.
+        logit_adjust (float, optional): tau of post-hoc logit adjustment, see
+            :func:`adjust_logits`. Defaults to None.
+        class_counts (Sequence[int], optional): Training videos of each
+            class, for it. Defaults to None, those that the checkpoint tells.
 
     Attributes:
         classes (tuple[str, ...]): Names of the K classes.
@@ -89,7 +95,11 @@ class DFERInferencer(BaseInferencer):
         faces: str = 'main',
         margin: float = 0.15,
         show_progress: bool = True,
+        logit_adjust: Optional[float] = None,
+        class_counts: Optional[Sequence[int]] = None,
     ) -> None:
+        self.logit_adjust = logit_adjust
+        self._class_counts = class_counts
         init_default_scope('mmaction')
         check_device(device)
         checkpoint = os.fspath(checkpoint)
@@ -265,6 +275,9 @@ class DFERInferencer(BaseInferencer):
     ) -> None:
         self.classes = class_names(model, checkpoint, cfg)
         load_weights(model, checkpoint)
+        if self.logit_adjust is not None:
+            counts = self._class_counts or find_class_counts(checkpoint)
+            adjust_logits(model, self.logit_adjust, counts)
 
     def visualize(self, *args: Any, **kwargs: Any) -> None:
         """Unused: see tools/infer.py for pictures and annotated videos."""

@@ -164,12 +164,59 @@ def take_options(arguments: Sequence[str]) -> list[str]:
     return front + rest
 
 
+def add_adjustment(parser: argparse.ArgumentParser) -> None:
+    """Add the options of post-hoc logit adjustment to a command."""
+    parser.add_argument(
+        '--logit-adjust',
+        type=float,
+        metavar='TAU',
+        help='subtract TAU x log(share of the class) from the logits; for '
+        'models trained without such an answer to the tail. Choose TAU '
+        'before the test, never by it: 1 is the usual one',
+    )
+    parser.add_argument(
+        '--class-counts',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help='training clips of each class, where the checkpoint does not '
+        'tell them',
+    )
+
+
+def adjust_test(arguments: Sequence[str]) -> list[str]:
+    """Turn the options of logit adjustment into those of the stock test."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    add_adjustment(parser)
+    found, rest = parser.parse_known_args(arguments)
+    return rest + adjustment_settings(found.logit_adjust, found.class_counts)
+
+
+def adjustment_settings(
+    tau: Optional[float], class_counts: Optional[Sequence[int]]
+) -> list[str]:
+    """Arguments that add a ``LogitAdjustmentHook`` to a test."""
+    if tau is None:
+        return []
+    name = 'default_hooks.logit_adjustment'
+    counts = [f'{name}.class_counts={class_counts}'] if class_counts else []
+    return [
+        '--cfg-options',
+        f'{name}.type=LogitAdjustmentHook',
+        f'{name}.tau={tau}',
+        *(text.replace(' ', '') for text in counts),
+    ]
+
+
 def print_options() -> None:
     """Print the help of our options, above that of the stock tool."""
     print('options of micacl_mm, each also to be set in the environment:')
     for name, (variable, text) in OPTIONS.items():
         print(f'  --{name.replace("_", "-"):<10} {text} ({variable})')
-    print('\noptions of the stock tool:')
+    print(
+        '  --logit-adjust TAU, --class-counts N ... (test only) post-hoc '
+        'logit adjustment\n\noptions of the stock tool:'
+    )
 
 
 def default_options(name: str, arguments: Sequence[str]) -> list[str]:
@@ -209,6 +256,8 @@ def run_tool(name: str, arguments: Optional[Sequence[str]] = None) -> None:
     # Some tools for annotations have options of these names themselves.
     if ours or any(argument.endswith('.py') for argument in arguments):
         arguments = take_options(arguments)
+    if name == 'test':
+        arguments = adjust_test(arguments)
     limit_threads()
     if ours:
         arguments = prepare_cpu_ranks(default_options(name, arguments))

@@ -4,6 +4,7 @@ from .channels_last_hook import ChannelsLastHook
 from .class_counts_hook import ClassCountsHook
 from .consistency_hook import ConsistencyHook
 from .gradient_caching_hook import GradientCachingHook
+from .logit_adjustment_hook import LogitAdjustmentHook
 from .non_finite_loss_hook import NonFiniteLossHook
 from .result_hook import ResultHook
 from .safe_checkpoint_hook import SafeCheckpointHook
@@ -14,6 +15,7 @@ __all__ = [
     'ClassCountsHook',
     'ConsistencyHook',
     'GradientCachingHook',
+    'LogitAdjustmentHook',
     'NonFiniteLossHook',
     'ResultHook',
     'SafeCheckpointHook',

@@ -19,6 +19,9 @@ from micacl_mm.records.training import FACTS, Training, training_facts
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.files import replacing
 
+from .class_counts_hook import count_classes
+from .logit_adjustment_hook import LogitAdjustmentHook
+
 
 def format_table(classes: list[str], matrix: torch.Tensor) -> str:
     """Lay out UAR, WAR and the recall of each class as text."""
@@ -78,6 +81,15 @@ def check_classes(meta: Optional[dict], dataset: Any) -> None:
         )
 
 
+def _known_counts(dataset: Any) -> Optional[list[int]]:
+    """Training videos of each class; None where they have no single label."""
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    try:
+        return count_classes(dataset, len(classes)) if classes else None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None  # a guest's set
+
+
 @HOOKS.register_module()
 class ResultHook(Hook):
     """Prints and keeps the result of a test.
@@ -113,7 +125,10 @@ class ResultHook(Hook):
         if runner.iter > 0:  # else weights to start from, of any classes
             before = self._meta
             check_classes(before, dataset)
-        self._facts = training_facts(dataset, runner.cfg.filename, before)
+        self._facts = {
+            **training_facts(dataset, runner.cfg.filename, before),
+            'class_counts': _known_counts(dataset),
+        }
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Write down what the config does not say of the training."""
@@ -178,6 +193,9 @@ class ResultHook(Hook):
             figures,
         )
         record['missing'] = found[0].missing
+        for hook in runner.hooks:
+            if isinstance(hook, LogitAdjustmentHook) and hook.tau:
+                record['logit_adjust'] = hook.tau
         record |= self._size_and_speed(runner)
         write_record(record, folder / FILE_NAME)
         plot_confusion(classes, matrix, folder / 'confusion_matrix.png')

@@ -16,6 +16,7 @@ KIND = (
     'selection',
     'pretraining',
     'sampling',
+    'logit_adjust',
     'max_epochs',
     'val_ratio',
 )

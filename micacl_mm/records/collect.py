@@ -73,6 +73,7 @@ def collect_record(
         'max_epochs': training.max_epochs,
         'val_ratio': training.dataset.get('val_ratio'),
         'sampling': sampling_in_words(tested.get('pipeline', [])),
+        'logit_adjust': None,
         'pretraining': training.pretraining,
         'checkpoint': checkpoint,
         'clips': int(clips.sum()),

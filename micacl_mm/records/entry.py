@@ -59,6 +59,13 @@ class Entry:
         return self.metrics['UAR']
 
     @property
+    def name(self) -> str:
+        """Its method, with what a test did to the logits."""
+        tau = self.text('logit_adjust')
+        adjusted = f' + logit adjustment {tau}' if tau else ''
+        return self.text('method') + adjusted
+
+    @property
     def rule(self) -> str:
         """How the tested checkpoint was chosen, in words."""
         return SELECTIONS[self.text('selection')]
@@ -151,6 +158,7 @@ class Entry:
             ('Epoch', self._epochs()),
             ('Validation slice', self.text('val_ratio')),
             ('Sampling', self.text('sampling')),
+            ('Post-hoc logit adjustment, tau', self.text('logit_adjust')),
             ('UAR over', self.replicates + spread),
             ('Folds', self.text('fold')),
             ('Seeds', self.text('seed')),

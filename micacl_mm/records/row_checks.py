@@ -20,7 +20,7 @@ METRICS = ('UAR', 'WAR', *RECALLS)
 COLUMNS = (
     *('dataset', 'frames', 'method', 'pretraining', 'fold', 'subset', 'seed'),
     *('processes', 'selection', 'epoch', 'max_epochs', 'val_ratio'),
-    'sampling',
+    *('sampling', 'logit_adjust'),
     *METRICS,
     *('clips', 'parameters_m', 'gflops', 'bags_per_second', 'machine'),
     *('version', 'commit', 'config', 'config_hash', 'command', 'date'),
@@ -37,6 +37,8 @@ REQUIRED = (
     *('dataset', 'method', 'seed', 'selection', 'config_hash', 'sampling'),
     *('UAR', 'WAR', 'clips', 'confusion_matrix'),
 )
+#: Absent from older files, and then empty.
+OPTIONAL = ('logit_adjust',)
 #: Test clips of each class in a version of the open benchmark, on all levels.
 BENCHMARK_COUNTS = {'v1': [169, 131, 184, 150, 101, 80, 80]}
 DATASETS = re.compile(r'dfew|ferv39k|synthetic(-v\d+-(easy|medium|hard))?')
@@ -55,7 +57,7 @@ _FORMATS = {
         ),
     ),
     **dict.fromkeys(
-        ('parameters_m', 'gflops', 'bags_per_second'),
+        ('logit_adjust', 'parameters_m', 'gflops', 'bags_per_second'),
         (_NUMBER, 'a number, 0 or above'),
     ),
 }

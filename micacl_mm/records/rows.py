@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from micacl_mm.utils.files import read_table, write_text
 
-from .row_checks import COLUMNS, METRICS, problems
+from .row_checks import COLUMNS, METRICS, OPTIONAL, problems
 
 #: Rows that agree in these are replicates of one entry of the board.
 ENTRY_KEY = (
     *('dataset', 'subset', 'method', 'selection', 'sampling'),
-    *('processes', 'config_hash'),
+    *('logit_adjust', 'processes', 'config_hash'),
 )
 #: No two rows agree in these.
 RUN_KEY = (*ENTRY_KEY, 'fold', 'seed')
@@ -63,7 +63,7 @@ def read_rows(path: Path) -> list[ResultRow]:
     path = Path(path)
     rows = [
         ResultRow(cells, origin, path.stem)
-        for origin, cells in read_table(path, COLUMNS)
+        for origin, cells in read_table(path, COLUMNS, OPTIONAL)
     ]
     wrong = [
         f'{row.origin}: {problem}'

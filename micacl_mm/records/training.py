@@ -51,10 +51,37 @@ def plain_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
     texts = [facts.get('dataset'), facts.get('subset') or '']
     if isinstance(commits, list):
         texts += commits
-    sound = isinstance(commits, list) and all(
-        isinstance(text, str) for text in texts
+    counts = facts.get('class_counts') or []
+    sound = (
+        isinstance(commits, list)
+        and all(isinstance(text, str) for text in texts)
+        and isinstance(counts, list)
+        and all(type(count) is int for count in counts)
     )
     return dict(facts) if sound else {}
+
+
+def find_class_counts(checkpoint: Mapping[str, Any]) -> list[int]:
+    """Return the number of training videos of each class.
+
+    Args:
+        checkpoint (Mapping[str, Any]): What a checkpoint file holds. The
+            counts are kept by ``ResultHook``, and by our losses as a buffer.
+
+    Raises:
+        ValueError: It holds none.
+    """
+    counts = plain_facts(checkpoint.get('meta') or {}).get('class_counts')
+    if counts:
+        return list(counts)
+    for name, value in (checkpoint.get('state_dict') or {}).items():
+        if name.endswith('class_counts') and value.any():
+            return value.tolist()
+    raise ValueError(
+        'logit adjustment needs the class counts of the training set, and '
+        'the checkpoint holds none; give them in the order of the classes, '
+        'such as --class-counts 90 30 10'
+    )
 
 
 def _number(value: Any) -> Optional[int]:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 
 def read_table(
-    path: Path, columns: Sequence[str]
+    path: Path, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> list[tuple[str, dict[str, str]]]:
     """Read a CSV file that must have exactly these columns.
 
     Args:
         path (Path): The file, UTF-8, commas, a header.
         columns (Sequence[str]): The header.
+        optional (Sequence[str]): Those that may be absent, and are then
+            empty. Defaults to ().
 
     Returns:
         list[tuple[str, dict[str, str]]]: ``file:line`` and cells of each row.
@@ -39,15 +41,19 @@ def read_table(
             first = reader.line_num + 1
     except csv.Error as error:
         wrong.append(f'{path}:{first}: {error}; mend quotes and commas')
-    if not lines or tuple(lines[0][1]) != tuple(columns):
-        found = lines[0][1] if lines else []
-        raise ValueError(f'{path}:1: {_header_problem(found, columns)}')
+    header = lines[0][1] if lines else []
+    wanted = [c for c in columns if c in header or c not in optional]
+    if header != wanted:
+        raise ValueError(f'{path}:1: {_header_problem(header, columns)}')
+    blank = dict.fromkeys(columns, '')
     for origin, cells in lines[1:]:
-        if len(cells) == len(columns):
-            rows.append((origin, dict(zip(columns, cells, strict=True))))
+        if len(cells) == len(header):
+            rows.append(
+                (origin, blank | dict(zip(header, cells, strict=True)))
+            )
         elif cells:
             wrong.append(
-                f'{origin}: must have {len(columns)} cells, got {len(cells)}; '
+                f'{origin}: must have {len(header)} cells, got {len(cells)}; '
                 'quote cells that hold commas'
             )
     if wrong:

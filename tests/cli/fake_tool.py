@@ -60,6 +60,9 @@ else:
         },
         'confusion_matrix': matrix,
     }
+    for argument in arguments:
+        if argument.startswith('default_hooks.logit_adjustment.tau='):
+            record['logit_adjust'] = float(argument.partition('=')[2])
     if 'best_' in arguments[1]:
         record['selection'] = 'val'
     folder = work_dir / str(time.monotonic_ns())

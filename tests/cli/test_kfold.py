@@ -312,6 +312,22 @@ def test_another_rule_tests_the_same_training(fake):
     assert sorted(found) == ['last', 'val']
 
 
+def test_adjusted_logits_test_the_same_training(fake, capsys):
+    given = ('--folds', '1', '--selection', 'last')
+    assert kfold(*given, work_dir='tau') == 0
+    assert fake() == ['train1', 'test1']
+    assert kfold(*given, '--logit-adjust', '1.5', work_dir='tau') == 0
+    assert fake() == ['test1']
+    plain, adjusted = (
+        read_record(Path(f'tau/fold1/seed0/{name}/result.json'))
+        for name in ('last', 'last_adjusted_1.5')
+    )
+    assert plain.get('logit_adjust') is None
+    assert adjusted['logit_adjust'] == 1.5
+    for name in ('rows.csv', 'rows_adjusted_1.5.csv'):
+        assert Path('tau', name).is_file()
+
+
 @pytest.mark.parametrize(
     ('change', 'told'),
     [

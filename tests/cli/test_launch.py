@@ -185,6 +185,19 @@ def test_positionals_do_not_fall_to_the_option_before(clean):
         launch.take_options(['x.py', '--fold'])
 
 
+def test_logit_adjustment_becomes_a_hook_of_the_test():
+    given = ['x.py', 'y.pth', '--logit-adjust', '1.5']
+    given += ['--class-counts', '9', '1', '--tta']
+    name = 'default_hooks.logit_adjustment'
+    assert launch.adjust_test(given) == [
+        *('x.py', 'y.pth', '--tta', '--cfg-options'),
+        f'{name}.type=LogitAdjustmentHook',
+        f'{name}.tau=1.5',
+        f'{name}.class_counts=[9,1]',
+    ]
+    assert launch.adjust_test(['x.py', 'y.pth']) == ['x.py', 'y.pth']
+
+
 def test_help_shows_our_options(stock_call, capsys):
     launch.run_tool('train', ['-h'])
     assert '--data-root  folder' in capsys.readouterr().out

@@ -21,10 +21,12 @@ from micacl_mm.records.record import (
     write_record,
 )
 from micacl_mm.records.row_checks import COLUMNS, problems
+from micacl_mm.records.rows import ENTRY_KEY, ResultRow
 from tests.datasets.tree import write_dfew_split
 
 from .tiny import write_config, write_set
 
+UNEVEN = [40, 20, 20, 10, 5, 1, 9]
 SAMPLING = '16 frames, 4 instances of 4, 48 px, 1 crop, no chance'
 
 
@@ -111,6 +113,31 @@ def test_record_of_the_best_checkpoint(place, trained):
     weights = sum(p.numel() for p in runner.model.parameters())
     assert record['parameters'] == weights
     assert record['gflops'] > 0 and record['bags_per_second'] > 0
+
+
+def test_adjusted_logits_are_another_entry(place, trained):
+    last = place / 'trained/epoch_1.pth'
+    counts = torch.load(last, weights_only=True)['meta']['micacl_mm']
+    counts = counts['class_counts']
+    dataset = trained[0].train_dataloader.dataset.dataset
+    assert counts == dataset.class_counts
+    runner = runner_of(place, 'adjusted')
+    hook = dict(type='LogitAdjustmentHook', tau=3.0, class_counts=UNEVEN)
+    runner.register_hook(hook)
+    record = test_once(runner, last)
+    wanted = torch.zeros(7, 7, dtype=torch.long)
+    shift = 3 * (torch.tensor(UNEVEN) / sum(UNEVEN)).log()
+    for data in runner.test_dataloader:
+        for sample in runner.model.test_step(data):
+            found = (sample.pred_score.log() - shift).argmax()
+            wanted[sample.gt_label, found] += 1
+    assert record['confusion_matrix'] == wanted.tolist()
+    assert wanted.tolist() != trained[1]['confusion_matrix']
+    rows = [row_of(record), row_of(trained[1])]
+    assert [row['logit_adjust'] for row in rows] == ['3', '']
+    assert not problems(rows[0])
+    keys = [ResultRow(row).key(ENTRY_KEY) for row in rows]
+    assert keys[0] != keys[1]
 
 
 def test_figures_are_scikit_learns(trained):

@@ -124,7 +124,7 @@ def test_wrong_rows_are_named(tmp_path, changes, said):
     message = refused(path)
     assert f'{path}:3: ' in message and said in message
     assert f'{path}:2: ' not in message
-    assert 'tools/dev/board' in message  # what to do
+    assert 'tools.dev.board' in message  # what to do
 
 
 def test_a_rounded_last_digit_is_no_error():

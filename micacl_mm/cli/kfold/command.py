@@ -39,10 +39,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return code
     records = [run.read() for run in runs]
     summary = summarise(records)
-    write_summary(summary, records, options.work_dir)
+    suffix = options.rule.removeprefix(options.selection)
+    write_summary(summary, records, options.work_dir, suffix)
     print(
         f'\n{format_summary(summary)}\n'
         f'Tested: {RULES[options.selection]}.\n\nwritten to '
-        f'{options.work_dir}/summary.json and rows.csv'
+        f'{options.work_dir}/summary{suffix}.json and rows{suffix}.csv'
     )
     return 0

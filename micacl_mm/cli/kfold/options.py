@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 
 from micacl_mm.records.record import public_path
 
-from ..launch import OPTIONS, take_options
+from ..launch import OPTIONS, add_adjustment, take_options
 
 #: How the tested checkpoint is chosen.
 RULES = {
@@ -52,8 +52,17 @@ class Options(NamedTuple):
     launcher: str
     jobs: int
     cfg_options: list[str]
+    #: Post-hoc logit adjustment of the test.
+    logit_adjust: Optional[float]
+    class_counts: Optional[list[int]]
     #: Further ones of the stock train tool.
     train_options: list[str]
+
+    @property
+    def rule(self) -> str:
+        """Names what is tested: the selection, and adjusted logits."""
+        tau = self.logit_adjust
+        return self.selection + (f'_adjusted_{tau:g}' if tau else '')
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -88,6 +97,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
         launcher=launcher,
         jobs=found.jobs,
         cfg_options=found.cfg_options,
+        logit_adjust=found.logit_adjust or None,
+        class_counts=found.class_counts,
         train_options=rest,
     )
 
@@ -131,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         help='processes of one run with --launcher pytorch; default: GPUs',
     )
+    add_adjustment(parser)
     add('--cfg-options', nargs='+', action='extend', default=[])
     return parser
 

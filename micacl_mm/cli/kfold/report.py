@@ -115,12 +115,13 @@ def write_summary(
     summary: Mapping[str, Any],
     records: Sequence[Mapping[str, Any]],
     folder: Path,
+    suffix: str = '',
 ) -> None:
     """Write ``summary.json`` and, one row a run, ``rows.csv``."""
     text = json.dumps(summary, indent=2) + '\n'
-    write_text(folder / 'summary.json', text)
+    write_text(folder / f'summary{suffix}.json', text)
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, lineterminator='\n')
     writer.writeheader()
     writer.writerows(row_of(record) for record in records)
-    write_text(folder / 'rows.csv', table.getvalue())
+    write_text(folder / f'rows{suffix}.csv', table.getvalue())

@@ -14,6 +14,7 @@ from micacl_mm.records.record import (
 )
 from micacl_mm.utils.files import write_text
 
+from ..launch import adjustment_settings
 from .checkpoints import choose, count_done, mend
 from .differences import differences
 from .lock import RunError, claimed
@@ -62,7 +63,7 @@ class Run(NamedTuple):
     @property
     def record_path(self) -> Path:
         """Where the record is in the end."""
-        return self.folder / self.options.selection / FILE_NAME
+        return self.folder / self.options.rule / FILE_NAME
 
     def check(self) -> None:
         """Refuse a folder in which something else was begun.
@@ -170,6 +171,9 @@ class Run(NamedTuple):
             *(self.options.config, str(checkpoint)),
             *('--work-dir', str(self.record_path.parent)),
             *(['--cfg-options', *settings] if settings else []),
+            *adjustment_settings(
+                self.options.logit_adjust, self.options.class_counts
+            ),
         ]
 
     def _keep_record(self) -> dict[str, Any]:
@@ -196,6 +200,7 @@ class Run(NamedTuple):
         wanted = {
             **{k: self.facts[k] for k in _IN_RECORD},
             'selection': self.options.selection,
+            'logit_adjust': self.options.logit_adjust,
         }
         other = differences({k: record.get(k) for k in wanted}, wanted)
         return '; '.join(other) or None

@@ -106,7 +106,7 @@ def ablation_markdown(tables: Sequence[Table]) -> str:
     sections = [
         _study_markdown(study, entries, found[0].order)
         for study in STUDIES
-        if any(entry.text('method') == study.reference for entry in entries)
+        if any(entry.name == study.reference for entry in entries)
     ]
     return '\n\n'.join([READING, *sections] if sections else [NO_ROWS])
 
@@ -118,7 +118,7 @@ def _study_markdown(
         entry
         for method in (study.reference, *study.methods)
         for entry in entries
-        if entry.text('method') in (method, method + RERUN)
+        if entry.name in (method, method + RERUN)
     ]
     rows = [
         [
@@ -139,7 +139,7 @@ def _study_markdown(
 
 def _difference(chosen: Sequence[Entry], entry: Entry, reference: str) -> str:
     """Empty for the reference, and where there is nothing to compare."""
-    first = [e for e in chosen if e.text('method') == reference]
+    first = [e for e in chosen if e.name == reference]
     if entry in first or len(first) > 1:  # which of them?
         return ''
     if not (entry.comparable and first[0].comparable):

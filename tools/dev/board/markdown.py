@@ -13,11 +13,12 @@ NO_ROWS = 'No training has been run and committed yet.'
 READING = (
     'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval '
     'over folds or seeds. **Bold**: the best UAR among entries of one '
-    'selection rule, pretraining, sampling, length of the training and '
-    'validation slice, and every entry whose interval overlaps with that of '
-    'the best, which is not shown to be worse. An entry with fewer than three '
-    'replicates, with folds or test clips missing, with chance in the test, '
-    'or by code that stands in no commit is compared with nobody.'
+    'selection rule, pretraining, sampling, post-hoc logit adjustment, length '
+    'of the training and validation slice, and every entry whose interval '
+    'overlaps with that of the best, which is not shown to be worse. An entry '
+    'with fewer than three replicates, with missing folds or test clips, with '
+    'random test sampling, or from uncommitted code is excluded from the '
+    'ranking.'
 )
 PUBLISHED_NOTE = (
     'Figures as others printed them, in percent, on DFEW the mean of five '
@@ -63,8 +64,7 @@ def names_of(entries: Sequence[Entry]) -> list[str]:
         same = [
             other
             for other in entries
-            if other.rule == entry.rule
-            and other.text('method') == entry.text('method')
+            if other.rule == entry.rule and other.name == entry.name
         ]
         differing = [
             entry.text(column)
@@ -72,7 +72,7 @@ def names_of(entries: Sequence[Entry]) -> list[str]:
             if len({other.text(column) for other in same}) > 1
         ]
         found = f' ({"; ".join(differing)})' if differing else ''
-        names.append(entry.text('method') + found)
+        names.append(entry.name + found)
     return names
 
 

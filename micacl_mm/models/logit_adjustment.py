@@ -1,0 +1,64 @@
+"""Post-hoc logit adjustment of a trained recognizer."""
+
+import math
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Optional
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+
+def adjust_logits(
+    model: nn.Module, tau: float, class_counts: Sequence[int]
+) -> RemovableHandle:
+    r"""Subtract :math:`\tau \log \pi` from the logits of a recognizer.
+
+    `Post-hoc logit adjustment <https://arxiv.org/abs/2007.07314>`_: with the
+    class shares :math:`\pi` of the training set and a model trained by plain
+    cross-entropy, the argmax with :math:`\tau = 1` is consistent for the
+    balanced error. It acts on the head's output in eval mode, before the
+    softmax and the mean over clips: prediction, inference and export share
+    it. A class without a training video counts as one.
+
+    Args:
+        model (nn.Module): A recognizer with a ``cls_head`` of K classes.
+        tau (float): Strength; 0 changes nothing.
+        class_counts (Sequence[int]): Training videos of each class, (K,).
+
+    Returns:
+        RemovableHandle: its ``remove()`` restores the plain logits.
+
+    Raises:
+        TypeError: The model has no classification head.
+        ValueError: ``tau`` is negative or not finite, or the counts are not
+            those of K classes.
+    """
+    head = getattr(model, 'cls_head', None)
+    if not isinstance(head, nn.Module):
+        raise TypeError(
+            'adjust_logits: the model must have a cls_head, got '
+            f'{type(model).__name__}'
+        )
+    if not 0 <= tau < math.inf:
+        raise ValueError(
+            f'adjust_logits: tau must be 0 or more and finite, got {tau}'
+        )
+    counts = list(class_counts)
+    num_classes = getattr(head, 'num_classes', len(counts))
+    sound = any(counts) and all(
+        isinstance(n, Integral) and n >= 0 for n in counts
+    )
+    if len(counts) != num_classes or not sound:
+        raise ValueError(
+            f'adjust_logits: class_counts must be {num_classes} numbers of '
+            f'training videos, one a class, got {counts}'
+        )
+    shares = torch.tensor(counts, dtype=torch.float64).clamp(min=1)
+    shift = tau * (shares / shares.sum()).log()  # (K,)
+
+    def adjust(head: nn.Module, _: tuple, logits: Tensor) -> Optional[Tensor]:
+        return None if head.training else logits - shift.to(logits)
+
+    return head.register_forward_hook(adjust)
