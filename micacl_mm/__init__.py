@@ -51,6 +51,7 @@ from .models import (
     MCCLLoss,
     NeckChain,
     PassThroughNeck,
+    ResNet3d,
 )
 from .version import __version__
 
@@ -83,6 +84,7 @@ __all__ = [
     'NonFiniteLossHook',
     'PassThroughNeck',
     'RecallMetric',
+    'ResNet3d',
     'ResultHook',
     'SafeCheckpointHook',
     'SafeDataHook',

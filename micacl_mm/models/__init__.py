@@ -1,6 +1,6 @@
 """Models: the bag contract, backbones, necks, losses and their parts."""
 
-from .backbones import FrameBackbone
+from .backbones import FrameBackbone, ResNet3d
 from .data_preprocessors import BagDataPreprocessor
 from .half_scores import let_heads_take_bfloat16
 from .losses import LongTailCrossEntropyLoss, MCCLLoss
@@ -19,5 +19,6 @@ __all__ = [
     'MCCLLoss',
     'NeckChain',
     'PassThroughNeck',
+    'ResNet3d',
     'WIAN',
 ]

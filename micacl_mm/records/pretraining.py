@@ -5,6 +5,9 @@ from typing import Any
 
 from .config_text import short_type
 
+#: Weight files by what they were trained on.
+_KNOWN = {'k400': 'Kinetics-400', 'r3d_18-b3b3357e': 'Kinetics-400'}
+
 
 def pretraining_of(config: Mapping[str, Any]) -> str:
     """Name the weights that a training starts from.
@@ -15,8 +18,8 @@ def pretraining_of(config: Mapping[str, Any]) -> str:
     Returns:
         str: the variable ``pretraining``; else the names of the weight files
         that the config asks for (``pretrained``, ``weights``, ``init_cfg`` of
-        type Pretrained, ``load_from``), without folder and suffix; else
-        ``'none'``.
+        type Pretrained, ``load_from``), without folder and suffix, or the
+        set where it is known; else ``'none'``.
     """
     if config.get('pretraining'):
         return str(config['pretraining'])
@@ -25,6 +28,7 @@ def pretraining_of(config: Mapping[str, Any]) -> str:
     if config.get('load_from') and not config.get('resume'):
         files.append(config['load_from'])
     names = [file.rsplit('/', 1)[-1].removesuffix('.pth') for file in files]
+    names = [_KNOWN.get(name, name) for name in names]
     return ' + '.join(dict.fromkeys(names)) or 'none'
 
 

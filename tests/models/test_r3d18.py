@@ -1,14 +1,14 @@
-import subprocess
-import sys
+import hashlib
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from torch import nn
 from torch.nn import functional as F
 
-from micacl_mm.models.convert import convert_r3d18
+from micacl_mm.models.backbones import resnet3d
 from micacl_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +88,7 @@ def trained():
 
 
 def backbone():
-    cfg = Config.fromfile(ROOT / 'configs/_base_/models/micacl_r3d18.py')
+    cfg = Config.fromfile(ROOT / 'configs/_base_/models/r3d18.py')
     model = MODELS.build(cfg.model.backbone)
     model.eval()  # ResNet3d.eval returns None
     return model
@@ -97,7 +97,8 @@ def backbone():
 @pytest.mark.parametrize('frames', [4, 16])
 def test_backbone_is_r3d18_layer_by_layer(trained, frames):
     ours = backbone()
-    ours.load_state_dict(convert_r3d18(trained.state_dict()))
+    weights = without_classifier(trained)
+    ours.load_state_dict(weights)
     x = torch.randn(1, 3, frames, 56, 56)
     with torch.no_grad():
         found, expected = ours(x), trained(x)
@@ -115,23 +116,69 @@ def test_restatement_has_the_parameters_of_the_reference(trained):
     assert theirs == ours
 
 
-def test_converter_tool_feeds_pretrained(trained, tmp_path):
-    source, target = tmp_path / 'tv.pth', tmp_path / 'mm.pth'
-    torch.save(trained.state_dict(), source)
-    script = ROOT / 'tools/convert/r3d18.py'
-    subprocess.run(
-        [sys.executable, script, source, target], check=True, cwd=tmp_path
-    )
+def without_classifier(model):
+    state = model.state_dict()
+    return {k: v for k, v in state.items() if not k.startswith('fc.')}
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Backbones that start from a state dict."""
+
+    def start(state, name='x.pth'):
+        torch.save(state, tmp_path / name)
+        ours = backbone()
+        ours.init_weights(pretrained=str(tmp_path / name))
+        return ours.state_dict()
+
+    return start
+
+
+def test_pretrained_takes_the_file_as_it_is(trained, started):
+    found = started(trained.state_dict())
+    expected = backbone()
+    expected.load_state_dict(without_classifier(trained))
+    for name, value in expected.state_dict().items():
+        assert torch.equal(found[name], value), name
+    again = started(found)  # by the names of MMAction2
+    assert all(torch.equal(again[name], found[name]) for name in found)
+
+
+def test_pretrained_that_does_not_fit_is_refused(started):
+    with pytest.raises(ValueError, match=r'0 of 60 .*backbone.conv1.*r3d_18'):
+        started({'backbone.conv1.conv.weight': torch.zeros(1)})
+    flat = R3D18().state_dict()  # as mc3_18: the same names, flat kernels
+    for name in flat:
+        late = name.startswith(('layer2', 'layer3', 'layer4'))
+        if late and flat[name].dim() == 5:
+            flat[name] = flat[name][..., :1]
+    with pytest.raises(ValueError, match='48 of 60 .* not layer2.0.conv1.co'):
+        started(flat)
+
+
+def test_pretrained_that_fits_in_part_is_told(trained, started, caplog):
+    state = trained.state_dict()
+    state['layer4.1.conv2.0.weight'] = torch.zeros(512, 512, 1, 3, 3)
+    state['layer5.weight'] = torch.zeros(1)
+    logger = MMLogger.get_instance('pretrained')
+    logger.addHandler(caplog.handler)
+    started(state)
+    (told,) = [r.message for r in caplog.records if 'fills 59' in r.message]
+    assert 'and not layer4.1.conv2.conv.weight' in told
+    assert '1 of its own fit nothing, such as layer5.weight' in told
+
+
+def test_k400_is_torchvisions_file(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    path = tmp_path / 'r3d_18-00000000.pth'
+    torch.save(trained.state_dict(), path)
+    monkeypatch.setattr(resnet3d, 'K400_URL', path.as_uri())
+    with pytest.raises(RuntimeError, match='invalid hash'):
+        backbone().init_weights(pretrained='k400')
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    path = path.rename(path.with_stem(f'r3d_18-{digest}'))
+    monkeypatch.setattr(resnet3d, 'K400_URL', path.as_uri())
     ours = backbone()
-    ours.init_weights(pretrained=str(target))
-    for name, value in convert_r3d18(trained.state_dict()).items():
-        assert torch.equal(ours.state_dict()[name], value), name
-
-
-def test_converter_refuses_other_checkpoints():
-    with pytest.raises(ValueError, match='no checkpoint of torchvision'):
-        convert_r3d18({'conv1.weight': torch.zeros(1)})
-    mixed = R3D18().state_dict()  # mc3_18: the same names, flat kernels
-    mixed['layer4.1.conv2.0.weight'] = torch.zeros(512, 512, 1, 3, 3)
-    with pytest.raises(ValueError, match='no checkpoint of torchvision'):
-        convert_r3d18(mixed)
+    ours.init_weights(pretrained='k400')
+    weight = trained.state_dict()['stem.0.weight']
+    assert torch.equal(ours.state_dict()['conv1.conv.weight'], weight)

@@ -179,7 +179,8 @@ def test_hash_of_a_resumed_training(config):
     ('change', 'name'),
     [
         ({}, 'none'),
-        ({'model__backbone__pretrained': '/a/r3d18_k400.pth'}, 'r3d18_k400'),
+        ({'model__backbone__pretrained': '/a/own.pth'}, 'own'),
+        ({'model__backbone__pretrained': 'k400'}, 'Kinetics-400'),
         ({'pretraining': 'Kinetics-400', 'load_from': 'x.pth'},) * 2,
         ({'load_from': 'https://x.org/y/swin.pth'}, 'swin'),
         ({'load_from': 'own.pth', 'resume': True}, 'none'),

@@ -5,8 +5,6 @@ for MMEngine keeps configs as Python in its checkpoints.
 """
 
 import pickle
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -102,13 +100,6 @@ def through_pretrained(path):
     model.init_weights()
 
 
-def through_conversion(path):
-    tool = ROOT / 'tools/convert/r3d18.py'
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'argv', [str(tool), str(path), f'{path}.out'])
-        runpy.run_path(str(tool), run_name='__main__')
-
-
 def through_url(path):
     """A download that is in the cache already, so nothing is fetched."""
     cache = path.parent / 'hub/checkpoints'
@@ -128,7 +119,6 @@ WAYS = [
     through_export,
     through_kfold,
     through_pretrained,
-    through_conversion,
     through_url,
 ]
 
@@ -180,11 +170,7 @@ def test_texts_of_configs_are_not_run(tmp_path, touched, way, place):
         dict(message_hub=hub) if place == 'hub' else {'meta': {place: text}}
     )
     path = save(tmp_path, **entry)
-    if way is through_conversion:  # which wants other weights
-        with pytest.raises((SystemExit, KeyError, ValueError)):
-            way(path)
-    else:
-        way(path)
+    way(path)
     assert not touched.exists()
 
 

@@ -1,9 +1,9 @@
-# Layer by layer torchvision's r3d_18; tools/convert/r3d18.py brings its
-# Kinetics-400 weights into this form, for model.backbone.pretrained.
+# Layer by layer torchvision's r3d_18. Its Kinetics-400 weights:
+# --cfg-options model.backbone.pretrained=k400, or the path of its file.
 model = dict(
     type='Recognizer3D',
     backbone=dict(
-        type='ResNet3d',
+        type='micacl_mm.ResNet3d',
         depth=18,
         pretrained=None,
         pretrained2d=False,

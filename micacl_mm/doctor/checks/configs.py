@@ -73,8 +73,7 @@ def weights(case: Case) -> Iterator[Finding]:
     if gone:
         yield failed(
             f'no file {some(gone)}',
-            'get the file (weights are never downloaded), or set the path '
-            'by --cfg-options',
+            'get the file, or set its path by --cfg-options',
         )
     else:
         yield passed(some(named) if named else 'none are named')

@@ -1,4 +1,4 @@
-"""Checkpoints that do not fit an image model.
+"""Checkpoints that do not fit a backbone.
 
 MMEngine loads with ``strict=False``: weights of another model, or with a
 prefix too many, would leave a random model behind a line in the log.
@@ -16,20 +16,22 @@ from .image_models import CLASSIFIERS
 
 @contextmanager
 def refuse_misfits(
-    model: nn.Module, frozen: frozenset[str]
+    model: nn.Module, frozen: frozenset[str] = frozenset(), cure: str = ''
 ) -> Iterator[set[str]]:
     """Within it, the checkpoints together must fit ``model``.
 
     Args:
-        model (nn.Module): The image model.
+        model (nn.Module): The backbone.
         frozen (frozenset[str]): Parts that the user has frozen.
+        cure (str): What to do about a misfit. Defaults to advice for image
+            models.
 
     Yields:
         set[str]: names of the parameters that checkpoints have filled.
 
     Raises:
         ValueError: A checkpoint fills nothing, or less than half of the
-            parameters or not all of the frozen ones are filled.
+            model by size or not all of the frozen parameters are filled.
     """
     filled, before = set(), {}
 
@@ -45,9 +47,11 @@ def refuse_misfits(
         filled.update(new)
         prefix = before['prefix']
         left = [n for n in misfits.unexpected_keys if n.startswith(prefix)]
+        left = [n.removeprefix(prefix) for n in left]
         ours = [n for n in _frozen(model) if n in frozen and n not in filled]
+        advice = cure or _cure(prefix)
         _judge(
-            model, filled if new else new, ours, before['names'], left, prefix
+            model, filled if new else new, ours, before['names'], left, advice
         )
 
     handles = (
@@ -99,7 +103,7 @@ def _judge(
     frozen: list[str],
     names: list[str],
     left: list[str],
-    prefix: str,
+    cure: str,
 ) -> None:
     """Refuse a checkpoint with ``names``, or report it.
 
@@ -108,16 +112,17 @@ def _judge(
     parameters = dict(model.named_parameters())
     missing = [n for n in parameters if n not in filled]
     fills = (
-        f'FrameBackbone: the checkpoint fills {len(filled)} of '
-        f'{len(parameters)} parameters of {type(model).__name__}'
+        f'the checkpoint fills {len(filled)} of {len(parameters)} parameters '
+        f'of {type(model).__name__}'
     )
-    if 2 * len(filled) < len(parameters) or frozen:
+    # By size: norms would fit many another model.
+    lacks = sum(parameters[name].numel() for name in missing)
+    if 2 * lacks > sum(p.numel() for p in parameters.values()) or frozen:
         kind = 'those that do not learn: ' if frozen else ''
         raise ValueError(
             f'{fills}, and not {kind}{_some(frozen or missing)}, while it '
-            f'has {_some(names)}; {_cure(prefix)}'
+            f'has {_some(names)}; {cure}'
         )
-    left = [n.removeprefix(prefix) for n in left]
     left = [n for n in left if n.partition('.')[0] not in CLASSIFIERS]
     fills += f', and not {_some(missing)}' if missing else ''
     if left:

@@ -148,7 +148,7 @@ def test_weights_that_fit_nothing_are_reported(tmp_path):
         cfg = dict(PLAIN_VIT, init_cfg=save_vit(tmp_path, vit, **classifier))
         with warnings_of_log() as found:
             build(cfg).init_weights()
-        found = [line for line in found if 'FrameBackbone' in line]
+        found = [line for line in found if 'checkpoint fills' in line]
         assert len(found) == len(expected)
         for line, name in zip(found, expected, strict=True):
             assert re.search(f'fills 30 of 30 .*4 of its own.*{name}', line)
