@@ -1,96 +1,97 @@
 """MICACL for MMAction2: dynamic facial expression recognition as MIL.
 
-``import micacl_mm`` registers everything in MMAction2's registries; the public
-classes also stand here, so that ``type='micacl_mm.GEIIM'`` works without any
-import line in a config.
+``import micacl_mm`` makes everything known to MMAction2's registries. Public
+classes are attributes of the package, so that ``type='micacl_mm.GEIIM'`` works
+without an import line in a config. Modules are imported on first use.
 """
 
-# ruff: noqa: E402  the checks and cures must run before MMAction2 is imported
-from .environment import check_versions
+from importlib import import_module
+from typing import Any
 
-check_versions()
-
-from . import compat
-
-compat.apply()
-
-from .apis import DFERInferencer, explain, occlusion
-from .datasets import (
-    BaseDFERDataset,
-    ClassAwareBatchSampler,
-    ClassBalancedSampler,
-    ClassFolderDataset,
-    ClipColorJitter,
-    CropFaces,
-    DFEWDataset,
-    FaceFrameDecode,
-    FastVideoInit,
-    FERV39kDataset,
-    SampleInstances,
-)
-from .evaluation import RecallMetric
-from .faces import CenterFaceDetector, HaarFaceDetector
-from .hooks import (
-    ChannelsLastHook,
-    ClassCountsHook,
-    ConsistencyHook,
-    GradientCachingHook,
-    LogitAdjustmentHook,
-    NonFiniteLossHook,
-    ResultHook,
-    SafeCheckpointHook,
-    SafeDataHook,
-)
-from .models import (
-    GEIIM,
-    WIAN,
-    BagDataPreprocessor,
-    BaseBagNeck,
-    FrameBackbone,
-    LongTailCrossEntropyLoss,
-    MCCLLoss,
-    NeckChain,
-    PassThroughNeck,
-    ResNet3d,
-)
+from .environment import check_versions, is_command
 from .version import __version__
 
-__all__ = [
-    'BagDataPreprocessor',
-    'BaseBagNeck',
-    'BaseDFERDataset',
-    'CenterFaceDetector',
-    'ChannelsLastHook',
-    'ClassAwareBatchSampler',
-    'ClassBalancedSampler',
-    'ClassCountsHook',
-    'ClassFolderDataset',
-    'ClipColorJitter',
-    'ConsistencyHook',
-    'CropFaces',
-    'DFERInferencer',
-    'DFEWDataset',
-    'FERV39kDataset',
-    'FaceFrameDecode',
-    'FastVideoInit',
-    'FrameBackbone',
-    'GEIIM',
-    'GradientCachingHook',
-    'HaarFaceDetector',
-    'LogitAdjustmentHook',
-    'LongTailCrossEntropyLoss',
-    'MCCLLoss',
-    'NeckChain',
-    'NonFiniteLossHook',
-    'PassThroughNeck',
-    'RecallMetric',
-    'ResNet3d',
-    'ResultHook',
-    'SafeCheckpointHook',
-    'SafeDataHook',
-    'SampleInstances',
-    'WIAN',
-    '__version__',
-    'explain',
-    'occlusion',
-]
+_PUBLIC = {
+    'apis': ('DFERInferencer', 'explain', 'occlusion'),
+    'datasets': (
+        'BaseDFERDataset',
+        'ClassAwareBatchSampler',
+        'ClassBalancedSampler',
+        'ClassFolderDataset',
+        'ClipColorJitter',
+        'CropFaces',
+        'DFEWDataset',
+        'FaceFrameDecode',
+        'FastVideoInit',
+        'FERV39kDataset',
+        'SampleInstances',
+    ),
+    'evaluation': ('RecallMetric',),
+    'faces': ('CenterFaceDetector', 'HaarFaceDetector'),
+    'hooks': (
+        'ChannelsLastHook',
+        'ClassCountsHook',
+        'ConsistencyHook',
+        'GradientCachingHook',
+        'LogitAdjustmentHook',
+        'NonFiniteLossHook',
+        'ResultHook',
+        'SafeCheckpointHook',
+        'SafeDataHook',
+    ),
+    'models': (
+        'GEIIM',
+        'WIAN',
+        'BagDataPreprocessor',
+        'BaseBagNeck',
+        'FrameBackbone',
+        'LongTailCrossEntropyLoss',
+        'MCCLLoss',
+        'NeckChain',
+        'PassThroughNeck',
+        'ResNet3d',
+    ),
+}
+_MODULES = {name: room for room, names in _PUBLIC.items() for name in names}
+_registered = False
+
+__all__ = ['__version__', 'register', *_MODULES]
+
+
+def register() -> None:
+    """Check the stack, apply the cures, and register all classes.
+
+    Called by the import of this package; the command line calls it once it
+    knows that it needs more than its help.
+
+    Raises:
+        ImportError: The stack is known not to work.
+    """
+    global _registered
+    if _registered:
+        return
+    check_versions()
+    from . import compat
+
+    compat.apply()
+    from .registry import add_locations
+
+    add_locations()
+    _registered = True
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    register()
+    value = getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if not is_command():
+    register()

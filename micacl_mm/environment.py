@@ -1,5 +1,7 @@
 """Check the versions of the stack and name the cure, before importing it."""
 
+import multiprocessing
+import os
 import re
 import sys
 from importlib import metadata
@@ -8,7 +10,8 @@ from importlib.util import find_spec
 # distribution names (either satisfies), lowest version, first refused version
 SUPPORTED = (
     (('torch',), '2.6', '3'),
-    (('mmengine', 'mmengine-lite'), '0.10.3', '1'),
+    # Private members in use: registry.py, hooks/.
+    (('mmengine', 'mmengine-lite'), '0.10.3', '0.11'),
     (('mmcv', 'mmcv-lite'), '2.0.0', '2.2.0'),
     (('mmaction2',), '1.2.0', '2'),
 )
@@ -40,6 +43,20 @@ def _installed(names: tuple[str, ...]) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def is_command() -> bool:
+    """Whether Python was started as ``micacl`` or ``python -m micacl_mm``.
+
+    Its help, and its doctor, must work where the stack does not.
+    """
+    if multiprocessing.parent_process() is not None:
+        return False  # a worker, which unpickles what is registered
+    script = sys.argv[0] if sys.argv else ''
+    if script == '-m':  # while Python imports the package of -m
+        start = sys.orig_argv.index('-m') if '-m' in sys.orig_argv else -1
+        return sys.orig_argv[start + 1 : start + 2] == ['micacl_mm']
+    return os.path.basename(script) in ('micacl', 'micacl.exe')
 
 
 def check_versions() -> None:

@@ -1,11 +1,9 @@
-"""Run any stock MMAction2 tool: ``python -m micacl_mm`` as a script.
+"""The command `micacl mm`."""
 
-Usage: python tools/mm.py analysis_tools/print_config configs/micacl_dfew.py
-       python tools/mm.py analysis_tools/get_flops configs/micacl_dfew.py \
-           --shape 4 3 4 112 112
-"""
+import sys
 
-from micacl_mm.__main__ import main
+sys.argv[:1] = ['micacl', 'mm']
+from micacl_mm.cli import main
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -1,9 +1,9 @@
-"""Test a checkpoint: MMAction2's own test.py with our options added.
+"""The command `micacl test`."""
 
-Usage: python tools/test.py configs/micacl_dfew.py CHECKPOINT [--fold 1]
-"""
+import sys
 
-from micacl_mm.cli.launch import run_tool
+sys.argv[:1] = ['micacl', 'test']
+from micacl_mm.cli import main
 
 if __name__ == '__main__':
-    run_tool('test')
+    sys.exit(main())

@@ -1,9 +1,9 @@
-"""Train a recognizer: MMAction2's own train.py with our options added.
+"""The command `micacl train`."""
 
-Usage: python tools/train.py configs/micacl_dfew.py [--fold 1] [--data-root .]
-"""
+import sys
 
-from micacl_mm.cli.launch import run_tool
+sys.argv[:1] = ['micacl', 'train']
+from micacl_mm.cli import main
 
 if __name__ == '__main__':
-    run_tool('train')
+    sys.exit(main())

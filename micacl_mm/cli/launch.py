@@ -1,46 +1,40 @@
-"""Start the stock MMAction2 tools on our configs."""
+"""Start the stock MMAction2 tools on our configs.
+
+The data options (``--data-root``, ``--fold``, ...) are those of
+:mod:`micacl_mm.options`: checked here, handed on in the environment, and read
+by the config with ``option('fold', 1)``.
+"""
 
 import argparse
 import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Sequence
-from importlib.util import find_spec
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Optional
 
 import torch
+from filelock import FileLock, Timeout
 
+from micacl_mm.errors import ConfigError, MissingFileError
+from micacl_mm.options import (
+    find_config,
+    help_options,
+    option,
+    package_folders,
+    take_options,
+)
 from micacl_mm.records.machine import count_cores
 
-#: Options of ours -> environment variables that the configs read.
-OPTIONS = {
-    'data_root': ('MICACL_DATA_ROOT', 'folder of the data set'),
-    'fold': ('MICACL_FOLD', 'fold of DFEW, 1 to 5'),
-    'subset': ('MICACL_SUBSET', 'FERV39k: all, a scene or a scenario'),
-    'source': ('MICACL_SOURCE', "'frames' or 'videos'"),
-    'missing': ('MICACL_MISSING', "absent clips: 'raise' or 'drop'"),
-    'clip_root': ('MICACL_CLIP_ROOT', 'folder of clips to use'),
-    'pack': ('MICACL_PACK', 'file of packed frames, see docs/packs.md'),
-    'val_ratio': (
-        'MICACL_VAL_RATIO',
-        'share of the training clips to choose checkpoints on; 0 chooses on '
-        'the test split',
-    ),
-    'test_ratio': (
-        'MICACL_TEST_RATIO',
-        'own classes: share of the clips to test on',
-    ),
-    'classes': (
-        'MICACL_CLASSES',
-        'own classes in the order of their labels, with commas',
-    ),
-    'group_pattern': (
-        'MICACL_GROUP_PATTERN',
-        "own classes: regular expression for the person in a clip's name",
-    ),
+#: Options of the stock train and test tools that take one value.
+_VALUED = {
+    *('--work-dir', '--resume', '--seed', '--launcher', '--local_rank'),
+    *('--local-rank', '--dump', '--show-dir', '--interval', '--wait-time'),
 }
+#: Where kfold tells its tools which file to lock.
+LOCK_VARIABLE = 'MICACL_LOCK'
 
 
 def limit_threads() -> None:
@@ -60,11 +54,9 @@ def stock_tool(name: str) -> Path:
     """Find a tool of the installed MMAction2, e.g. ``'train'``.
 
     Raises:
-        FileNotFoundError: There is no such tool; the message names others.
+        MissingFileError: There is no such tool; the message names others.
     """
-    package = Path(find_spec('mmaction').submodule_search_locations[0])
-    # A wheel carries the tools in .mim, a git checkout beside the package.
-    folders = [package / '.mim' / 'tools', package.parent / 'tools']
+    folders = package_folders('mmaction', 'tools')
     for folder in folders:
         path = folder / f'{name.removesuffix(".py")}.py'
         if path.is_file():
@@ -78,9 +70,32 @@ def stock_tool(name: str) -> Path:
     near = [tool for tool in known if stem in tool] or [
         tool for tool in known if not tool.startswith('data/')
     ]
-    raise FileNotFoundError(
-        f'MMAction2 has no tool {name!r}; try one of: {", ".join(near)}'
+    raise MissingFileError(
+        f'MMAction2 has no tool {name!r}', f'try one of: {", ".join(near)}'
     )
+
+
+def place_config(arguments: Sequence[str], index: int = 0) -> list[str]:
+    """Put the path of the config where its name stands.
+
+    Args:
+        arguments (Sequence[str]): Of a stock tool.
+        index (int): Which of the positional arguments it is. Defaults to 0.
+
+    Raises:
+        MissingFileError: There is no such config.
+    """
+    found, before, several = list(arguments), '', False
+    for i, token in enumerate(arguments):
+        if token.startswith('-'):
+            several = token.partition('=')[0] == '--cfg-options'
+        elif not (several or before in _VALUED):
+            if not index:
+                found[i] = find_config(token)
+                return found
+            index -= 1
+        before = token
+    return found
 
 
 def prepare_cpu_ranks(arguments: Sequence[str]) -> list[str]:
@@ -90,9 +105,7 @@ def prepare_cpu_ranks(arguments: Sequence[str]) -> list[str]:
     when it wraps the model. So the group is joined here, with gloo, and the
     wrapper is told to use no device. With GPUs all is left to MMEngine.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument('--launcher', default='none')
-    launcher = parser.parse_known_args(arguments)[0].launcher
+    launcher = _given(arguments, '--launcher', 'none')
     if launcher not in ('pytorch', 'slurm') or torch.cuda.is_available():
         return list(arguments)
     if launcher == 'slurm':
@@ -107,8 +120,15 @@ def prepare_cpu_ranks(arguments: Sequence[str]) -> list[str]:
     ]
 
 
+def _given(arguments: Sequence[str], name: str, default: str) -> str:
+    """Value of an option of the stock tool."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(name, default=default, dest='value')
+    return parser.parse_known_args(arguments)[0].value
+
+
 def _name_slurm_ranks() -> None:
-    """Tell torch what slurm says, under the names that MMEngine uses, too."""
+    """Set torch's variables of the process group from slurm's."""
     environment = os.environ
     for ours, slurms in (
         ('RANK', 'SLURM_PROCID'),
@@ -116,9 +136,9 @@ def _name_slurm_ranks() -> None:
         ('LOCAL_RANK', 'SLURM_LOCALID'),
     ):
         if slurms not in environment:
-            sys.exit(
-                f'--launcher slurm: {slurms} is not set; start the ranks with '
-                'srun, as tools/slurm_train.sh does'
+            raise ConfigError(
+                f'--launcher slurm: {slurms} is not set',
+                'start the ranks with srun, as tools/slurm_train.sh does',
             )
         environment[ours] = environment[slurms]
     environment.setdefault('MASTER_PORT', '29500')
@@ -133,35 +153,11 @@ def _name_slurm_ranks() -> None:
             )
             environment['MASTER_ADDR'] = nodes.stdout.split()[0]
         except (OSError, subprocess.CalledProcessError, IndexError) as error:
-            sys.exit(
+            raise ConfigError(
                 '--launcher slurm: scontrol does not name the first node '
-                f'({error}); set MASTER_ADDR to its name'
-            )
-
-
-def take_options(arguments: Sequence[str]) -> list[str]:
-    """Export our options and return the arguments that remain.
-
-    What follows an option of ours and its value is positional and goes to
-    the front: it must not fall to an option before, now its neighbour.
-    """
-    flags = {f'--{name.replace("_", "-")}': name for name in OPTIONS}
-    front, rest, positional = [], [], True
-    tokens = iter(arguments)
-    for token in tokens:
-        flag, equals, value = token.partition('=')
-        if flag in flags:
-            value = value if equals else next(tokens, '')
-            if not value:
-                sys.exit(f'{flag} needs a value: {OPTIONS[flags[flag]][1]}')
-            os.environ[OPTIONS[flags[flag]][0]] = value
-            positional = True
-        elif positional and not token.startswith('-'):
-            front.append(token)
-        else:
-            rest.append(token)
-            positional = False
-    return front + rest
+                f'({error})',
+                'set MASTER_ADDR to its name',
+            ) from None
 
 
 def add_adjustment(parser: argparse.ArgumentParser) -> None:
@@ -208,24 +204,13 @@ def adjustment_settings(
     ]
 
 
-def print_options() -> None:
-    """Print the help of our options, above that of the stock tool."""
-    print('options of micacl_mm, each also to be set in the environment:')
-    for name, (variable, text) in OPTIONS.items():
-        print(f'  --{name.replace("_", "-"):<10} {text} ({variable})')
-    print(
-        '  --logit-adjust TAU, --class-counts N ... (test only) post-hoc '
-        'logit adjustment\n\noptions of the stock tool:'
-    )
-
-
 def default_options(name: str, arguments: Sequence[str]) -> list[str]:
     """Put our defaults in front of the arguments, where the user's win."""
     defaults = ['--seed', '0'] if name == 'train' else []
     part = [
-        f'{option}{os.environ[OPTIONS[option][0]]}'
-        for option in ('fold', 'subset')
-        if OPTIONS[option][0] in os.environ
+        f'{key}{value}'.removeprefix('set')
+        for key in ('set', 'fold', 'subset')
+        if (value := option(key)) is not None
     ]
     configs = [a for a in arguments if a.endswith('.py')]
     if part and configs:
@@ -234,36 +219,89 @@ def default_options(name: str, arguments: Sequence[str]) -> list[str]:
     return [*defaults, *arguments]
 
 
-def run_tool(name: str, arguments: Optional[Sequence[str]] = None) -> None:
+@contextmanager
+def locked(path: Path, patience: float = 10) -> Iterator[None]:
+    """Keep other processes out while this one lives, however it ends.
+
+    Args:
+        path (Path): File to lock; its folder is made.
+        patience (float): Seconds to wait: the data workers of a training
+            that was killed live on for some. Defaults to 10.
+
+    Raises:
+        ConfigError: Another process holds the lock.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=patience)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(
+            f'another process works in {path.parent}',
+            'wait for its end, or choose another --work-dir',
+        ) from None
+    except NotImplementedError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_file(name: str, arguments: Sequence[str]) -> Path | None:
+    """What a training, or a tool of kfold, locks; None for other tools."""
+    names = ('RANK', 'SLURM_PROCID', 'LOCAL_RANK')
+    ranks = [os.environ[name] for name in names if name in os.environ]
+    if ranks and ranks[0] != '0':
+        return None
+    if LOCK_VARIABLE in os.environ:
+        return Path(os.environ[LOCK_VARIABLE])
+    if name != 'train':
+        return None
+    from mmengine.config import Config
+
+    config = next(a for a in arguments if a.endswith('.py'))
+    work_dir = _given(arguments, '--work-dir', '')
+    work_dir = work_dir or Config.fromfile(config).get('work_dir')
+    return Path(work_dir or f'work_dirs/{Path(config).stem}') / '.lock'
+
+
+def run_tool(name: str, arguments: Sequence[str]) -> int:
     """Run a stock tool as if it had been called itself.
 
     ``train`` gets ``--seed 0`` unless a seed is given, and each fold and
     subset has a work directory of its own unless ``--work-dir`` is given.
+    A second training in one work directory is refused.
 
     Args:
         name (str): Path below MMAction2's tools folder; ``.py`` may go.
-        arguments (Sequence[str], optional): Its command line. Defaults to
-            None, that of this process.
-    """
-    import micacl_mm  # noqa: F401  registers everything, applies the cures
+        arguments (Sequence[str]): Its command line.
 
+    Returns:
+        int: exit code, 0.
+    """
     path = stock_tool(name)
     name = name.removesuffix('.py')
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     ours = name in ('train', 'test')
-    if ours and not {'-h', '--help'}.isdisjoint(arguments):
-        print_options()
+    help_asked = not {'-h', '--help'}.isdisjoint(arguments)
+    if ours and help_asked:
+        print(f'options of micacl_mm:\n{help_options()}\n\nstock options:')
     # Some tools for annotations have options of these names themselves.
-    if ours or any(argument.endswith('.py') for argument in arguments):
+    elif ours or any(argument.endswith('.py') for argument in arguments):
         arguments = take_options(arguments)
-    if name == 'test':
-        arguments = adjust_test(arguments)
     limit_threads()
-    if ours:
-        arguments = prepare_cpu_ranks(default_options(name, arguments))
-    sys.argv = [str(path), *arguments]
-    runpy.run_path(str(path), run_name='__main__')
-    if torch.distributed.is_initialized():
-        # Leave together: gloo aborts a rank whose peer is gone already.
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
+    with ExitStack() as stack:
+        if ours and not help_asked:
+            arguments = place_config(arguments)
+            arguments = default_options(name, arguments)
+            lock = _lock_file(name, arguments)
+            if lock:
+                stack.enter_context(locked(lock))
+            arguments = prepare_cpu_ranks(arguments)
+        sys.argv = [str(path), *arguments]
+        runpy.run_path(str(path), run_name='__main__')
+        if torch.distributed.is_initialized():
+            # Leave together: gloo aborts a rank whose peer is gone already.
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
+    return 0

@@ -35,9 +35,6 @@ def main(
         options = parse_options(arguments, whole=broken is None)
     except SystemExit as error:  # argparse has said why
         return int(error.code or 0)
-    if options.config and not os.path.isfile(options.config):
-        print(f'error: there is no file {options.config}', file=sys.stderr)
-        return 2
     findings: list[Finding] = []
     try:
         load(whole=broken is None)

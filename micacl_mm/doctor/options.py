@@ -9,9 +9,9 @@ DESCRIPTION = """\
 Check machine, installation and, with a config, data and model before a
 training: one line a check, and a cure for what is wrong.
 
-  python tools/doctor.py
-  python tools/doctor.py configs/micacl_dfew.py --data-root /data/DFEW
-  python tools/doctor.py configs/micacl_dfew.py --decode all --json doctor.json
+  micacl doctor
+  micacl doctor micacl_dfew --data-root /data/DFEW
+  micacl doctor micacl_dfew --decode all --json doctor.json
 
 Nothing is written beside the data."""
 EPILOG = """\
@@ -39,15 +39,12 @@ def parse_options(
         return found
     from mmengine.config import DictAction
 
-    from micacl_mm.cli.launch import OPTIONS, take_options
+    from micacl_mm.options import find_config, help_options, take_options
 
     parser.epilog = '\n'.join(
         [
-            'options of the data, as those of tools/train.py:',
-            *(
-                f'  --{name.replace("_", "-"):<14} {text}'
-                for name, (_, text) in OPTIONS.items()
-            ),
+            'options of the data:',
+            help_options(),
             '',
             EPILOG,
         ]
@@ -60,9 +57,10 @@ def parse_options(
     )
     try:
         rest = take_options(arguments)
-    except SystemExit as error:  # an option without its value
-        parser.error(str(error.code))
-    found = parser.parse_args(rest)
+        found = parser.parse_args(rest)
+        found.config = found.config and find_config(found.config)
+    except (ValueError, FileNotFoundError) as error:
+        parser.error(str(error))
     if not found.workers:
         from . import facts
 
@@ -72,7 +70,7 @@ def parse_options(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='doctor',
+        prog='micacl doctor',
         description=DESCRIPTION,
         epilog=EPILOG,
         allow_abbrev=False,

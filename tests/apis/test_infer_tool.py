@@ -1,4 +1,4 @@
-"""tools/infer.py: files, pictures, videos, exit codes."""
+"""``micacl infer``: files, pictures, videos, exit codes."""
 
 import csv
 import json
@@ -14,6 +14,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from micacl_mm.cli import demo
+from micacl_mm.cli import infer as tool
 from micacl_mm.registry import MODELS
 from tests.visualization.helpers import check_png
 
@@ -21,8 +23,6 @@ from .conftest import NAMES
 from .videos import write_video
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'tools'))
-import infer as tool  # noqa: E402
 
 
 @pytest.fixture
@@ -205,9 +205,6 @@ def test_stock_models_and_options_of_the_config(place, tmp_path, capsys):
 @pytest.mark.slow
 def test_the_end_of_the_demo(place, tmp_path, monkeypatch):
     """It draws a video, finds the face, predicts, and draws on it."""
-    sys.path.insert(0, str(ROOT / 'tools'))
-    import demo
-
     work_dir = tmp_path / 'demo'
     (work_dir / 'test').mkdir(parents=True)
     (work_dir / 'test/confusion_matrix.png').touch()
@@ -216,19 +213,18 @@ def test_the_end_of_the_demo(place, tmp_path, monkeypatch):
 
     def run_the_end(title, *command):
         ran.append(command)
-        if command[0] in ('tools/data/make_video.py', 'tools/infer.py'):
+        if command[0] in ('make-video', 'infer'):
             run(title, *command)
 
     monkeypatch.setattr(demo, 'run', run_the_end)
     monkeypatch.setattr(demo, 'CONFIG', str(place / 'config.py'))
     monkeypatch.setattr(demo, 'face_detector', lambda: 'haar')
-    monkeypatch.setattr(sys, 'argv', ['demo', '--work-dir', str(work_dir)])
-    demo.main()
-    assert [Path(command[0]).stem for command in ran] == [
-        'make_synthetic',
+    assert demo.main(['--work-dir', str(work_dir)]) == 0
+    assert [command[0] for command in ran] == [
+        'make-data',
         'train',
         'test',
-        'make_video',
+        'make-video',
         'infer',
     ]
     out = work_dir / 'inferred'

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from micacl_mm.cli import launch
+from micacl_mm.errors import ConfigError
+from micacl_mm.options import OPTIONS, variable
 
 ROOT = Path(__file__).parents[2]
 
@@ -13,15 +15,19 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def clean(monkeypatch):
     # setenv first, so that monkeypatch undoes what the code under test sets.
-    for variable, _ in launch.OPTIONS.values():
-        monkeypatch.setenv(variable, '')
-        monkeypatch.delenv(variable)
+    for name in OPTIONS:
+        monkeypatch.setenv(variable(name), '')
+        monkeypatch.delenv(variable(name))
 
 
 @pytest.fixture
-def stock_call(monkeypatch, clean):
+def stock_call(monkeypatch, clean, tmp_path):
     """The command line that the stock tool would see."""
     seen = []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'c').mkdir()
+    for name in ('x.py', 'c/x.py'):
+        (tmp_path / name).write_text('work_dir = None')
     monkeypatch.setattr(sys, 'argv', ['ours'])
     monkeypatch.setattr(
         launch.runpy, 'run_path', lambda *_, **__: seen.extend(sys.argv)
@@ -87,7 +93,7 @@ def test_slurm_ranks_on_the_cpu(monkeypatch):
         monkeypatch.setenv(name, '')
         monkeypatch.delenv(name)
     arguments = ['x.py', '--launcher=slurm']
-    with pytest.raises(SystemExit, match='SLURM_PROCID is not set'):
+    with pytest.raises(ConfigError, match='SLURM_PROCID is not set'):
         launch.prepare_cpu_ranks(arguments)
     monkeypatch.setenv('SLURM_PROCID', '5')
     monkeypatch.setenv('SLURM_NTASKS', '8')
@@ -117,7 +123,7 @@ def test_slurm_without_scontrol_asks_for_an_address(monkeypatch):
     monkeypatch.delenv('MASTER_ADDR', raising=False)
     monkeypatch.setenv('PATH', '')
     monkeypatch.setattr(launch.torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(SystemExit, match='set MASTER_ADDR'):
+    with pytest.raises(ConfigError, match='set MASTER_ADDR'):
         launch.prepare_cpu_ranks(['--launcher', 'slurm'])
 
 
@@ -170,21 +176,6 @@ def test_slurm_script_says_how_it_is_used(srun):
     assert 'PARTITION JOB_NAME CONFIG' in said and 'MASTER_PORT' in said
 
 
-def test_positionals_do_not_fall_to_the_option_before(clean):
-    for given, expected in (
-        ('--resume --data-root D x.py', 'x.py --resume'),
-        ('--cfg-options a=1 --fold=2 x.py', 'x.py --cfg-options a=1'),
-        (
-            'x.py --cfg-options a=1 --fold 2 y.pth',
-            'x.py y.pth --cfg-options a=1',
-        ),
-        ('x.py --resume z.pth --fold 2 --amp', 'x.py --resume z.pth --amp'),
-    ):
-        assert launch.take_options(given.split()) == expected.split()
-    with pytest.raises(SystemExit, match='--fold needs a value'):
-        launch.take_options(['x.py', '--fold'])
-
-
 def test_logit_adjustment_becomes_a_hook_of_the_test():
     given = ['x.py', 'y.pth', '--logit-adjust', '1.5']
     given += ['--class-counts', '9', '1', '--tta']
@@ -200,7 +191,7 @@ def test_logit_adjustment_becomes_a_hook_of_the_test():
 
 def test_help_shows_our_options(stock_call, capsys):
     launch.run_tool('train', ['-h'])
-    assert '--data-root  folder' in capsys.readouterr().out
+    assert '--data-root      folder' in capsys.readouterr().out
 
 
 def test_options_for_gpu_ranks_are_left_alone(monkeypatch):
@@ -237,6 +228,32 @@ def test_threads(monkeypatch):
     monkeypatch.delenv('OMP_NUM_THREADS')
     launch.limit_threads()
     assert chosen == [3] and os.environ['OMP_NUM_THREADS'] == '3'
+
+
+def test_a_work_directory_has_one_training_at_a_time(stock_call, tmp_path):
+    """The other one is another process, which may die at any moment."""
+    lock = tmp_path / 'work' / '.lock'
+    lock.parent.mkdir()
+    script = (
+        'import time; from filelock import FileLock; '
+        f'lock = FileLock({str(lock)!r}); lock.acquire(); '
+        'print(flush=True); time.sleep(99)'
+    )
+    other = subprocess.Popen(
+        [sys.executable, '-c', script], stdout=subprocess.PIPE
+    )
+    try:
+        other.stdout.readline()
+        with (
+            pytest.raises(ConfigError, match='another process works in'),
+            launch.locked(lock, patience=0.1),
+        ):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+    launch.run_tool('train', ['x.py', '--work-dir', 'work'])
+    assert stock_call[-2:] == ['--work-dir', 'work']
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import importlib.util
 import os
 import threading
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from micacl_mm.cli.pack import main
 from micacl_mm.datasets.packs import (
     FramePack,
     pack_frames,
@@ -28,16 +28,7 @@ from .transforms.images import compressed, picture, write_clip
 
 pytest.importorskip('lmdb')
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'data' / 'pack_frames.py'
 CLIPS = 14
-
-
-@pytest.fixture(scope='module')
-def main():
-    spec = importlib.util.spec_from_file_location('pack_frames', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 @pytest.fixture
@@ -62,13 +53,13 @@ def contents(path):
         return {bytes(k): bytes(v) for k, v in cursor}
 
 
-def pack(main, faces, out, *options):
+def pack(faces, out, *options):
     return main([str(faces), str(out), *options])
 
 
-def test_pack_again_and_verify(main, faces, tmp_path, capsys):
+def test_pack_again_and_verify(faces, tmp_path, capsys):
     out = tmp_path / 'out' / 'a.lmdb'
-    assert pack(main, faces, out, '--workers', '3') == 0
+    assert pack(faces, out, '--workers', '3') == 0
     said = capsys.readouterr()
     assert f'{CLIPS} clips packed now, 0 before' in said.out
     assert f'{CLIPS}/{CLIPS} clips, 0 problems' in said.err
@@ -80,10 +71,10 @@ def test_pack_again_and_verify(main, faces, tmp_path, capsys):
         for path in faces.rglob('scene*/*/*.jpg')
     }
     assert {k: v for k, v in first.items() if k[0]} == frames
-    assert pack(main, faces, out) == 0
+    assert pack(faces, out) == 0
     assert f'0 clips packed now, {CLIPS} before' in capsys.readouterr().out
     assert contents(out) == first
-    assert pack(main, faces, out, '--verify') == 0
+    assert pack(faces, out, '--verify') == 0
     assert 'byte for byte' in capsys.readouterr().out
 
 
@@ -115,12 +106,12 @@ def test_stopped_and_gone_on_with(
 
     with monkeypatch.context() as patch:
         patch.setattr(PackWriter, 'add', stop)
-        assert pack(main, faces, out) == 130
+        assert pack(faces, out) == 130
     assert 'the same command goes on' in capsys.readouterr().err
     with pytest.raises(ValueError, match='is unfinished'):
         FramePack(out)
     assert not out.exists()
-    assert pack(main, faces, out) == 0
+    assert pack(faces, out) == 0
     said = capsys.readouterr().out
     assert f'{CLIPS - after} clips packed now, {after} before' in said
     assert contents(out) == contents(whole)
@@ -181,10 +172,10 @@ def test_a_pack_that_was_replaced(faces, tmp_path):
     assert len(new.clips()) == CLIPS + 1
 
 
-def test_a_second_command_is_refused(main, faces, tmp_path, capsys):
+def test_a_second_command_is_refused(faces, tmp_path, capsys):
     pytest.importorskip('fcntl')
     with writing._claimed(str(tmp_path / 'a.lmdb')):
-        assert pack(main, faces, tmp_path / 'a.lmdb') == 2
+        assert pack(faces, tmp_path / 'a.lmdb') == 2
     assert 'another command writes' in capsys.readouterr().err
 
 
@@ -210,34 +201,34 @@ def test_what_cannot_be_listed_stays(
     whole = contents(out)
     with monkeypatch.context() as patch:
         unreadable(patch, faces / folder)
-        assert pack(main, faces, out, *options) == 1
+        assert pack(faces, out, *options) == 1
         assert contents(out) == whole
         lines = (tmp_path / 'a.lmdb.failures.csv').read_text().splitlines()
         reason = 'not packed: Input/output error'
         assert lines[1:] == [f'{faces / folder},{reason}']
         found = verify_pack(str(out), str(faces))
         assert found == [(folder, 'Input/output error')]
-    assert pack(main, faces, out) == 0
+    assert pack(faces, out) == 0
     assert 'before, 0 removed' in capsys.readouterr().out
 
 
-def test_most_clips_leave_only_when_told(main, faces, tmp_path, capsys):
+def test_most_clips_leave_only_when_told(faces, tmp_path, capsys):
     """The folder may be another one that has a name in common."""
     out, other = tmp_path / 'a.lmdb', tmp_path / 'other'
     pack_frames(str(faces), str(out))
     whole = out.read_bytes()
     write_clip(other / 'scene0' / '000')
-    assert pack(main, other, out) == 2
+    assert pack(other, out) == 2
     said = capsys.readouterr().err
     assert f'{CLIPS - 1} of {CLIPS} clips' in said and '--prune' in said
     assert out.read_bytes() == whole
-    assert pack(main, other, out, '--prune') == 0
+    assert pack(other, out, '--prune') == 0
     assert f'{CLIPS - 1} removed' in capsys.readouterr().out
     assert FramePack(out).clips() == ['scene0/000']
 
 
 @pytest.mark.parametrize('frame', [0, 1, 2])
-def test_changes_of_equal_size(main, faces, tmp_path, capsys, frame):
+def test_changes_of_equal_size(faces, tmp_path, capsys, frame):
     """Seen by their time; without that by --again."""
     out, clip = tmp_path / 'a.lmdb', faces / 'scene0' / 'bmp'
     write_clip(clip, 3, 'bmp', form='bmp')
@@ -246,16 +237,16 @@ def test_changes_of_equal_size(main, faces, tmp_path, capsys, frame):
     path.write_bytes(compressed(picture(seed=9), form='bmp'))
     later = max(p.stat().st_mtime_ns for p in clip.iterdir()) + 10**9
     os.utime(path, ns=(later, later))
-    assert pack(main, faces, out) == 0
+    assert pack(faces, out) == 0
     assert f'1 clips packed now, {CLIPS} before' in capsys.readouterr().out
     assert verify_pack(str(out), str(faces)) == []
     path.write_bytes(compressed(picture(seed=8), form='bmp'))
     os.utime(path, ns=(later, later))
-    assert pack(main, faces, out) == 0
+    assert pack(faces, out) == 0
     assert '0 clips packed now' in capsys.readouterr().out
-    assert pack(main, faces, out, '--verify') == 1
+    assert pack(faces, out, '--verify') == 1
     assert '--again' in capsys.readouterr().err
-    assert pack(main, faces, out, '--again') == 0
+    assert pack(faces, out, '--again') == 0
     assert f'{CLIPS + 1} clips packed now' in capsys.readouterr().out
     assert verify_pack(str(out), str(faces)) == []
 
@@ -282,7 +273,7 @@ def test_a_full_disk(faces, tmp_path):
     assert verify_pack(out, str(faces)) == []
 
 
-def test_changes_of_the_folder(main, faces, tmp_path, capsys):
+def test_changes_of_the_folder(faces, tmp_path, capsys):
     """New, changed and removed clips; the rest is not read again."""
     out = tmp_path / 'a.lmdb'
     pack_frames(str(faces), str(out))
@@ -293,7 +284,7 @@ def test_changes_of_the_folder(main, faces, tmp_path, capsys):
     for path in gone.iterdir():
         path.unlink()
     gone.rmdir()
-    assert pack(main, faces, out) == 0
+    assert pack(faces, out) == 0
     said = capsys.readouterr().out
     assert f'2 clips packed now, {CLIPS - 2} before, 1 removed' in said
     assert verify_pack(str(out), str(faces)) == []
@@ -302,7 +293,7 @@ def test_changes_of_the_folder(main, faces, tmp_path, capsys):
     assert contents(out) == contents(fresh)
 
 
-def test_verification_sees_every_difference(main, faces, tmp_path, capsys):
+def test_verification_sees_every_difference(faces, tmp_path, capsys):
     out = tmp_path / 'a.lmdb'
     pack_frames(str(faces), str(out))
     one = faces / 'scene0' / '000' / '000.jpg'
@@ -321,7 +312,7 @@ def test_verification_sees_every_difference(main, faces, tmp_path, capsys):
     assert found.pop('scene1/x') == 'not in the pack'
     assert found.pop('scene1/001') == 'not in the folder'
     assert all(name.startswith('scene0/004/') for name in found)
-    assert pack(main, faces, out, '--verify') == 1
+    assert pack(faces, out, '--verify') == 1
     assert 'scene9/1: not in the pack' in capsys.readouterr().err
     # Alone, it is what it was.
     assert verify_pack(str(out)) == []
@@ -341,12 +332,12 @@ def test_verification_sees_damage(faces, tmp_path):
     assert name.endswith('/001.jpg') and problem == 'damaged in the pack'
 
 
-def test_broken_files_are_listed_and_kept(main, faces, tmp_path, capsys):
+def test_broken_files_are_listed_and_kept(faces, tmp_path, capsys):
     out, listed = tmp_path / 'a.lmdb', tmp_path / 'a.lmdb.failures.csv'
     broken = faces / 'scene0' / '000' / '001.jpg'
     sound = broken.read_bytes()
     broken.write_bytes(sound[:200])
-    assert pack(main, faces, out) == 1
+    assert pack(faces, out) == 1
     assert '1 broken files' in capsys.readouterr().err
     ((path, reason),) = list(csv.reader(listed.open()))[1:]
     assert path == str(broken) and 'cut off or damaged' in reason
@@ -354,15 +345,15 @@ def test_broken_files_are_listed_and_kept(main, faces, tmp_path, capsys):
     assert FramePack(out).read('scene0/000', '001.jpg') == sound[:200]
     assert verify_pack(str(out), str(faces)) == []
     broken.write_bytes(sound)
-    assert pack(main, faces, out) == 0
+    assert pack(faces, out) == 0
     assert not listed.exists()
 
 
-def test_names_that_are_too_long(main, faces, tmp_path, capsys):
+def test_names_that_are_too_long(faces, tmp_path, capsys):
     deep = faces / ('a' * 200) / ('b' * 200)
     write_clip(deep / ('c' * 120), 1)
     out = tmp_path / 'a.lmdb'
-    assert pack(main, faces, out) == 1
+    assert pack(faces, out) == 1
     text = (tmp_path / 'a.lmdb.failures.csv').read_text()
     assert f'not packed: name longer than {MAX_KEY} bytes' in text
     assert len(FramePack(out).clips()) == CLIPS
@@ -378,7 +369,7 @@ def test_links_that_lead_up(faces, tmp_path):
 @pytest.mark.parametrize(
     'case', ['foreign', 'folder', 'absent', 'bare', 'other', 'workers']
 )
-def test_refusals(main, faces, tmp_path, capsys, case):
+def test_refusals(faces, tmp_path, capsys, case):
     out, options = tmp_path / 'a.lmdb', []
     if case == 'foreign':
         out.write_text('thesis')
@@ -395,7 +386,7 @@ def test_refusals(main, faces, tmp_path, capsys, case):
     else:
         options = ['--workers', '0']
     before = out.read_bytes() if out.is_file() else None
-    assert pack(main, faces, out, *options) == 2
+    assert pack(faces, out, *options) == 2
     said = capsys.readouterr().err
     assert said.startswith('error: ') and said.count('\n') == 1
     if before is not None:

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from runpy import run_path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from micacl_mm.cli.export import main
 from micacl_mm.export import checks
 from micacl_mm.registry import MODELS
 
@@ -24,7 +24,6 @@ pytest.importorskip('onnx')
 pytest.importorskip('onnxscript')
 
 ROOT = Path(__file__).parents[2]
-TOOL = ROOT / 'tools' / 'export.py'
 EXAMPLE = ROOT / 'tools' / 'examples' / 'run_onnx.py'
 CONFIG = f"""
 _base_ = [{str(ROOT / 'configs/micacl_demo.py')!r}]
@@ -39,12 +38,10 @@ CLASSES = ('joy', 'grief', 'rest', 'rage', 'shock', 'disgust', 'fear')
 
 def run(*argv):
     """Run the tool; its exit code."""
-    main = run_path(str(TOOL))['main']
     try:
-        main([*map(str, argv)])
+        return main([*map(str, argv)])
     except SystemExit as error:
         return error.code
-    return 0
 
 
 def write_model(folder):
@@ -221,7 +218,7 @@ def test_code_in_a_checkpoint_is_not_run(exported, sentence, tmp_path):
         (['--opset', 11], 'opset must be 18 to '),
         (['--out', 'x.pt2'], 'which writes .onnx; change one of them'),
         (['--out', 'x.onnx', '--format', 'both'], '.onnx and .pt2; change'),
-        (['--out', TOOL], 'is a file; name a folder'),
+        (['--out', Path(__file__)], 'is a file; name a folder'),
         (['--shape', 4, 3], 'must have 6 axes'),
         (['--format', 'engine'], "invalid choice: 'engine'"),
         (

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from micacl_mm.cli import crop_faces
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.datasets.folders import list_frames
 from micacl_mm.faces import BaseFaceDetector, preparation
@@ -36,8 +37,6 @@ from .portrait import (
     write_images,
     write_video,
 )
-
-TOOL = Path(__file__).parents[2] / 'tools/data/crop_faces.py'
 
 
 @TASK_UTILS.register_module(force=True)
@@ -575,17 +574,8 @@ def test_ferv39k_finds_its_crops(tmp_path):
         assert dataset[i]['frame_dir'] == str(faces / name)
 
 
-def load_tool():
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location('crop_faces', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_command(tmp_path, capsys):
-    main = load_tool().main
+    main = crop_faces.main
     raw, out = str(tmp_path / 'raw'), str(tmp_path / 'out')
     write_walk(tmp_path / 'raw/a.mp4')
     options = ['--face', 'DotFinder', '--size', '32', '--workers', '1']
@@ -607,7 +597,7 @@ def test_a_worker_for_each_core_that_may_be_used(monkeypatch):
     monkeypatch.setattr(
         os, 'sched_getaffinity', lambda pid: {0, 5, 7}, raising=False
     )
-    assert load_tool().parse_args(['raw', 'out']).workers == 3
+    assert crop_faces.parse_args(['raw', 'out']).workers == 3
 
 
 def test_ctrl_c_is_safe(tmp_path):
@@ -618,8 +608,8 @@ def test_ctrl_c_is_safe(tmp_path):
     write_images(tmp_path / 'raw/a', list(walk(2)))
     write_images(tmp_path / 'raw/b', slow)
     code = (
-        'import sys; from tests.faces.test_crop_tool import load_tool;'
-        'sys.exit(load_tool().main(sys.argv[1:]))'
+        'import sys; from tests.faces.test_crop_tool import crop_faces;'
+        'sys.exit(crop_faces.main(sys.argv[1:]))'
     )
     out = tmp_path / 'out'
     process = subprocess.Popen(

@@ -1,51 +1,92 @@
-"""``python -m micacl_mm`` in the process; test_outside.py trains with it."""
+"""The command ``micacl`` in the process; test_outside.py runs it installed."""
 
+import os
+import subprocess
 import sys
-from runpy import run_path
 
 import pytest
 
-from micacl_mm import __main__ as command
+from micacl_mm import cli
 from micacl_mm.cli import launch
+from micacl_mm.options import find_config
 
 from .conftest import ROOT
 
 
 @pytest.fixture
-def call(monkeypatch):
-    def call(*arguments, main=command.main):
-        monkeypatch.setattr(sys, 'argv', ['micacl_mm', *arguments])
-        return main()
-
-    return call
-
-
-def test_usage(call, capsys):
-    for flag in ('-h', '--help'):
-        call(flag)
-        assert 'python -m micacl_mm TOOL' in capsys.readouterr().out
-    with pytest.raises(SystemExit, match='python -m micacl_mm TOOL'):
-        call()
-
-
-def test_an_unknown_tool_is_named_with_others(call):
-    with pytest.raises(SystemExit, match="no tool 'trian'; .* train,"):
-        call('trian', 'config.py')
-
-
-@pytest.mark.parametrize('name', ['train', 'train.py'])
-def test_the_tool_gets_what_follows_its_name(call, monkeypatch, name):
+def stock_call(monkeypatch):
     seen = []
+    monkeypatch.setattr(sys, 'argv', ['micacl'])
     monkeypatch.setattr(
         launch.runpy, 'run_path', lambda *_, **__: seen.extend(sys.argv)
     )
-    call(name, 'config.py', '-h')
-    assert seen == [
+    return seen
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['-m', 'micacl_mm'],
+        ['-m', 'micacl_mm', '--help'],
+        ['tools/train.py', '--help'],
+    ],
+)
+def test_help_does_without_torch(command):
+    """Of the whole; that of a command needs its module."""
+    if command[0] != '-m':
+        command = ['-c', f'import sys; sys.argv = ["{command[0]}"]; {DOOR}']
+    found = subprocess.run(
+        [sys.executable, '-X', 'importtime', *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    )
+    assert found.returncode == 0, found.stderr[-2000:]
+    for name in cli.COMMANDS:
+        assert f'\n  {name} ' in found.stdout
+    assert ' torch\n' not in found.stderr and 'micacl_mm.cli' in found.stderr
+
+
+#: What a door does, without a command.
+DOOR = (
+    'sys.argv[:1] = ["micacl"]; from micacl_mm.cli import main; '
+    'sys.exit(main())'
+)
+
+
+def test_every_command_has_a_module_and_the_doors_are_commands():
+    folder = ROOT / 'micacl_mm' / 'cli'
+    for name in cli.COMMANDS:
+        path = folder / name.replace('-', '_')
+        assert path.is_dir() or path.with_suffix('.py').is_file()
+    doors = {path.stem for path in (ROOT / 'tools').glob('*.py')}
+    assert {'train', 'test', 'infer', 'mm'} <= doors <= {*cli.COMMANDS}
+    for door in doors:
+        text = (ROOT / 'tools' / f'{door}.py').read_text()
+        assert f"['micacl', '{door}']" in text
+
+
+def test_unknown_names_are_answered_with_what_there_is(capsys):
+    assert cli.main(['trian', 'config.py']) == 2
+    assert "no command 'trian'" in capsys.readouterr().err
+    assert cli.main(['mm', 'trian']) == 2
+    assert "no tool 'trian'. Fix: try one of" in capsys.readouterr().err
+    assert cli.main(['train', 'no_config']) == 2
+    assert 'no config no_config. Fix: ' in capsys.readouterr().err
+    assert cli.main(['train', 'micacl_demo', '--fold', 'one']) == 2
+    assert '--fold (MICACL_FOLD) must be' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('command', [['train'], ['mm', 'train.py']])
+def test_the_tool_gets_what_follows_its_name(
+    stock_call, tmp_path, monkeypatch, command
+):
+    monkeypatch.chdir(tmp_path)
+    line = ['--work-dir', 'w', 'micacl_demo', '--resume']
+    assert cli.main([*command, *line]) == 0
+    assert stock_call == [
         str(launch.stock_tool('train')),
-        *('--seed', '0', 'config.py', '-h'),
+        *('--seed', '0', '--work-dir', 'w'),
+        *(find_config('micacl_demo'), '--resume'),
     ]
-
-
-def test_the_script_is_the_same_command(call):
-    script = run_path(str(ROOT / 'tools/mm.py'))
-    assert script['main'] is command.main

@@ -1,11 +1,11 @@
 """Files are read below the data root and written below the output folder."""
 
-import runpy
 from pathlib import Path
 
 import pytest
 
 from micacl_mm.apis.clips import open_clip
+from micacl_mm.cli.infer import Session
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.faces.preparation.clip_cropper import ClipCropper
 from micacl_mm.faces.preparation.settings import CropSettings
@@ -44,9 +44,8 @@ def test_ferv39k_leaves_no_folder(tmp_path, name):
 
 @pytest.fixture(scope='module')
 def session():
-    """A run of tools/infer.py that has no model, only names of files."""
-    tool = runpy.run_path(str(ROOT / 'tools/infer.py'))
-    return tool['Session']
+    """A run of ``micacl infer`` that has no model, only names of files."""
+    return Session
 
 
 @pytest.mark.parametrize('place', ['a/..', 'a', 'a/b/../../a', '.', 'a/..b'])

@@ -1,6 +1,5 @@
 """Drawing and checking the benchmark, on 37 small clips that stand for it."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from micacl_mm.cli.make_benchmark import main
 from micacl_mm.synthetic import (
     benchmark,
     benchmark_settings,
@@ -22,7 +22,6 @@ from micacl_mm.synthetic import digests as checksums
 
 from .digests import digests
 
-ROOT = Path(__file__).parents[2]
 FRAMES = Path('Clip/clip_224x224')
 
 
@@ -59,13 +58,8 @@ def out(small_set, tmp_path, monkeypatch):
 
 @pytest.fixture
 def tool(capsys):
-    path = ROOT / 'tools/data/make_benchmark.py'
-    spec = importlib.util.spec_from_file_location('make_benchmark', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
     def run(*arguments):
-        code = module.main([*map(str, arguments), '--levels', 'easy'])
+        code = main([*map(str, arguments), '--levels', 'easy'])
         return code, capsys.readouterr()
 
     return run

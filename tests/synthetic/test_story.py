@@ -1,16 +1,12 @@
 """The drawn video on which inference is shown."""
 
-import runpy
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
+from micacl_mm.cli.make_video import main
 from micacl_mm.synthetic.story import render_story
 
-TOOL = Path(__file__).parents[2] / 'tools/data/make_video.py'
 SMALL = dict(size=96, frames_each=10)
 
 
@@ -37,13 +33,10 @@ def test_emotions_that_cannot_be_drawn(emotions):
         next(render_story(emotions))
 
 
-def test_the_tool_writes_a_video(tmp_path, monkeypatch, capsys):
+def test_the_tool_writes_a_video(tmp_path, capsys):
     path = tmp_path / 'new/story.mp4'
-    argv = [TOOL, path, '--emotions', 'Sad', '--size', '96']
-    monkeypatch.setattr(sys, 'argv', [*map(str, argv)])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(TOOL), run_name='__main__')
-    assert ended.value.code == 0 and str(path) in capsys.readouterr().out
+    assert main([str(path), '--emotions', 'Sad', '--size', '96']) == 0
+    assert str(path) in capsys.readouterr().out
     capture = cv2.VideoCapture(str(path))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 50
     assert capture.get(cv2.CAP_PROP_FPS) == 25

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
+from micacl_mm.cli.make_data import main
 from micacl_mm.synthetic import LEVELS, ClipSpec
 from micacl_mm.synthetic.clip import clip_scene
 
-TOOLS = Path(__file__).parents[2] / 'tools' / 'data'
+TOOLS = Path(__file__).parents[2] / 'tools' / 'dev'
 
 
 def _load(name):
@@ -27,7 +28,6 @@ def _load(name):
 
 
 def test_make_synthetic_prints_what_it_wrote(tmp_path, capsys):
-    main = _load('make_synthetic').main
     arguments = [str(tmp_path / 'set'), '--layout', 'ferv39k']
     assert main([*arguments, '--clips', '14', '--size', '32']) == 0
     out, err = capsys.readouterr()
@@ -42,7 +42,7 @@ def test_make_synthetic_prints_what_it_wrote(tmp_path, capsys):
 @pytest.mark.skipif(os.name == 'nt', reason='signals of a process group')
 def test_ctrl_c_says_how_to_go_on(tmp_path):
     root = tmp_path / 'set'
-    command = [sys.executable, TOOLS / 'make_synthetic.py', root]
+    command = [sys.executable, '-m', 'micacl_mm', 'make-data', root]
     process = subprocess.Popen(
         [*command, '--clips', '2000', '--size', '32', '--workers', '2'],
         stderr=subprocess.PIPE,

@@ -1,16 +1,15 @@
-"""tools/plot.py from the command line to the files."""
+"""``micacl plot`` from the command line to the files."""
 
 import json
 import shutil
-from pathlib import Path
-from runpy import run_path
 
 import numpy as np
 import pytest
 
+from micacl_mm.cli.plot import main
+
 from .helpers import LABELS, check_png, record_of, write_run
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'plot.py'
 MATRIX = [[8, 1, 1], [2, 7, 1], [0, 5, 5]]
 SCALARS = [
     dict(lr=0.1, loss=2.0, loss_cls=2.0, epoch=1, iter=5, step=5),
@@ -22,7 +21,6 @@ PICTURES = ['confusion_matrix.png', 'curves.png', 'recall.png']
 @pytest.fixture
 def plot(capsys, monkeypatch):
     monkeypatch.delenv('DISPLAY', raising=False)
-    main = run_path(str(TOOL))['main']
 
     def plot(*arguments):
         code = main([str(argument) for argument in arguments])

@@ -32,8 +32,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from micacl_mm import GEIIM, WIAN, BaseBagNeck
-from micacl_mm.cli.launch import limit_threads, take_options
+from micacl_mm.cli.launch import limit_threads
 from micacl_mm.hooks.class_counts_hook import count_classes
+from micacl_mm.options import take_options
 from micacl_mm.registry import MODELS
 
 

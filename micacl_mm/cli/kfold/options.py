@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from micacl_mm.options import OPTIONS, flag, take_options, variable
 from micacl_mm.records.record import public_path
 
-from ..launch import OPTIONS, add_adjustment, take_options
+from ..launch import add_adjustment
 
 #: How the tested checkpoint is chosen.
 RULES = {
@@ -32,8 +33,8 @@ EPILOG = """\
 All other options go to the stock train tool (--amp, --auto-scale-lr, ...),
 --cfg-options to the test tool too. Options of micacl_mm for both:
 """ + '\n'.join(
-    f'  --{name.replace("_", "-"):<10} {text}'
-    for name, (_, text) in OPTIONS.items()
+    f'  {flag(name):<16} {known.help}'
+    for name, known in OPTIONS.items()
     if name != 'fold'
 )
 
@@ -161,14 +162,14 @@ def _count_gpus() -> int:
 
 def _validate_on_test() -> None:
     """Give no clip to a validation slice, so that test takes its place."""
-    variable = OPTIONS['val_ratio'][0]
-    given = os.environ.get(variable, '0')
+    name = variable('val_ratio')
+    given = os.environ.get(name) or '0'
     if float(given):
         raise ValueError(
             f'kfold: --selection test trains on all clips, but --val-ratio '
             f'is {given}; leave it out, or choose --selection val'
         )
-    os.environ[variable] = '0'
+    os.environ[name] = '0'
 
 
 def _work_dir(found: argparse.Namespace) -> Path:

@@ -15,6 +15,7 @@ from mmengine.logging import MMLogger
 
 from micacl_mm.datasets import BaseDFERDataset, DFEWDataset
 from micacl_mm.hooks import SafeCheckpointHook
+from micacl_mm.options import variable
 from micacl_mm.records.config_hash import config_hash, essentials
 from micacl_mm.records.config_text import (
     inner_dataset,
@@ -30,11 +31,11 @@ from micacl_mm.records.tested import (
 from micacl_mm.records.training import Training
 from micacl_mm.registry import DATASETS, HOOKS
 
-from ..launch import OPTIONS, stock_tool
+from ..launch import stock_tool
 from .options import Options
 from .run import Run
 
-_FOLD = OPTIONS['fold'][0]
+_FOLD = variable('fold')
 
 
 def make_plan(options: Options) -> list[Run]:

@@ -6,14 +6,14 @@ frames as names: 00001.jpg, 00002.jpg, .. Frames without a face are left out.
 
 DFEW and FERV39k come with crops of their own. From the raw clips:
 
-  python tools/data/crop_faces.py data/DFEW/Clip/original \
+  micacl crop-faces data/DFEW/Clip/original \
       data/DFEW/Clip/clip_224x224 --layout dfew
-  python tools/data/crop_faces.py data/FERV39k/0_7_LabelClips \
+  micacl crop-faces data/FERV39k/0_7_LabelClips \
       data/FERV39k/2_ClipsforFaceCrop --layout ferv39k
 
 Your own set, a folder for each class:
 
-  python tools/data/crop_faces.py data/own data/own_faces
+  micacl crop-faces data/own data/own_faces
 
 Run again, the same command does what is missing and tries again what failed.
 Clips that failed stand in OUT/failures.csv with the reason. Exit code: 0 if
@@ -30,9 +30,10 @@ from micacl_mm.faces.preparation import LAYOUTS, crop_set
 from micacl_mm.records.machine import count_cores
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
+        prog='micacl crop-faces',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -103,7 +104,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str]) -> int:
     """Crop the clips and say what was done."""
     args = vars(parse_args(argv))
     try:
@@ -125,7 +126,3 @@ def main(argv: list[str] | None = None) -> int:
     if done['failures']:
         print(f'reasons: {done["list"]}', file=sys.stderr)
     return 1 if done['failures'] else 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

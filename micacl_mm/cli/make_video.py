@@ -1,14 +1,12 @@
-"""Draw a video of a face with several expressions, to try tools/infer.py on.
+"""Draw a video of a face with several expressions, to try micacl infer on.
 
-python tools/data/make_video.py story.mp4
-python tools/data/make_video.py story.mp4 --emotions Happy Fear --seed 3
+micacl make-video story.mp4
+micacl make-video story.mp4 --emotions Happy Fear --seed 3
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
 
 import cv2
 
@@ -17,9 +15,10 @@ from micacl_mm.synthetic.story import STORY, render_story
 from micacl_mm.visualization.video_file import write_video
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str]) -> int:
     """Draw and write the video."""
     parser = argparse.ArgumentParser(
+        prog='micacl make-video',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -37,7 +36,3 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     images = (cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames)
     print(write_video(images, arguments.out, arguments.fps))
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

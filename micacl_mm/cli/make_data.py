@@ -6,9 +6,11 @@ import sys
 from micacl_mm.synthetic import LEVELS, make_synthetic
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog='micacl make-data', description=__doc__
+    )
     parser.add_argument('out', help='folder of the set: new or to be resumed')
     parser.add_argument(
         '--layout', choices=['dfew', 'ferv39k'], default='dfew'
@@ -39,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str]) -> int:
     """Draw the set and say what was written."""
     args = parse_args(argv)
     try:
@@ -72,7 +74,3 @@ def main(argv: list[str] | None = None) -> int:
     )
     print(summary['notice'])
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -4,8 +4,8 @@ Every folder with images below FOLDER is a clip; OUT holds the very bytes of
 its files, under the clip's path below FOLDER and the file's name. The folders
 stay the truth: a data set compares, and refuses a pack that does not fit.
 
-  python tools/data/pack_frames.py data/DFEW/Clip/clip_224x224 dfew.lmdb
-  python tools/train.py configs/micacl_dfew.py --pack dfew.lmdb
+  micacl pack data/DFEW/Clip/clip_224x224 dfew.lmdb
+  micacl train micacl_dfew --pack dfew.lmdb
 
 Run again, the same command does what is missing or has changed; OUT stays as
 it was until OUT.part is whole and takes its place. --verify compares every
@@ -22,13 +22,14 @@ import sys
 from pathlib import Path
 
 from micacl_mm.datasets.packs import pack_frames, verify_pack
-from micacl_mm.utils.files import write_text
 from micacl_mm.records.machine import count_cores
+from micacl_mm.utils.files import write_text
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
+        prog='micacl pack',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -60,7 +61,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str]) -> int:
     """Pack or verify, and say what was found."""
     args = parse_args(argv)
     try:
@@ -119,7 +120,3 @@ def _verify(args: argparse.Namespace) -> int:
         return 1
     print('the pack holds what the folder holds, byte for byte')
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

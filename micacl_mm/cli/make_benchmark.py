@@ -16,9 +16,10 @@ from micacl_mm.synthetic import (
 )
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+def parse_args(argv: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
+        prog='micacl make-benchmark',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -81,7 +82,7 @@ def tell_record(report: dict) -> None:
         print(f'{title}: equals the reference')
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str]) -> int:
     """Run the tool and turn what went wrong into an exit code."""
     args = parse_args(argv)
     # What differs is printed here.
@@ -101,7 +102,3 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('\nstopped; the same command goes on from here', file=sys.stderr)
         return 130
-
-
-if __name__ == '__main__':
-    sys.exit(main())

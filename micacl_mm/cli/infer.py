@@ -1,0 +1,308 @@
+"""Predict expressions in videos, folders of frames, and folders of these.
+
+  micacl infer clip.mp4 --config CONFIG --checkpoint FILE --out DIR
+  micacl infer talk.mp4 --face centerface --window 4 --video --picture
+      --config CONFIG --checkpoint FILE --out DIR
+  micacl infer data/my_clips --config CONFIG --checkpoint FILE --out D
+
+Writes to DIR: predictions.json with everything, predictions.csv with a line
+for each clip and face, timeline.csv with a line for each window; with --video
+NAME_annotated.mp4 with box, bars and timeline drawn on, with --picture
+NAME.png that shows frames, instance weights, graph and scores.
+
+A clip that cannot be read, or drawn on, is named with the reason, and the
+others go on. The options of the training (--data-root, --cfg-options) are
+taken where the config needs them.
+Exit code: 0; 1 if a clip failed; 2 if nothing could be done; 130 after Ctrl-C,
+when what was done by then has been written.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from micacl_mm.apis import ClipPrediction, DFERInferencer
+from micacl_mm.apis.clip_listing import list_clips
+from micacl_mm.apis.clips import Clip, open_clip
+from micacl_mm.apis.loading import first_line, read_config
+from micacl_mm.apis.result_files import write_results
+from micacl_mm.cli.launch import add_adjustment, limit_threads
+from micacl_mm.faces import build_detector
+from micacl_mm.options import find_config, take_options
+from micacl_mm.visualization.annotated_video import annotate_video
+from micacl_mm.visualization.clip_picture import plot_prediction
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog='micacl infer',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('inputs', nargs='+', metavar='VIDEO_OR_FOLDER')
+    parser.add_argument('--config', required=True)
+    parser.add_argument('--checkpoint', required=True)
+    parser.add_argument('--out', required=True, type=Path, metavar='DIR')
+    parser.add_argument(
+        '--face',
+        default='none',
+        help="'centerface', 'haar' or a registered detector; 'none' "
+        '(default): the clips are face crops already',
+    )
+    parser.add_argument(
+        '--face-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='NAME=VALUE',
+        help='of the detector',
+    )
+    parser.add_argument(
+        '--margin',
+        type=float,
+        default=0.15,
+        help='room around a found face, as in the crops of the training '
+        '(default: 0.15)',
+    )
+    parser.add_argument(
+        '--all-faces', action='store_true', help='not only the main one'
+    )
+    parser.add_argument(
+        '--window',
+        type=float,
+        default=8.0,
+        help='seconds; longer clips get a timeline (default: 8); 0: never',
+    )
+    parser.add_argument(
+        '--stride', type=float, help='seconds (default: half of the window)'
+    )
+    parser.add_argument(
+        '--fps', type=float, help='of folders of frames (default: 25)'
+    )
+    parser.add_argument('--video', action='store_true', help='annotate it')
+    parser.add_argument('--picture', action='store_true', help='explain it')
+    parser.add_argument('--batch-size', type=int, default=8)
+    parser.add_argument('--device', help='such as cuda:0 or cpu')
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}
+    )
+    add_adjustment(parser)
+    found = parser.parse_args(take_options(argv))
+    found.config = find_config(found.config)
+    return found
+
+
+class Session:
+    """One run of the tool.
+
+    Args:
+        arguments (argparse.Namespace): The command line.
+
+    Raises:
+        FileNotFoundError: There is no such config or checkpoint.
+        ImportError: The detector needs a package that is missing.
+        ValueError: Nothing can be written to the output folder, or files or
+            options do not fit.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.out: Path = arguments.out
+        check_folder(self.out)
+        self.clips = self._list()
+        config = read_config(arguments.config)
+        config.merge_from_dict(arguments.cfg_options)
+        face = build_detector(arguments.face, **arguments.face_options)
+        self.infer = DFERInferencer(
+            config,
+            arguments.checkpoint,
+            arguments.device,
+            arguments.amp,
+            face or 'none',
+            'all' if arguments.all_faces else 'main',
+            arguments.margin,
+            logit_adjust=arguments.logit_adjust,
+            class_counts=arguments.class_counts,
+        )
+        self.found: list[ClipPrediction] = []
+        #: Of clips that were predicted and could not be drawn.
+        self.undrawn: list[str] = []
+        # Names of written files; those of clips must not be among them.
+        self._taken = {Path(clip).resolve() for clip in self.clips}
+
+    def _list(self) -> list[str]:
+        """Clips, without what an earlier run has written."""
+        own = self.out.resolve()
+        folders = [Path(given).resolve() for given in self.arguments.inputs]
+        if own in folders and own.is_dir():
+            raise ValueError(
+                f'--out {self.out} is one of the inputs; name another folder'
+            )
+        found = [
+            clip
+            for given in self.arguments.inputs
+            for clip in list_clips(given)
+            if clip == given or own not in Path(clip).resolve().parents
+        ]
+        if not found:
+            raise ValueError(f'there are no clips but those in {self.out}')
+        return found
+
+    def run(self) -> bool:
+        """Predict and draw; whether Ctrl-C came before the end."""
+        arguments, faces = self.arguments, []
+        predictions = self.infer.predict(
+            self.clips,
+            batch_size=arguments.batch_size,
+            window=arguments.window or None,
+            stride=arguments.stride,
+            explained=self.infer.explainable,
+            fps=arguments.fps,
+        )
+        with noted_interrupts() as asked:
+            try:
+                for prediction in predictions:
+                    if faces and faces[0].number != prediction.number:
+                        self._show(faces)
+                        faces = []
+                    self.found.append(prediction)
+                    faces.append(prediction)
+                    if asked:
+                        break
+                if faces and not asked:
+                    self._show(faces)
+            except KeyboardInterrupt:
+                return True
+            return bool(asked)
+
+    def _show(self, faces: Sequence[ClipPrediction]) -> None:
+        """Print and draw a clip."""
+        if faces[0].error is not None:
+            return
+        for prediction in faces:
+            report(prediction)
+        try:
+            self._draw(faces)
+        except Exception as error:  # the disk, the codec, a frame
+            self.undrawn.append(
+                f'{faces[0].clip}: predicted, not drawn, {first_line(error)}'
+            )
+
+    def _draw(self, faces: Sequence[ClipPrediction]) -> None:
+        video, picture = self.arguments.video, self.arguments.picture
+        if not (video or picture):
+            return
+        clip = open_clip(faces[0].clip, fps=self.arguments.fps)
+        made = []
+        if video:
+            path = self._free(f'{faces[0].name}_annotated', '.mp4')
+            made.append(annotate_video(faces, clip, path))
+        for prediction in faces if picture else []:
+            made.append(self._picture(prediction, clip))
+        print(*(f'  {path}' for path in made), sep='\n', flush=True)
+
+    def _picture(self, prediction: ClipPrediction, clip: Clip) -> Path:
+        face = f'_face{prediction.face}' if prediction.face else ''
+        path = self._free(f'{prediction.name}{face}', '.png')
+        return plot_prediction(prediction, clip, path)
+
+    def _free(self, name: str, suffix: str) -> Path:
+        """A file of that name that this run has not written or read."""
+        path, again = self.out / f'{name}{suffix}', 1
+        while path.resolve() in self._taken:  # the same in another folder
+            again += 1
+            path = self.out / f'{name}_{again}{suffix}'
+        self._taken.add(path.resolve())
+        return path
+
+    def write(self) -> None:
+        """Write the files with the results."""
+        arguments = self.arguments
+        write_results(
+            self.out,
+            self.found,
+            self.infer.classes,
+            dict(
+                config=arguments.config,
+                checkpoint=arguments.checkpoint,
+                face=arguments.face,
+                logit_adjust=arguments.logit_adjust,
+                undrawn=self.undrawn,
+            ),
+        )
+
+
+@contextmanager
+def noted_interrupts() -> Iterator[list[int]]:
+    """Note Ctrl-C, for Python drops an exception inside of a destructor.
+
+    Yields:
+        list[int]: Not empty once it has come.
+    """
+    asked: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as nohup sets it
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def check_folder(folder: Path) -> None:
+    """See that files can be written there.
+
+    Raises:
+        ValueError: They cannot.
+    """
+    known = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not (known.is_dir() and os.access(known, os.W_OK)):
+        raise ValueError(f'--out {folder}: {known} is no folder to write to')
+
+
+def report(prediction: ClipPrediction) -> None:
+    """Print a line."""
+    face = '' if prediction.face is None else f', face {prediction.face}'
+    missed = len(prediction.frames_without_face)
+    lost = f', no face in {missed} frames' if missed else ''
+    print(
+        f'{prediction.clip}{face}: {prediction.label} '
+        f'{100 * prediction.scores.max():.0f} % '
+        f'({prediction.frames} frames, {prediction.seconds:.1f} s{lost})',
+        flush=True,
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Predict and write; the exit code."""
+    arguments = parse_arguments(argv)
+    limit_threads()
+    try:
+        session = Session(arguments)
+        try:
+            stopped = session.run()
+        finally:
+            if session.found:
+                session.write()
+    except (OSError, ValueError, ImportError) as error:
+        print(f'infer: {error}', file=sys.stderr)
+        return 2
+    failed = [p.error for p in session.found if p.error]
+    for text in [*failed, *session.undrawn]:
+        print(f'failed: {text}', file=sys.stderr)
+    done = len(session.found) - len(failed)
+    print(f'{done} of {len(session.found)} predicted, see {arguments.out}')
+    return 130 if stopped else int(bool(failed or session.undrawn))

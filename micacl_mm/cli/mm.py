@@ -1,0 +1,20 @@
+"""Run any stock tool of MMAction2 on our configs, with the cures.
+
+Usage: micacl mm TOOL [arguments of the tool]
+
+       micacl mm analysis_tools/print_config micacl_dfew --fold 2
+       micacl mm analysis_tools/get_flops micacl_dfew --shape 4 3 4 112 112
+"""
+
+from collections.abc import Sequence
+
+from .launch import run_tool
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the tool that the first argument names."""
+    if not argv or argv[0] in ('-h', '--help'):
+        print(__doc__)
+        return 0 if argv else 2
+    name, *arguments = argv
+    return run_tool(name, arguments)

@@ -1,0 +1,227 @@
+"""Options that choose the data of a config: folder, fold, validation slice.
+
+An option takes one way from the command line to the argument of a class::
+
+    micacl train CONFIG --fold 2     option, checked when it is read
+    MICACL_FOLD=2                    environment variable: ranks, data workers
+                                     and test tools inherit it
+    fold = option('fold', 1)         variable of the config
+    dataset=dict(fold=fold)          argument
+
+A text config reads it like this; without the ``_base_`` line MMEngine would
+take a file with this import for a pure-Python config::
+
+    _base_ = []
+    from micacl_mm.options import option
+
+    data_root = option('data_root', 'data/DFEW')
+"""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .errors import ConfigError, MissingFileError
+
+
+def _integer(text: str) -> int:
+    if not re.fullmatch(r'[0-9]{1,4}', text):
+        raise ValueError
+    return int(text)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise ValueError
+    return value
+
+
+def _choice(*known: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ValueError
+        return text
+
+    return parse
+
+
+def _pattern(text: str) -> str:
+    re.compile(text)
+    return text
+
+
+class Option(NamedTuple):
+    """How an option is read and described."""
+
+    help: str
+    parse: Callable[[str], Any] = str
+    expected: str = ''
+
+
+_SHARE = 'a number from 0 to below 1, such as 0.1 for 10 %'
+OPTIONS = {
+    'data_root': Option('folder of the data set'),
+    'fold': Option('fold of DFEW, 1 to 5', _integer, 'a whole number'),
+    'set': Option(
+        "leaderboard: 'dfew', 'ferv39k' or 'synthetic'",
+        _choice('dfew', 'ferv39k', 'synthetic'),
+        "'dfew', 'ferv39k' or 'synthetic'",
+    ),
+    'subset': Option('FERV39k: all, a scene or a scenario'),
+    'source': Option(
+        "'frames' or 'videos'",
+        _choice('frames', 'videos', 'auto'),
+        "'frames' or 'videos'",
+    ),
+    'missing': Option(
+        "absent clips: 'raise' or 'drop'",
+        _choice('raise', 'drop'),
+        "'raise' or 'drop'",
+    ),
+    'clip_root': Option('folder of the clips, instead of a search'),
+    'pack': Option('file of packed frames'),
+    'val_ratio': Option(
+        'share of the training clips to choose checkpoints on; 0 chooses on '
+        'the test split',
+        _share,
+        _SHARE,
+    ),
+    'test_ratio': Option(
+        'own classes: share of the clips to test on', _share, _SHARE
+    ),
+    'classes': Option(
+        'own classes in the order of their labels, separated by commas'
+    ),
+    'group_pattern': Option(
+        "own classes: regular expression for the person in a clip's name",
+        _pattern,
+        'a regular expression',
+    ),
+}
+
+
+def variable(name: str) -> str:
+    """Environment variable of an option."""
+    return f'MICACL_{name.upper()}'
+
+
+def flag(name: str) -> str:
+    """Flag of an option on the command line."""
+    return f'--{name.replace("_", "-")}'
+
+
+def option(name: str, default: Any = None) -> Any:
+    """Return the value of an option, for a variable of a config.
+
+    Args:
+        name (str): One of :data:`OPTIONS`.
+        default (Any): Where it is not given, or empty. Defaults to None.
+
+    Returns:
+        Any: the parsed value.
+
+    Raises:
+        ConfigError: The value has the wrong form.
+    """
+    text = os.environ.get(variable(name), '')
+    return parse_option(name, text) if text else default
+
+
+def parse_option(name: str, text: str) -> Any:
+    """Parse the text of an option.
+
+    Raises:
+        ConfigError: It has the wrong form.
+    """
+    known = OPTIONS[name]
+    try:
+        return known.parse(text)
+    except (ValueError, re.error):
+        raise ConfigError(
+            f'{flag(name)} ({variable(name)}) must be {known.expected}, got '
+            f'{text!r}'
+        ) from None
+
+
+def take_options(arguments: Sequence[str]) -> list[str]:
+    """Check our options, set their variables, return the other arguments.
+
+    What follows an option of ours and its value is positional and moves to
+    the front, so that an option before it with several values does not
+    swallow it.
+
+    Raises:
+        ConfigError: An option has no value, or one of the wrong form.
+    """
+    flags = {flag(name): name for name in OPTIONS}
+    front, rest, positional = [], [], True
+    tokens = iter(arguments)
+    for token in tokens:
+        given, equals, value = token.partition('=')
+        if given in flags:
+            name = flags[given]
+            value = value if equals else next(tokens, '')
+            if not value:
+                raise ConfigError(
+                    f'{given} needs a value: {OPTIONS[name].help}'
+                )
+            parse_option(name, value)
+            os.environ[variable(name)] = value
+            positional = True
+        elif positional and not token.startswith('-'):
+            front.append(token)
+        else:
+            rest.append(token)
+            positional = False
+    return front + rest
+
+
+def help_options() -> str:
+    """Return one line of help for each option."""
+    return '\n'.join(
+        f'  {flag(name):<16} {known.help} ({variable(name)})'
+        for name, known in OPTIONS.items()
+    )
+
+
+def package_folders(package: str, name: str) -> list[Path]:
+    """Folders ``configs`` or ``tools`` that belong to a package.
+
+    A wheel carries them in .mim, a checkout beside the package.
+    """
+    root = Path(find_spec(package).submodule_search_locations[0])
+    return [root / '.mim' / name, root.parent / name]
+
+
+def find_config(name: str) -> str:
+    """Return the path of a config: a file, or the name of a shipped one.
+
+    Args:
+        name (str): ``'my/config.py'``, ``'micacl_dfew'``,
+            ``'leaderboard/micacl'``; ``configs/`` and ``.py`` may be given.
+
+    Raises:
+        MissingFileError: There is neither.
+    """
+    if Path(name).is_file():
+        return name
+    folders = package_folders('micacl_mm', 'configs')
+    wanted = name.removeprefix('configs/').removesuffix('.py')
+    for folder in folders:
+        path = folder / f'{wanted}.py'
+        if path.is_file():
+            return str(path)
+    known = sorted(
+        path.relative_to(folder).with_suffix('').as_posix()
+        for folder in folders
+        for path in folder.rglob('*.py')
+        if '_base_' not in path.parts
+    )
+    raise MissingFileError(
+        f'there is no config {name}',
+        f'give the path of a file, or one of: {", ".join(known)}',
+    )
