@@ -9,8 +9,6 @@ from typing import Any, Optional
 
 from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER, BaseDFERDataset
 from micacl_mm.registry import TRANSFORMS
-from micacl_mm.synthetic.digests import join_blocks
-from micacl_mm.synthetic.reference import BLOCKS, LABELS
 
 from .config_text import short_type
 
@@ -83,6 +81,8 @@ def dataset_id(dataset: Any) -> str:
     if not drawn:
         meta = getattr(dataset, 'metainfo', None) or {}
         return (meta.get('dataset_name') or type(dataset).__name__).lower()
+    from micacl_mm.synthetic.reference import LABELS
+
     recipe = _recipe(root)
     if recipe is None or recipe['labels'] != LABELS:
         return 'synthetic'
@@ -101,6 +101,9 @@ def frames_of(dataset: Any) -> Optional[str]:
     """
     if not dataset_id(dataset).startswith('synthetic-'):
         return None
+    from micacl_mm.synthetic.digests import join_blocks
+    from micacl_mm.synthetic.reference import BLOCKS
+
     recipe = _recipe(Path(dataset.data_root))
     blocks = BLOCKS.get(recipe['level'], '').split()
     same = recipe.get('frames') == join_blocks(blocks)
