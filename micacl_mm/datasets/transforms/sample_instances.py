@@ -22,7 +22,7 @@ class SampleInstances(BaseTransform):
     M = (F - L) / stride + 1 windows of L = ``instance_len`` frames.
 
     Four disjoint instances of four frames are the default [paper]; sliding
-    windows at ``instance_stride=2``, seven instances, are a variant [kin].
+    windows at ``instance_stride=2``, seven instances, are a variant [ours].
 
     Required keys: ``total_frames``, ``start_index`` (0 if absent). With
     videos, ``DecordInit`` in front supplies the former.
