@@ -36,6 +36,7 @@ _PUBLIC = {
         'LogitAdjustmentHook',
         'NonFiniteLossHook',
         'ResultHook',
+        'RetrainClassifierHook',
         'SafeCheckpointHook',
         'SafeDataHook',
     ),

@@ -17,6 +17,7 @@ COMMANDS = {
     'train': 'train a config, by path or by the name of a shipped one',
     'test': 'test a checkpoint',
     'kfold': 'train and test folds and seeds, with mean and interval',
+    'retrain-classifier': 'retrain the head on balanced batches (cRT)',
     'infer': 'predict expressions in videos and folders of frames',
     'export': 'write a trained model as ONNX or as a torch.export program',
     'plot': 'draw confusion matrices, recalls, curves and features of runs',
@@ -34,7 +35,7 @@ COMMANDS = {
 def usage() -> str:
     """Return the help of the whole command."""
     lines = '\n'.join(
-        f'  {name:<15} {text}' for name, text in COMMANDS.items()
+        f'  {name:<18} {text}' for name, text in COMMANDS.items()
     )
     return (
         f'micacl {__version__}: facial expressions in video with MICACL and '

@@ -7,6 +7,7 @@ from .gradient_caching_hook import GradientCachingHook
 from .logit_adjustment_hook import LogitAdjustmentHook
 from .non_finite_loss_hook import NonFiniteLossHook
 from .result_hook import ResultHook
+from .retrain_classifier_hook import RetrainClassifierHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .safe_data_hook import SafeDataHook
 
@@ -18,6 +19,7 @@ __all__ = [
     'LogitAdjustmentHook',
     'NonFiniteLossHook',
     'ResultHook',
+    'RetrainClassifierHook',
     'SafeCheckpointHook',
     'SafeDataHook',
 ]

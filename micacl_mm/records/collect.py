@@ -88,5 +88,5 @@ def collect_record(
 
 
 def _method(config: Config, training: Training) -> str:
-    told = config.get('method') or training.config.get('method')
+    told = training.config.get('method') or config.get('method')
     return str(told or Path(config.filename or '').stem)

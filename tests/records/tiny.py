@@ -20,7 +20,7 @@ model = dict(
     cls_head=dict(in_channels=16),
 )
 loader = dict(batch_size=14, num_workers=0, persistent_workers=False)
-train_dataloader = dict(**loader, dataset=dict(oversample_thr=0.01))
+train_dataloader = dict(**loader)
 loader['batch_size'] = 4
 val_dataloader = loader
 test_dataloader = loader

@@ -1,0 +1,57 @@
+"""Trains the classifier alone."""
+
+from typing import Optional
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+
+from micacl_mm.registry import HOOKS, MODELS
+
+
+@HOOKS.register_module()
+class RetrainClassifierHook(Hook):
+    """Freezes all of a recognizer but its ``cls_head``.
+
+    The second stage of `classifier retraining (cRT)
+    <https://arxiv.org/abs/1910.09217>`_; ``micacl retrain-classifier`` adds
+    this hook, balanced batches and a short schedule. What is frozen is in
+    eval mode: batch statistics stay, nothing is dropped out.
+
+    Args:
+        reset (bool): Start from new weights of the head. Defaults to True.
+    """
+
+    priority = 'VERY_HIGH'  # class counts come to the new head
+
+    def __init__(self, reset: bool = True) -> None:
+        self.reset = reset
+
+    def before_train(self, runner: Runner) -> None:
+        """Freeze, and re-initialise the head unless the run is resumed."""
+        head = _model(runner).cls_head
+        for parameter in _model(runner).parameters():
+            parameter.requires_grad_(False)
+        for parameter in head.parameters():
+            parameter.requires_grad_(True)
+        if not self.reset or runner.iter > 0:
+            return
+        fresh = MODELS.build(runner.cfg.model.cls_head)
+        fresh.init_weights()
+        values = dict(fresh.named_parameters())
+        for name, parameter in head.named_parameters():
+            parameter.data.copy_(values[name])
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None
+    ) -> None:
+        """Keep the frozen modules in eval mode; each epoch leaves it."""
+        for name, child in _model(runner).named_children():
+            if name != 'cls_head' and child.training:
+                child.eval()
+
+
+def _model(runner: Runner) -> nn.Module:
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model

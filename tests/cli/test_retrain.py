@@ -1,0 +1,75 @@
+"""Retraining of a classifier, on a tiny set."""
+
+import os
+
+import pytest
+import torch
+
+from micacl_mm.apis import DFERInferencer
+from micacl_mm.cli import main as command
+from micacl_mm.cli.launch import run_tool
+from micacl_mm.cli.retrain_classifier import main
+from micacl_mm.records.record import read_record, row_of
+from micacl_mm.records.row_checks import problems
+from tests.records.tiny import write_config, write_set
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('retrain')
+    write_set(folder / 'data')
+    write_config(folder)
+    before, here = dict(os.environ), os.getcwd()
+    os.environ['MICACL_DATA_ROOT'] = str(folder / 'data')
+    os.chdir(folder)
+    run_tool('train', ['tiny.py', '--work-dir', 'run', '--seed', '3'])
+    yield folder
+    os.chdir(here)
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def state_of(path):
+    return torch.load(path, weights_only=True)['state_dict']
+
+
+def test_only_the_head_changes_and_the_checkpoint_is_whole(place, capsys):
+    assert main(['tiny.py', 'run/epoch_1.pth', '--epochs', '2']) == 0
+    made = 'run/classifier/epoch_2.pth'
+    assert made in capsys.readouterr().out
+    old, new = state_of('run/epoch_1.pth'), state_of(made)
+    assert old.keys() == new.keys()
+    changed = {k for k in old if not torch.equal(old[k], new[k])}
+    assert changed == {'cls_head.fc_cls.weight', 'cls_head.fc_cls.bias'}
+
+    run_tool('test', ['tiny.py', made, '--work-dir', 'tested'])
+    (path,) = place.glob('tested/*/result.json')
+    record = read_record(path)
+    assert record['method'] == 'tiny_crt' and record['seed'] == 3
+    assert record['pretraining'].startswith('features_of_tiny_')
+    assert record['selection'] == 'last' and record['epoch'] == 2
+    assert not problems(row_of(record))
+    DFERInferencer('tiny.py', made)  # refuses weights that do not fit
+
+
+def test_a_kept_head_starts_where_it_was(place):
+    arguments = ['tiny.py', 'run/epoch_1.pth', '--epochs', '1', '--keep-head']
+    assert main([*arguments, '--lr', '0', '--work-dir', 'kept']) == 0
+    old, new = state_of('run/epoch_1.pth'), state_of('kept/epoch_1.pth')
+    assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        (['tiny.py', 'none.pth'], 'there is no checkpoint none.pth'),
+        (['tiny.py', 'run/epoch_1.pth', '--epochs', '0'], '1 or more'),
+        (['tiny.py', 'run/epoch_1.pth', '--launcher=slurm'], 'one process'),
+    ],
+)
+def test_wrong_calls_end_with_a_sentence(place, capsys, arguments, said):
+    try:
+        code = command(['retrain-classifier', *arguments])
+    except SystemExit as error:
+        code = error.code
+    assert code == 2 and said in capsys.readouterr().err
