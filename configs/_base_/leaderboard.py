@@ -16,9 +16,7 @@ custom_hooks = [
 
 # M3DFEL's schedule; fifteen epochs of small models from random weights.
 warmup, epochs = (1, 15) if small else (20, 300)
-train_cfg = dict(
-    type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=1
-)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 param_scheduler = [
@@ -46,17 +44,19 @@ optim_wrapper = dict(
     ),
 )
 # The rate fits itself to the batch, so that no method runs with another one.
-auto_scale_lr = dict(
-    enable=not small, base_batch_size=64 if small else 256
-)
+auto_scale_lr = dict(enable=not small, base_batch_size=64 if small else 256)
 
 # The size of the models. The small R3D-18 halves frame rate and size once
 # more at its stem.
 dropout_ratio = 0.2 if small else 0.5
 width = 128 if small else 512
-r3d18 = dict(
-    base_channels=16,
-    conv1_kernel=(3, 3, 3),
-    conv1_stride_t=2,
-    with_pool1=True,
-) if small else {}
+r3d18 = (
+    dict(
+        base_channels=16,
+        conv1_kernel=(3, 3, 3),
+        conv1_stride_t=2,
+        with_pool1=True,
+    )
+    if small
+    else {}
+)

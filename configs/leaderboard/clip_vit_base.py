@@ -17,9 +17,7 @@ small_size = dict(
 )
 model = dict(
     backbone=dict(
-        backbone=dict(
-            frozen_stages=-1, **(small_size if _base_.small else {})
-        )
+        backbone=dict(frozen_stages=-1, **(small_size if _base_.small else {}))
     ),
     cls_head=dict(
         num_classes=7,

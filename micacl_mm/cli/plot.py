@@ -1,91 +1,78 @@
-"""Make the pictures of any run: confusion matrix, recalls, curves, features.
+"""Draw confusion matrix, recalls, learning curves and features of runs.
 
-A RUN is a work directory of micacl train, or a folder that contains
-several, such as that of micacl kfold. The PNG files go to RUN/plots.
+A RUN is a work directory of `micacl train`, or a folder with several, such as
+that of `micacl kfold`. The pictures go to RUN/plots.
 
   micacl plot work_dirs/micacl_demo
   micacl plot work_dirs/baseline work_dirs/micacl --features tsne
   micacl plot --from-rows results/FILE.csv --methods r3d18_mil micacl
-
-What cannot be made is named with the reason; docs/plots.md tells the rest.
 """
 
 import argparse
-import os
 import sys
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
-from micacl_mm.cli.launch import limit_threads
-from micacl_mm.visualization.method import Method, find_methods
-from micacl_mm.visualization.pictures import (
-    FeatureOptions,
-    Report,
-    plot_method,
-    plot_recalls,
+from micacl_mm.visualization.features import collect_features
+from micacl_mm.visualization.plots import (
+    plot_confusion,
+    plot_curves,
+    plot_features,
+    plot_recall,
 )
-from micacl_mm.visualization.recall_plot import plot_recall
-from micacl_mm.visualization.result import results_of_rows
+from micacl_mm.visualization.runs import (
+    Result,
+    Run,
+    check_replicates,
+    find_runs,
+    group_by_method,
+    results_of_rows,
+)
+
+from .launch import limit_threads
 
 
-def parse_pair(text: str) -> tuple[str, str]:
-    """Read ``COLUMN=TEXT``."""
+def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition('=')
     if not equals:
         raise argparse.ArgumentTypeError(f'{text!r} is not COLUMN=TEXT')
     return name, value
 
 
-def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
+def _parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='micacl plot',
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('runs', nargs='*', type=Path, metavar='RUN')
-    parser.add_argument('--out', type=Path, metavar='DIR')
-    parser.add_argument(
-        '--labels', nargs='+', help='names of the methods in the pictures'
-    )
-    parser.add_argument(
-        '--features', choices=('pca', 'tsne', 'none'), default='pca'
-    )
-    parser.add_argument(
-        '--checkpoint',
-        type=Path,
-        help='take the features of this one, not of the tested one',
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('runs', nargs='*', type=Path, metavar='RUN')
+    add('--out', type=Path, metavar='DIR', help='write the pictures there')
+    add('--labels', nargs='+', help='names of the methods in the pictures')
+    add('--features', choices=('pca', 'tsne', 'none'), default='pca')
+    add('--format', choices=('png', 'pdf', 'svg'), default='png')
+    add('--checkpoint', type=Path, help='take the features of this one')
+    add('--data-root', metavar='DIR', help='data set, for the features')
+    add(
         '--cfg-options',
         nargs='+',
         action=DictAction,
+        default={},
         metavar='KEY=VALUE',
         help='change the config of the run, for the features',
     )
-    parser.add_argument(
-        '--data-root',
-        metavar='DIR',
-        help='where the set lies now, for the features',
-    )
-    parser.add_argument(
-        '--from-rows',
-        type=Path,
-        metavar='CSV',
-        help='draw recalls from a file of results instead of from runs',
-    )
-    parser.add_argument('--methods', nargs='+', help='of the file of results')
-    parser.add_argument(
+    add('--from-rows', type=Path, metavar='CSV', help='recalls from a table')
+    add('--methods', nargs='+', help='of that table')
+    add(
         '--where',
         nargs='+',
         default=[],
-        type=parse_pair,
+        type=_pair,
         metavar='COLUMN=TEXT',
-        help='take only these rows or tests, for instance selection=val',
+        help='only these tests or rows, for instance selection=val',
     )
     arguments = parser.parse_args(argv)
     if bool(arguments.runs) == bool(arguments.from_rows):
@@ -95,95 +82,142 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def main(argv: Sequence[str]) -> int:
-    """Make the pictures; 1 if there are none."""
-    arguments = parse_arguments(argv)
-    limit_threads()
-    report = Report()
-    if arguments.from_rows:
-        report.add('recall', plot_rows, arguments)
-    else:
-        plot_runs(arguments, report)
-    print(*report.made, *report.missing, sep='\n')
-    return 0 if report.made else 1
+class _Pictures:
+    """Draws what can be drawn and keeps the reasons why others cannot."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.made: list[Path] = []
+        self.missing: list[str] = []
+
+    def draw(self, what: str, function: Callable, *args: Any) -> None:
+        """Call a function that returns a path; note it or the reason."""
+        try:
+            self.made.append(function(*args))
+        except Exception as error:  # also of a user's model or data
+            self.missing.append(f'no {what}: {error}')
+
+    def path(self, folder: Path, name: str) -> Path:
+        """Where a picture goes, in the wanted format."""
+        return folder / f'{name}.{self.options.format}'
+
+    def of_method(self, label: str, runs: list[Run], folder: Path) -> None:
+        """All pictures of one method."""
+        of = f'of {label}'
+        self.draw(f'confusion matrix {of}', self._confusion, runs, folder)
+        path = self.path(folder, 'recall')
+        self.draw(f'recall {of}', self.recalls, {label: runs}, path)
+        self.draw(f'curves {of}', self._curves, label, runs, folder)
+        if self.options.features != 'none':
+            self.draw(f'features {of}', self._features, label, runs, folder)
+
+    def recalls(self, methods: dict[str, list[Run]], path: Path) -> Path:
+        """Recalls of one method, or of several side by side."""
+        found = {name: _results(runs) for name, runs in methods.items()}
+        size = len(next(iter(found.values()))[0].classes)
+        counts = [r.class_counts(size) for rs in methods.values() for r in rs]
+        return plot_recall(found, path, next(filter(None, counts), None))
+
+    def _confusion(self, runs: list[Run], folder: Path) -> Path:
+        path = self.path(folder, 'confusion_matrix')
+        return plot_confusion(_results(runs), path)
+
+    def _curves(self, label: str, runs: list[Run], folder: Path) -> Path:
+        logged = [r.scalars() for r in runs if r.find('vis_data/scalars.json')]
+        if not logged:
+            raise FileNotFoundError('there is no vis_data/scalars.json')
+        tested, title = None, f'{label}, {len(runs)} runs'
+        if len(runs) == 1:
+            title = label
+            if runs[0].results:
+                tested = runs[0].result().record.get('epoch')
+        path = self.path(folder, 'curves')
+        return plot_curves(logged, path, title, tested)
+
+    def _features(self, label: str, runs: list[Run], folder: Path) -> Path:
+        options, run = self.options, runs[0]
+        config = Config.fromfile(run.config())
+        config.merge_from_dict(options.cfg_options)
+        if options.data_root:
+            root = {'test_dataloader.dataset.data_root': options.data_root}
+            config.merge_from_dict(root)
+        checkpoint = options.checkpoint or run.checkpoint()
+        bags = collect_features(config, checkpoint)
+        print(f'features of the test split: {bags.source}, {checkpoint}')
+        self.made.append(bags.save(folder / 'features.npz'))
+        path = self.path(folder, f'features_{options.features}')
+        counts = run.class_counts(len(bags.classes))
+        return plot_features(bags, path, options.features, label, counts)
 
 
-def plot_rows(arguments: argparse.Namespace) -> list[Path]:
-    """Draw the recalls of some methods from committed rows."""
-    labels = arguments.labels or arguments.methods
-    check_labels(labels, len(arguments.methods))
-    found = [
-        results_of_rows(arguments.from_rows, method, dict(arguments.where))
-        for method in arguments.methods
-    ]
-    path = (arguments.out or Path('work_dirs/plots')) / 'recall.png'
-    return [plot_recall(dict(zip(labels, found, strict=True)), path)]
+def _results(runs: list[Run]) -> list[Result]:
+    tested = [run for run in runs if run.results]
+    found = [run.result() for run in tested or runs]
+    check_replicates(found)
+    return found
 
 
-def plot_runs(arguments: argparse.Namespace, report: Report) -> None:
-    """Make the pictures of each method, then those side by side."""
-    try:
-        found = [
-            (run, method)
-            for run in arguments.runs
-            for method in find_methods(run, dict(arguments.where))
-        ]
-        methods = label_methods([m for _, m in found], arguments.labels)
-        check_checkpoint(methods, arguments.checkpoint)
-    except (OSError, ValueError) as error:
-        sys.exit(str(error))
-    changes = dict(arguments.cfg_options or {})
-    if arguments.data_root:
-        changes['test_dataloader.dataset.data_root'] = arguments.data_root
-    options = FeatureOptions(arguments.features, arguments.checkpoint, changes)
-    # A folder for each method, unless the RUN is its folder already.
-    held = Counter(run for run, _ in found)
-    for method, (run, _) in zip(methods, found, strict=True):
-        folder, alone = arguments.out, len(methods) == 1
-        if folder is None:
-            folder, alone = run / 'plots', held[run] == 1
-        if not alone:
-            folder = folder / method.label.replace(os.sep, '_')
-        plot_method(method, folder, options, report)
-    if len(methods) > 1:
-        folder = arguments.out or arguments.runs[0] / 'plots'
-        path = folder / 'recall_compared.png'
-        report.add('recalls side by side', plot_recalls, methods, path)
-
-
-def label_methods(
-    methods: Sequence[Method], labels: Optional[Sequence[str]]
-) -> list[Method]:
-    """Name the methods, each differently."""
-    if labels is None:
-        names = Counter(method.label for method in methods)
-        labels = [
-            m.label if names[m.label] == 1 else f'{m.label} in {m.folder}'
-            for m in methods
-        ]
-    check_labels(labels, len(methods))
-    return [
-        method._replace(label=label)
-        for method, label in zip(methods, labels, strict=True)
-    ]
-
-
-def check_labels(labels: Sequence[str], methods: int) -> None:
-    """Refuse labels that do not tell the methods apart."""
-    if len(set(labels)) != methods or len(labels) != methods:
+def _check(names: Sequence[str], labels: Optional[Sequence[str]]) -> list[str]:
+    labels = [*(labels or names)]
+    if len(set(labels)) != len(names) or len(labels) != len(names):
         raise ValueError(
-            f'--labels must be {methods} different names, one for each '
-            f'method, got {list(labels)}'
+            f'--labels must be {len(names)} different names, one for each of '
+            f'{", ".join(names)}, got {labels}'
         )
+    return labels
 
 
-def check_checkpoint(
-    methods: Sequence[Method], checkpoint: Optional[Path]
-) -> None:
-    """Refuse one checkpoint for several runs, or one that is not there."""
-    if checkpoint is None:
-        return
-    if len(methods) > 1 or len(methods[0].runs) > 1:
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Draw the pictures.
+
+    Returns:
+        int: 0; 1 if nothing could be drawn; 2 for wrong options.
+    """
+    options = _parse(argv)
+    limit_threads()
+    pictures, where = _Pictures(options), dict(options.where)
+    try:
+        if options.from_rows:
+            labels = _check(options.methods, options.labels)
+            found = {
+                label: results_of_rows(options.from_rows, method, where)
+                for label, method in zip(labels, options.methods, strict=True)
+            }
+            path = (options.out or Path('work_dirs/plots')) / 'recall'
+            path = pictures.path(path.parent, path.name)
+            pictures.draw('recall', plot_recall, found, path)
+        else:
+            _plot_runs(pictures, where)
+    except (OSError, ValueError) as error:
+        print(f'micacl plot: {error}', file=sys.stderr)
+        return 2
+    print(*pictures.made, *pictures.missing, sep='\n')
+    return 0 if pictures.made else 1
+
+
+def _plot_runs(pictures: _Pictures, where: dict[str, str]) -> None:
+    options = pictures.options
+    groups = [
+        (top, name, runs)
+        for top in options.runs
+        for name, runs in group_by_method(find_runs(top, where)).items()
+    ]
+    names = [name for _, name, _ in groups]
+    if len(set(names)) < len(names):
+        names = [f'{name} in {top}' for top, name, _ in groups]
+    labels = _check(names, options.labels)
+    if options.checkpoint and (len(groups) > 1 or len(groups[0][2]) > 1):
         raise ValueError('--checkpoint is for one run; give that one alone')
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f'--checkpoint: there is no file {checkpoint}')
+    if options.checkpoint and not options.checkpoint.is_file():
+        raise ValueError(f'--checkpoint: there is no {options.checkpoint}')
+    for label, (top, _, runs) in zip(labels, groups, strict=True):
+        folder = options.out or top / 'plots'
+        shared = [group[0] for group in groups].count(top) > 1
+        if shared or (options.out and len(groups) > 1):
+            folder = folder / label.replace('/', '_')
+        pictures.of_method(label, runs, folder)
+    if len(groups) > 1:
+        folder = options.out or options.runs[0] / 'plots'
+        path = pictures.path(folder, 'recall_compared')
+        both = {k: g[2] for k, g in zip(labels, groups, strict=True)}
+        pictures.draw('recalls side by side', pictures.recalls, both, path)

@@ -13,7 +13,7 @@ from micacl_mm.apis.clips import Clip
 from micacl_mm.apis.predictions import ClipPrediction
 
 from .clip_picture import highest, timeline_of
-from .style import mark_of
+from .plots import mark_of
 from .video_file import write_video
 
 _HEIGHTS = (360, 720)  # of the drawn frame, in pixels

@@ -14,7 +14,7 @@ from micacl_mm.apis.clips import Clip
 from micacl_mm.apis.predictions import BagPrediction, ClipPrediction
 from micacl_mm.faces import crop_face, square_boxes
 
-from .style import FAINT, INK, drawing, mark_of, save
+from .plots import FAINT, INK, drawing, mark_of, save
 
 _SIDE = 112  # pixels of a frame on the page
 _MOST = 12  # classes in a plot

@@ -25,8 +25,7 @@ from micacl_mm.records.tested import _recipe
 from micacl_mm.records.training import Training
 from micacl_mm.synthetic.digests import label_digest
 from micacl_mm.synthetic.set_folder import read_marker
-from micacl_mm.visualization.result import result_of_run
-from micacl_mm.visualization.scalars import read_scalars
+from micacl_mm.visualization import runs
 
 from ..records.board_rows import cells
 from .profile import fuzzed
@@ -99,7 +98,11 @@ def test_records_of_runs(tmp_path_factory, content):
     folder = folder_of(tmp_path_factory, 'record')
     path = folder / 'result.json'
     path.write_bytes(content)
-    for read in (read_record, result_of_run, lambda _: read_runs([folder])):
+    for read in (
+        read_record,
+        runs.result_of_run,
+        lambda _: read_runs([folder]),
+    ):
         with contextlib.suppress(ValueError):
             read(path)
 
@@ -294,10 +297,12 @@ LINE = st.one_of(
 @example([b'{"step": 1, "loss": 1, "lr": "x"}', b'3', b'{"loss": 1}'])
 @fuzzed(50)
 def test_logs_of_trainings(tmp_path_factory, lines):
-    path = folder_of(tmp_path_factory, 'logs') / 'scalars.json'
+    folder = folder_of(tmp_path_factory, 'logs')
+    path = folder / 'vis_data' / 'scalars.json'
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(b'\n'.join(lines))
     with contextlib.suppress(ValueError):
-        read_scalars([path])
+        runs.Run(folder).scalars()
 
 
 NAMES = (
@@ -346,5 +351,7 @@ def test_a_good_row_and_record_are_read(tmp_path):
     (tmp_path / 'synthetic.csv').write_text(as_table(COLUMNS, cells()))
     assert len(read_rows(tmp_path / 'synthetic.csv')) == 1
     (tmp_path / 'result.json').write_text(json.dumps(good_record()))
-    assert result_of_run(tmp_path / 'result.json').classes == tuple(CLASSES)
+    assert runs.result_of_run(tmp_path / 'result.json').classes == tuple(
+        CLASSES
+    )
     assert len(RECALLS) == 7

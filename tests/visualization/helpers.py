@@ -8,7 +8,7 @@ from mmaction.structures import ActionDataSample
 from torch.utils.data import Dataset
 
 from micacl_mm.registry import DATASETS
-from micacl_mm.visualization.result import Result
+from micacl_mm.visualization.runs import Result
 
 LABELS = (0, 2, 1)
 EMOTIONS = ('Happy', 'Sad', 'Neutral', 'Angry', 'Surprise', 'Disgust', 'Fear')

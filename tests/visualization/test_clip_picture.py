@@ -15,7 +15,7 @@ from micacl_mm.visualization.clip_picture import (
     highest,
     plot_prediction,
 )
-from micacl_mm.visualization.style import mark_of
+from micacl_mm.visualization.plots import mark_of
 
 from .helpers import check_png
 

@@ -1,4 +1,4 @@
-"""``micacl plot`` from the command line to the files."""
+"""`micacl plot` from the command line to the files."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def plot(capsys, monkeypatch):
 
     def plot(*arguments):
         code = main([str(argument) for argument in arguments])
-        return code, capsys.readouterr().out
+        return code, ''.join(capsys.readouterr())
 
     return plot
 
@@ -55,9 +55,8 @@ def test_what_is_missing_is_told_and_stops_nothing(plot, tmp_path):
     code, out = plot(run)
     assert code == 0 and pictures(run / 'plots') == ['curves.png']
     for what in ('confusion matrix', 'recall'):
-        assert f'no {what} of micacl ({run}): no result.json' in out
-    assert 'run tools/test.py' in out
-    assert f'no features of micacl ({run}): no checkpoint in' in out
+        assert f'no {what} of micacl: no result.json' in out
+    assert 'no features of micacl: no checkpoint in' in out
 
 
 def test_an_error_of_the_model_stops_nothing(plot, trained, tmp_path):
@@ -67,7 +66,7 @@ def test_an_error_of_the_model_stops_nothing(plot, trained, tmp_path):
     shutil.copy(checkpoint, run)
     code, out = plot(run)
     assert code == 0 and pictures(run / 'plots') == ['curves.png']
-    assert 'RuntimeError: The model and loaded state dict do not match' in out
+    assert 'The model and loaded state dict do not match' in out
     (run / checkpoint.name).write_bytes(b'')
     changed = ('--cfg-options', 'model.backbone.base_channels=4')
     code, out = plot(run, '--checkpoint', checkpoint, *changed)
@@ -78,10 +77,10 @@ def test_nothing_at_all_is_an_error(plot, tmp_path):
     run = write_run(tmp_path / 'run')
     code, out = plot(run, '--features', 'none')
     assert code == 1 and not (run / 'plots').exists()
-    assert 'no training iteration is logged yet' in out
+    assert 'no training iteration is logged' in out
     assert 'features' not in out
-    with pytest.raises(SystemExit, match='is no folder'):
-        plot(tmp_path / 'absent')
+    code, out = plot(tmp_path / 'absent')
+    assert code == 2 and 'is not a folder' in out
 
 
 @pytest.fixture
@@ -118,25 +117,17 @@ def test_methods_side_by_side(plot, several, tmp_path):
 
 
 def test_options_that_do_not_fit(plot, several):
-    with pytest.raises(SystemExit, match='2 different names'):
-        plot(several, '--labels', 'one')
-    with pytest.raises(SystemExit, match='is for one run'):
-        plot(several / 'micacl', '--checkpoint', 'x.pth')
-    with pytest.raises(SystemExit, match='there is no file x.pth'):
-        plot(several / 'baseline', '--checkpoint', 'x.pth')
+    for words, *arguments in (
+        ('2 different names', several, '--labels', 'one'),
+        ('is for one run', several / 'micacl', '--checkpoint', 'x.pth'),
+        ('there is no x.pth', several / 'baseline', '--checkpoint', 'x.pth'),
+        ('none of the 3 tests', several, '--where', 'selection=last'),
+    ):
+        code, out = plot(*arguments)
+        assert code == 2 and words in out
     for arguments in ((), ('--from-rows', 'a.csv'), ('a', '--from-rows', 'b')):
         with pytest.raises(SystemExit):
             plot(*arguments)
-
-
-def test_tests_that_do_not_fit_are_told(plot, several):
-    with pytest.raises(SystemExit, match='last; there are: selection=val$'):
-        plot(several, '--where', 'selection=last')
-    with pytest.raises(SystemExit, match="has no 'rule'; it has .*selection"):
-        plot(several, '--where', 'rule=val')
-    shutil.rmtree(several / 'micacl/fold1/seed1/20250102_000000')
-    code, out = plot(several / 'micacl', '--features', 'none')
-    assert code == 0 and '1 of 2 runs of micacl' in out
 
 
 def test_runs_on_other_clips_are_not_averaged(plot, several):
@@ -160,12 +151,11 @@ def test_a_set_that_has_moved(plot, trained, tmp_path):
     assert code == 0 and 'features_pca.png' in pictures(run / 'plots'), out
 
 
-def test_a_broken_record_does_not_hide_the_curves(plot, several):
-    run = several / 'baseline/fold1/seed0'
-    (run / '20250102_000000/result.json').write_text(json.dumps([]))
-    code, out = plot(run, '--features', 'none')
-    assert code == 0 and pictures(run / 'plots') == ['curves.png']
-    assert 'must be a record of schema 1' in out
+def test_a_damaged_record_is_named(plot, several):
+    path = several / 'baseline/fold1/seed0/20250102_000000/result.json'
+    path.write_text(json.dumps([]))
+    code, out = plot(several, '--features', 'none')
+    assert code == 2 and str(path) in out
 
 
 def test_recalls_of_rows(plot, rows, tmp_path):

@@ -1,0 +1,212 @@
+"""The pictures, by what is drawn on their axes."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from scipy import stats
+from sklearn.decomposition import PCA
+
+from micacl_mm.visualization import plots
+from micacl_mm.visualization.features import BagFeatures
+from micacl_mm.visualization.plots import (
+    head_to_tail,
+    mark_of,
+    plot_confusion,
+    plot_curves,
+    plot_features,
+    plot_recall,
+    project,
+    recall_intervals,
+)
+from micacl_mm.visualization.runs import Scalars
+
+from .helpers import EMOTIONS, check_png, of_hits, result_of
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Have the functions return figures instead of files."""
+    monkeypatch.setattr(plots, 'save', lambda figure, _: figure)
+
+
+def blobs(videos=30, channels=5):
+    """Three groups far from each other."""
+    labels = np.arange(videos) % 3
+    noise = np.random.randn(videos, channels).astype(np.float32)
+    return noise + 20 * np.eye(3, channels)[labels], labels
+
+
+def bags_of(features, labels):
+    return BagFeatures(features, labels, ['a', 'b', 'c'], 'somewhere')
+
+
+def test_recalls_of_a_matrix():
+    found = recall_intervals([result_of([[3, 1, 0], [0, 2, 0], [0, 0, 0]])])
+    means = {name: value.mean for name, value in found.items()}
+    assert means == {
+        'UAR': 0.875,
+        'WAR': pytest.approx(5 / 6),
+        'recall/a': 0.75,
+        'recall/b': 1.0,  # c has no clip and no recall
+    }
+    assert all(value.half_width is None for value in found.values())
+
+
+def test_interval_over_seeds_and_folds():
+    runs = [of_hits(n, 5, 5, seed=n) for n in (2, 4, 9)]
+    found = recall_intervals(runs)['recall/a']
+    low, high = stats.t.interval(
+        0.95, 2, loc=0.5, scale=stats.sem([0.2, 0.4, 0.9])
+    )
+    assert found.half_width == pytest.approx((high - low) / 2)
+    runs = [
+        of_hits(n, 5, 5, fold=fold, seed=seed)
+        for fold, seed, n in ((1, 0, 2), (1, 1, 4), (2, 0, 8))
+    ]
+    found = recall_intervals(runs)['recall/a']
+    assert found.mean == pytest.approx((0.3 + 0.8) / 2) and found.count == 2
+
+
+def test_order_of_classes():
+    assert head_to_tail('abc', [5, 9, 7]) == [1, 2, 0]
+    found = [EMOTIONS[i] for i in head_to_tail(EMOTIONS)]
+    assert ' '.join(found) == 'Neutral Happy Angry Sad Surprise Fear Disgust'
+    found = [EMOTIONS[i] for i in head_to_tail(EMOTIONS, None, 'ferv39k')]
+    assert found[-1] == 'Fear'
+    assert head_to_tail('cab') == [0, 1, 2]
+
+
+def test_classes_have_different_marks():
+    marks = [tuple(mark_of(index).values()) for index in range(49)]
+    assert len(set(marks)) == 49
+
+
+def test_confusion_adds_the_runs(drawn, tmp_path):
+    runs = [of_hits(9, 5, 1), of_hits(8, 2, 3, seed=1)]
+    figure = plot_confusion(runs, None)
+    expected = 5 * np.array([[17, 3, 0], [0, 7, 13], [16, 0, 4]])
+    (image,) = figure.axes[0].images
+    np.testing.assert_allclose(image.get_array(), expected)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == [f'{value}' for value in expected.ravel()]
+
+
+@pytest.mark.parametrize('suffix', ['pdf', 'svg', 'png'])
+def test_formats(tmp_path, suffix):
+    path = plot_confusion([of_hits(1, 2, 3)], tmp_path / f'new/a.{suffix}')
+    start = {'pdf': b'%PDF', 'svg': b'<?xml', 'png': b'\x89PNG'}[suffix]
+    assert path.read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize('methods', [1, 2, 10])
+@pytest.mark.parametrize('counts', [None, [9, 5, 100]])
+def test_pictures_of_recalls(tmp_path, methods, counts):
+    # Of the third class there is no clip.
+    tests = [
+        result_of([[n, 10 - n, 0], [0, 10, 0], [0, 0, 0]], seed=n)
+        for n in (2, 4, 9)
+    ]
+    found = {f'method {i}': tests for i in range(methods)}
+    check_png(plot_recall(found, tmp_path / 'recall.png', counts))
+
+
+def test_bars_stand_from_head_to_tail(drawn):
+    one = [of_hits(1, 2, 3, seed=n) for n in (2, 4, 9)]
+    several = [of_hits(n, 5, 9, seed=n) for n in (2, 4, 9)]
+    found = {'one': one, 'several': several}
+    (axes,) = plot_recall(found, None, [100, 10, 50]).axes
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert ticks == ['a\n100', 'c\n50', 'b\n10']
+    bars = [bar for bar in axes.patches if bar.get_height()]
+    middles = [bar.get_x() + bar.get_width() / 2 for bar in bars]
+    assert [round(x) for x in middles] == [0, 1, 2] * 2
+    heights = [bar.get_height() for bar in bars]
+    assert heights == pytest.approx([10, 30, 20, 50, 90, 50])
+    half = 100 * recall_intervals(several)['recall/a'].half_width
+    line = axes.lines[3].get_ydata()
+    ends = [max(0, 50 - half), min(100, 50 + half)]
+    assert list(line) == pytest.approx(ends)
+
+
+def test_many_classes(drawn):
+    classes = [f'class {k}' for k in range(400)]
+    result = of_hits(*range(1, 401), total=500, classes=classes)
+    figure = plot_recall({'one': [result]}, None, range(400))
+    assert figure.get_size_inches()[0] * 150 < 2**16  # matplotlib's limit
+
+
+def test_panels_of_curves(drawn, tmp_path):
+    run = Scalars(
+        'epoch',
+        dict(loss=([1], [3.0]), loss_cls=([1], [2.0])),
+        dict(UAR=([1], [0.2]), WAR=([1], [0.5])),
+        dict(lr=([1], [0.1])),
+    )
+    axes = plot_curves([run, run], None, tested=1).axes
+    assert [panel.get_title(loc='left') for panel in axes] == [
+        'loss_cls',
+        'UAR and WAR of each validation, %',
+        'learning rate',
+    ]
+    uar, again, war = (line.get_xydata() for line in axes[1].lines[:3])
+    assert uar.tolist() == again.tolist() == [[1, 20]]
+    assert war.tolist() == [[1, 50]]
+
+
+def test_pictures_of_curves(tmp_path):
+    diverged = ([1, 2], [1.0, float('nan')])
+    bare = Scalars('epoch', dict(loss=diverged), {}, dict(lr=([1], [0.1])))
+    check_png(plot_curves([bare], tmp_path / 'one.png', 'a run', 1))
+
+
+@pytest.mark.parametrize('shape', [(30, 5), (4, 9), (2, 2)])
+def test_pca_equals_scikit_learn(shape):
+    features = np.random.randn(*shape).astype(np.float32)
+    points = project(features)
+    pca = PCA(n_components=2, svd_solver='full')
+    expected = pca.fit_transform(features)
+    signs = np.sign((points * expected).sum(axis=0))
+    np.testing.assert_allclose(points * signs, expected, atol=1e-4)
+
+
+def test_tsne_keeps_groups_and_is_deterministic():
+    features, labels = blobs()
+    points = project(features, 'tsne')
+    np.testing.assert_array_equal(points, project(features, 'tsne'))
+    distances = np.linalg.norm(points[:, None] - points, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    assert (labels[distances.argmin(axis=1)] == labels).all()
+
+
+@pytest.mark.parametrize(
+    'features',
+    [
+        np.zeros((1, 4)),
+        np.zeros((4, 1)),
+        np.ones((4, 3)),
+        np.full((4, 3), np.nan),
+    ],
+)
+def test_features_that_cannot_be_drawn(features):
+    with pytest.raises(ValueError, match='features: '):
+        project(features)
+
+
+def test_points_have_the_colour_of_their_class(drawn):
+    features, labels = blobs()
+    bags = bags_of(features, labels)
+    (axes,) = plot_features(bags, None, counts=[1, 9, 5]).axes
+    points = project(features)
+    drawn = [found.get_label() for found in axes.collections]
+    assert drawn == ['b (10)', 'c (10)', 'a (10)']  # the rarest on top
+    for found, k in zip(axes.collections, (1, 2, 0), strict=True):
+        np.testing.assert_allclose(found.get_offsets(), points[labels == k])
+        color = to_hex(found.get_facecolors()[0]).upper()
+        assert color == mark_of(k)['color']
+
+
+def test_picture_of_features(tmp_path):
+    features, labels = blobs()
+    labels[labels == 2] = 1  # a class without a video
+    bags = bags_of(features, labels)
+    check_png(plot_features(bags, tmp_path / 'features.png', 'tsne', 'title'))
