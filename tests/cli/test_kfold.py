@@ -81,11 +81,11 @@ def plan(*arguments):
 
 
 def test_defaults():
-    found = parse_options(['configs/leaderboard/dfew/micacl.py'])
+    found = parse_options(['configs/leaderboard/micacl_plus.py'])
     assert found.selection == 'val' and found.seeds == [0]
     assert found.folds is None and found.jobs == found.processes == 1
     assert found.name is None
-    assert found.work_dir == Path('work_dirs/kfold/leaderboard/dfew/micacl')
+    assert found.work_dir == Path('work_dirs/kfold/leaderboard/micacl_plus')
 
 
 def test_names_and_options_of_the_stock_tools():

@@ -91,7 +91,7 @@ def test_the_option_reaches_every_split(monkeypatch, name):
 def test_the_benchmark_keeps_what_its_rows_were_trained_with(
     monkeypatch, source, decode
 ):
-    path = 'configs/leaderboard/synthetic/micacl.py'
+    path = 'configs/leaderboard/geiim_wian_mccl.py'
     config = load(path, monkeypatch, SOURCE=source)
     packed = load(path, monkeypatch, PACK='/faces.lmdb')
     assert config_hash(packed.to_dict()) == config_hash(config.to_dict())

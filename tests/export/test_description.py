@@ -63,8 +63,8 @@ def test_the_demo():
     'config, shape',
     [
         ('micacl_ferv39k.py', (4, 3, 4, 112, 112)),
-        ('leaderboard/dfew/swin_tiny.py', (4, 3, 4, 224, 224)),
-        ('leaderboard/synthetic/tsm.py', (4, 3, 4, 48, 48)),
+        ('mixing/wian_swin_dfew.py', (4, 3, 4, 224, 224)),
+        ('leaderboard/tsm.py', (4, 3, 4, 48, 48)),
         ('mixing/mccl_tsm_actions.py', (8, 3, 224, 224)),
         ('mixing/mccl_slowonly_actions.py', (1, 3, 4, 224, 224)),
     ],

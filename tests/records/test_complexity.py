@@ -122,7 +122,7 @@ def test_a_recognizer_as_the_stock_tool_counts_it():
 )
 def test_the_view_of_the_model_is_counted(method, seen):
     init_default_scope('mmaction')
-    config = f'configs/leaderboard/synthetic/{method}.py'
+    config = f'configs/leaderboard/{method}.py'
     model = MODELS.build(Config.fromfile(ROOT / config).model).eval()
     found = measure_complexity(model, (4, 3, 4, 48, 48))
     assert found.problem == ''

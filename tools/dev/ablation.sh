@@ -17,7 +17,7 @@ root=$(realpath "$1") group=$2
 shift 2
 extra=("$@")
 cd "$(dirname "$0")/../.."
-configs=configs/leaderboard/synthetic
+configs=configs/leaderboard
 loss=model.neck.aux_loss head=model.cls_head
 hard="$head.label_smooth_eps=0.0"
 failed=0
@@ -39,26 +39,26 @@ train() {
 parts() {
   local method
   for method in r3d18_mil m3dfel supcon weighted_ce balanced_sampling focal \
-    logit_adjustment geiim wian geiim_wian mccl micacl; do
+    logit_adjustment geiim wian geiim_wian mccl geiim_wian_mccl; do
     train "$method" "$method"
   done
 }
 
-# One setting of MCCL changed each, and what WIAN adds its chain to; micacl of
-# the parts is the reference.
+# One setting of MCCL changed each, and what WIAN adds its chain to; the last
+# of the parts is the reference.
 mccl() {
-  train scales_1 micacl "$loss.scales=[1]"
-  train scales_1_2 micacl "$loss.scales=[1,2]"
-  train form_ratio micacl "$loss.form=ratio"
-  train form_out micacl "$loss.form=out"
-  train temperature_per_class micacl "$loss.temperature_mode=per_class"
-  train class_weight_none micacl "$loss.class_weight=none"
-  train prototypes micacl "$loss.prototypes=True"
-  train projection micacl "$loss.projection_channels=128"
-  train weight_0.03 micacl "$loss.loss_weight=0.03"
-  train weight_0.3 micacl "$loss.loss_weight=0.3"
-  train weight_1 micacl "$loss.loss_weight=1.0"
-  train weighted_mean micacl "model.neck.necks.1.residual=weighted"
+  train scales_1 geiim_wian_mccl "$loss.scales=[1]"
+  train scales_1_2 geiim_wian_mccl "$loss.scales=[1,2]"
+  train form_ratio geiim_wian_mccl "$loss.form=ratio"
+  train form_out geiim_wian_mccl "$loss.form=out"
+  train temperature_per_class geiim_wian_mccl "$loss.temperature_mode=per_class"
+  train class_weight_none geiim_wian_mccl "$loss.class_weight=none"
+  train prototypes geiim_wian_mccl "$loss.prototypes=True"
+  train projection geiim_wian_mccl "$loss.projection_channels=128"
+  train weight_0.03 geiim_wian_mccl "$loss.loss_weight=0.03"
+  train weight_0.3 geiim_wian_mccl "$loss.loss_weight=0.3"
+  train weight_1 geiim_wian_mccl "$loss.loss_weight=1.0"
+  train weighted_mean geiim_wian_mccl "model.neck.necks.1.residual=weighted"
 }
 
 # The parts together with an answer to the tail, and what the hard labels of
@@ -73,9 +73,9 @@ tail() {
   train geiim_wian_hard geiim_wian "$hard"
   train r3d18_mil_sampling r3d18_mil "${sampling[@]}"
   train geiim_wian_sampling geiim_wian "${sampling[@]}"
-  train micacl_sampling micacl "${sampling[@]}"
+  train micacl_sampling geiim_wian_mccl "${sampling[@]}"
   train geiim_wian_adjustment geiim_wian "${adjustment[@]}"
-  train micacl_adjustment micacl "${adjustment[@]}"
+  train micacl_adjustment geiim_wian_mccl "${adjustment[@]}"
 }
 
 case $group in

@@ -7,8 +7,8 @@ source = environ.get('MICACL_SOURCE') or 'frames'  # face frames, or videos
 # of the field: train on all of them and choose on the test split.
 val_ratio = float(environ.get('MICACL_VAL_RATIO') or 0.1)
 missing = environ.get('MICACL_MISSING') or 'raise'  # absent clips; or drop
-clip_root = environ.get('MICACL_CLIP_ROOT')  # a folder, instead of a search
-pack = environ.get('MICACL_PACK')  # a file of packed frames, docs/packs.md
+clip_root = environ.get('MICACL_CLIP_ROOT') or 'auto'  # a folder of clips
+pack = environ.get('MICACL_PACK') or 'none'  # a file, see docs/packs.md
 del environ
 
 open_clip = [dict(type='FastVideoInit')] if source == 'videos' else []
@@ -44,8 +44,8 @@ test_pipeline = [
 ]
 
 clips = dict(source=source, val_ratio=val_ratio, missing=missing)
-clips.update(dict(clip_root=clip_root) if clip_root else {})
-clips.update(dict(pack=pack) if pack else {})
+clips.update({} if clip_root == 'auto' else dict(clip_root=clip_root))
+clips.update({} if pack == 'none' else dict(pack=pack))
 loader = dict(batch_size=32, num_workers=8, persistent_workers=True)
 train_dataloader = dict(
     **loader,

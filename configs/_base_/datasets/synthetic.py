@@ -24,6 +24,8 @@ test_pipeline = [
     {**step, **changes.get(step['type'], {})} for step in _base_.test_pipeline
 ]
 clips = dict(type='DFEWDataset', data_root=data_root, fold=fold)
+if _base_.pack != 'none':
+    clips['pack'] = None  # which the stock transforms do not read
 train_dataloader = dict(
     batch_size=64, num_workers=2, dataset=dict(clips, pipeline=train_pipeline)
 )
