@@ -1,4 +1,4 @@
-# What we found better than micacl_dfew.py, on the same recipe: docs/method.md.
+# What we found better, on the recipe of the reference: docs/method.md.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/datasets/dfew.py',

@@ -4,7 +4,9 @@ _base_ = [
     './default_runtime.py',
     './datasets/{{$MICACL_SET:synthetic}}.py',
 ]
-small = '{{$MICACL_SET:synthetic}}' == 'synthetic'
+from micacl_mm.options import option
+
+small = option('set', 'synthetic') == 'synthetic'
 
 custom_hooks = [
     dict(type='ClassCountsHook'),

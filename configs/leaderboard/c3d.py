@@ -6,9 +6,7 @@ _base_ = [
     'mmaction::_base_/models/c3d_sports1m_pretrained.py',
 ]
 model = dict(
-    backbone=dict(
-        pretrained=None, **(dict(out_dim=2048) if _base_.small else {})
-    ),
+    backbone=dict(pretrained=None, out_dim=2048 if _base_.small else 4096),
     cls_head=dict(
         num_classes=7,
         dropout_ratio={{_base_.dropout_ratio}},

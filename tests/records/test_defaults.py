@@ -1,10 +1,19 @@
-"""Defaults that hashes of configs, and so committed rows, rely on."""
+"""What committed rows rely on: hashes of configs, and defaults behind them."""
 
+import csv
 import inspect
+import shlex
+from argparse import ArgumentParser
+from pathlib import Path
 
 import pytest
+from mmengine.config import DictAction
 
+from micacl_mm.records.config_hash import config_hash
+from micacl_mm.records.config_text import parse_config
 from micacl_mm.registry import MODELS, TRANSFORMS
+
+from .methods import FOLDER, load
 
 DEFAULTS = {
     'BagDataPreprocessor': dict(num_instances=4, format_shape='NCTHW'),
@@ -69,3 +78,37 @@ def test_a_changed_default_changes_what_committed_rows_mean(name):
             'write the value that committed rows were trained with into the '
             'bases of configs/leaderboard, or name the new one there'
         )
+
+
+def committed_rows():
+    """Methods, hashes and overrides of results/*.csv, each once."""
+    found = {}
+    for table in ('synthetic', 'ablation_mccl'):
+        with open(FOLDER.parents[1] / f'results/{table}.csv') as file:
+            for row in csv.DictReader(file):
+                words = shlex.split(row['command'])
+                options = []
+                if '--cfg-options' in words:
+                    options = words[words.index('--cfg-options') + 1 :]
+                key = Path(row['config']).stem, *options
+                found[row['config_hash']] = key
+    return found.items()
+
+
+#: Configs by the name they had when rows were trained.
+RENAMED = {'micacl': 'geiim_wian_mccl'}
+#: Those that have changed since: rows of them are of the older setting.
+CHANGED = {'83715208b3': 'm3dfel had dropout, and layers M3DFEL has not'}
+
+
+@pytest.mark.parametrize('row', committed_rows(), ids=lambda row: row[0])
+def test_the_config_of_a_committed_row_is_unchanged(row):
+    expected, (method, *options) = row
+    cfg = load('synthetic', RENAMED.get(method, method)).copy()
+    cfg.randomness = dict(seed=0, diff_rank_seed=False, deterministic=False)
+    parser = ArgumentParser()
+    parser.add_argument('options', nargs='*', action=DictAction, default={})
+    if options:
+        cfg.merge_from_dict(parser.parse_args(options).options)
+    same = config_hash(parse_config(cfg.pretty_text)) == expected
+    assert same == (expected not in CHANGED)

@@ -6,13 +6,10 @@ changes = dict(
     FormatShape=dict(input_format='NCHW'),
 )
 
-
-def changed(pipeline):
-    return [{**step, **changes.get(step['type'], {})} for step in pipeline]
-
-
-train_pipeline = changed(_base_.train_pipeline)
-test_pipeline = changed(_base_.test_pipeline)
+train_pipeline, test_pipeline = (
+    [{**step, **changes.get(step['type'], {})} for step in pipeline]
+    for pipeline in (_base_.train_pipeline, _base_.test_pipeline)
+)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -1,15 +1,14 @@
-# Bags of 4 instances of 4 frames, for any set of clips. The options of
-# `micacl train` and `test` arrive in the environment. (An import statement
-# would make this a pure-Python config for MMEngine.)
-environ = __import__('os').environ
-source = environ.get('MICACL_SOURCE') or 'frames'  # face frames, or videos
+# Bags of 4 instances of 4 frames, for any set of clips.
+_base_ = []
+from micacl_mm.options import option
+
+source = option('source', 'frames')  # face frames, or videos
 # Share of the training clips kept for choosing the checkpoint. 0 is the habit
 # of the field: train on all of them and choose on the test split.
-val_ratio = float(environ.get('MICACL_VAL_RATIO') or 0.1)
-missing = environ.get('MICACL_MISSING') or 'raise'  # absent clips; or drop
-clip_root = environ.get('MICACL_CLIP_ROOT') or 'auto'  # a folder of clips
-pack = environ.get('MICACL_PACK') or 'none'  # a file, see docs/packs.md
-del environ
+val_ratio = option('val_ratio', 0.1)
+missing = option('missing', 'raise')  # absent clips: raise, or drop them
+clip_root = option('clip_root', 'auto')  # a folder, instead of a search
+pack = option('pack', 'none')  # a file of packed frames, docs/packs.md
 
 open_clip = [dict(type='FastVideoInit')] if source == 'videos' else []
 decode = dict(type='DecordDecode' if source == 'videos' else 'FaceFrameDecode')

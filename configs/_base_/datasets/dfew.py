@@ -1,9 +1,8 @@
 _base_ = './bags.py'
+from micacl_mm.options import option
 
-environ = __import__('os').environ
-data_root = environ.get('MICACL_DATA_ROOT') or 'data/DFEW'
-fold = int(environ.get('MICACL_FOLD') or 1)  # 1 to 5
-del environ
+data_root = option('data_root', 'data/DFEW')
+fold = option('fold', 1)  # 1 to 5
 
 clips = dict(type='DFEWDataset', data_root=data_root, fold=fold)
 train_dataloader = dict(dataset=clips)

@@ -4,12 +4,10 @@
 _base_ = './dfew.py'
 
 changes = dict(Resize=dict(scale=(224, 224)))
-train_pipeline = [
-    {**step, **changes.get(step['type'], {})} for step in _base_.train_pipeline
-]
-test_pipeline = [
-    {**step, **changes.get(step['type'], {})} for step in _base_.test_pipeline
-]
+train_pipeline, test_pipeline = (
+    [{**step, **changes.get(step['type'], {})} for step in pipeline]
+    for pipeline in (_base_.train_pipeline, _base_.test_pipeline)
+)
 train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=16, dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(batch_size=16, dataset=dict(pipeline=test_pipeline))

@@ -1,10 +1,8 @@
 _base_ = './bags.py'
+from micacl_mm.options import option
 
-environ = __import__('os').environ
-data_root = environ.get('MICACL_DATA_ROOT') or 'data/FERV39k'
-# all, a scene, or one of the four scenarios
-subset = environ.get('MICACL_SUBSET') or 'all'
-del environ
+data_root = option('data_root', 'data/FERV39k')
+subset = option('subset', 'all')  # all, a scene or one of four scenarios
 
 clips = dict(type='FERV39kDataset', data_root=data_root, subset=subset)
 train_dataloader = dict(dataset=clips)

@@ -1,10 +1,9 @@
 # Drawn faces in DFEW's layout at 48 px, see docs/benchmark.md.
 _base_ = './bags.py'
+from micacl_mm.options import option
 
-environ = __import__('os').environ
-data_root = environ.get('MICACL_DATA_ROOT') or 'data/benchmark/medium'
-fold = int(environ.get('MICACL_FOLD') or 1)
-del environ
+data_root = option('data_root', 'data/benchmark/medium')
+fold = option('fold', 1)
 
 changes = dict(
     # The stock transforms, with which the committed rows were trained.
@@ -15,14 +14,14 @@ changes = dict(
     ),
     Resize=dict(scale=(48, 48)),
 )
-train_pipeline = [
-    {**step, **changes.get(step['type'], {})}
-    for step in _base_.train_pipeline
-    if step['type'] != 'ClipColorJitter'
-]
-test_pipeline = [
-    {**step, **changes.get(step['type'], {})} for step in _base_.test_pipeline
-]
+train_pipeline, test_pipeline = (
+    [
+        {**step, **changes.get(step['type'], {})}
+        for step in pipeline
+        if step['type'] != 'ClipColorJitter'
+    ]
+    for pipeline in (_base_.train_pipeline, _base_.test_pipeline)
+)
 clips = dict(type='DFEWDataset', data_root=data_root, fold=fold)
 if _base_.pack != 'none':
     clips['pack'] = None  # which the stock transforms do not read

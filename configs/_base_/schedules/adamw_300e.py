@@ -1,5 +1,4 @@
-# A co-author's recipe, for a batch of 128 on one GPU. More GPUs or a smaller
-# batch: the rate fits itself.
+# A co-author's recipe, for a batch of 128. The rate fits itself to another.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=300, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
