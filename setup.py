@@ -15,6 +15,7 @@ STACK = [
     'numpy>=1.26,<2',
     'opencv-python==4.11.0.86',
     'opencv-contrib-python==4.11.0.86',
+    'filelock',
     'setuptools>=77.0.3,<82',  # mmengine imports pkg_resources
     'importlib-metadata',
     'einops',

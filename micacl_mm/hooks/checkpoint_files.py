@@ -1,39 +1,81 @@
-"""The checkpoints in a work directory, as a kill may have left them."""
+"""Checkpoints on the disk: written whole or not at all, and found again."""
 
+import errno
 import lzma
 import re
+import shutil
 import struct
-import time
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import torch
+from mmengine.fileio import LocalBackend, register_backend
+
+from micacl_mm.errors import ConfigError
+from micacl_mm.utils.files import replacing
 
 #: Where MMEngine looks up the checkpoint to resume from.
 NOTE = 'last_checkpoint'
-#: What comes of bytes that are no whole zip file.
-ZIP_ERRORS = (
+#: What ``zipfile`` raises for files that are no whole archives.
+_ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, OSError, RuntimeError, ValueError, NotImplementedError),
 )
+#: What a training cannot be resumed without.
+_STATE = ('meta', 'optimizer', 'param_schedulers', 'message_hub')
+
+
+class AtomicBackend(LocalBackend):
+    """MMEngine's file backend ``'atomic'``: writes files whole or not at all.
+
+    A kill or a power cut leaves the old file or the new one.
+    """
+
+    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
+        """Write bytes to a file.
+
+        Args:
+            obj (bytes): All of them.
+            filepath (str or Path): The file; its folder is made.
+
+        Raises:
+            OSError: There is no room. The old file, if any, is still there.
+        """
+        path = Path(filepath)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if shutil.disk_usage(path.parent).free < len(obj):
+                raise OSError(errno.ENOSPC, 'No space left on device')
+            with replacing(path) as part:
+                part.write_bytes(obj)
+        except OSError as error:
+            limits = {
+                errno.ENOSPC: 'the disk is full',
+                errno.EDQUOT: 'your quota is used up',
+                errno.EFBIG: 'no file may be so large here (ulimit -f)',
+            }
+            if error.errno not in limits:
+                raise
+            raise OSError(
+                error.errno,
+                f'{path.name} needs {len(obj) / 2**20:.1f} MiB, but '
+                f'{limits[error.errno]}; earlier checkpoints are intact. Fix: '
+                'make room, then repeat the command with --resume',
+                str(path.parent),
+            ) from error
+
+
+register_backend('atomic', AtomicBackend)
 
 
 def is_whole(path: Path) -> bool:
-    """Whether all of a checkpoint is there, by the checksums inside.
-
-    Args:
-        path (Path): A file that ``torch.save`` wrote.
-
-    Returns:
-        bool: False also for files that are none.
-    """
+    """Whether a file of ``torch.save`` is complete, by its checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except ZIP_ERRORS:
+    except _ZIP_ERRORS:
         return False
 
 
@@ -45,106 +87,87 @@ def is_broken(path: Path) -> bool:
     return known and not is_whole(path)
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is a checkpoint, of which nothing is known to lack."""
-    # Those of DeepSpeed are folders, which hold checksums of their own.
-    return path.is_dir() or (path.is_file() and not is_broken(path))
-
-
-def checkpoints(folder: Path, template: str) -> Iterator[tuple[int, Path]]:
-    """List the checkpoints of a run, highest number first.
-
-    Args:
-        folder (Path): Where they lie.
-        template (str): Of their names, ``'epoch_{}.pth'``.
-
-    Yields:
-        tuple[int, Path]: number of the epoch or iteration, and file.
-    """
-    head, tail = map(re.escape, template.split('{}'))
-    found = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        match = re.fullmatch(rf'{head}(\d{{1,15}}){tail}', path.name)
-        if match:
-            found.append((int(match[1]), path))
-    yield from sorted(found, reverse=True)
-
-
-def newest_whole(
-    folder: Path, template: str, known: Optional[Path] = None
-) -> tuple[Optional[Path], list[Path]]:
-    """Find the whole checkpoint that was written last.
-
-    Not that of the highest number: the folder may hold the checkpoints of an
-    older, longer training.
-
-    Args:
-        folder (Path): Where they lie.
-        template (str): Of their names.
-        known (Path, optional): A whole one, which only one that was written
-            after it can replace. Defaults to None.
-
-    Returns:
-        tuple[Path | None, list[Path]]: that one, and the broken ones that
-        were written after it.
-    """
-    found = list(checkpoints(folder, template))
-    if known is not None:
-        since = known.stat().st_mtime_ns
-        found = [it for it in found if it[1].stat().st_mtime_ns > since]
-    order = {path: (*_written(path), number) for number, path in found}
-    broken: list[Path] = []
-    for path in sorted(order, key=order.__getitem__, reverse=True):
-        if known is not None and order[path] < _written(known):
-            break  # a copy, whose files have the times of the copying
-        if is_there(path):
-            return path, broken
-        broken.append(path)
-    return known, broken
-
-
 def find_start(
     note: Path, folder: Path, template: str
 ) -> tuple[Optional[Path], list[Path]]:
-    """Find the checkpoint to go on from.
+    """Find the checkpoint to resume from.
 
-    The one that the note names, unless that is broken or gone, or a whole one
-    was written after it: a kill may have come before the note.
+    It is the one that the note names, unless that is broken or absent, or a
+    whole one of more steps was written after it: a kill may have come before
+    the note was written. Without a note it is the one that was written last,
+    as the folder may hold later checkpoints of an older training.
 
     Args:
         note (Path): The file ``last_checkpoint``.
-        folder (Path): Where checkpoints are stored now.
-        template (str): Of their names.
+        folder (Path): Of the checkpoints.
+        template (str): Of their names, ``'epoch_{}.pth'``.
 
     Returns:
-        tuple[Path | None, list[Path]]: as of :func:`newest_whole`.
+        tuple[Path | None, list[Path]]: The checkpoint, and the broken ones
+        that were written after it.
     """
-    return newest_whole(folder, template, _named(note, folder))
+    head, tail = map(re.escape, template.split('{}'))
+    files = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = re.fullmatch(rf'{head}(\d{{1,15}}){tail}', path.name)
+        if match:
+            files[path] = (path.stat().st_mtime_ns, int(match[1]))
+    named = _named(note, folder)
+    if named in files:
+        time, step = files[named]
+        files = {p: k for p, k in files.items() if k[0] > time and k[1] > step}
+    broken: list[Path] = []
+    for path in sorted(files, key=files.__getitem__, reverse=True):
+        if _is_there(path):
+            return path, broken
+        broken.append(path)
+    return named, broken
 
 
 def _named(note: Path, folder: Path) -> Optional[Path]:
-    """The checkpoint that a note names, if it is there."""
+    """The checkpoint that a note names, if it is whole."""
     try:
         path = Path(note.read_text(errors='replace').strip())
-        # By its place now: the folder may have been moved, or copied.
+        # By its present place: the folder may have been moved or copied.
         for place in (folder / path.name, path) if path.name else ():
-            if is_there(place):
+            if _is_there(place):
                 return place
-    except OSError:  # no note, or one that can name no file
+    except (OSError, ValueError):  # no note, or no file name in it
         pass
     return None
 
 
-def _written(path: Path) -> tuple[str, int]:
-    """When a checkpoint was written, as told by itself and by the system."""
-    changed = path.stat().st_mtime_ns
-    told = time.localtime(changed / 1e9)
-    text = time.strftime('%Y%m%d_%H%M%S', told)  # as MMEngine writes it
+def _is_there(path: Path) -> bool:
+    # Those of DeepSpeed are folders, with checksums of their own.
+    return path.is_dir() or (path.is_file() and not is_broken(path))
+
+
+def check_resumable(path: Path) -> None:
+    """Refuse to resume from a file without the state of a training.
+
+    Args:
+        path (Path): A local file.
+
+    Raises:
+        ConfigError: It is broken, or has weights alone: a ``best_*.pth``, a
+            published model or a plain state dict.
+    """
+    if is_broken(path):
+        raise ConfigError(
+            f'--resume {path}: the file is cut off or damaged',
+            'resume from another checkpoint of the folder',
+        )
     try:
-        file = torch.load(
+        state = torch.load(
             path, 'cpu', weights_only=True, mmap=zipfile.is_zipfile(path)
         )
-        text = str(file['meta']['time'])
-    except Exception:  # of zip or torch: broken, or of another tool
-        pass
-    return text, changed
+    except Exception:  # the runner loads it next and names the cause
+        return
+    lacking = [name for name in _STATE if name not in state]
+    if lacking:
+        raise ConfigError(
+            f'--resume {path}: the file has no {", ".join(lacking)}, so '
+            'optimizer and schedule would start anew',
+            'resume from epoch_N.pth, or start a new training from its '
+            'weights with --cfg-options load_from=FILE',
+        )

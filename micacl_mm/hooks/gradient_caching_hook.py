@@ -1,4 +1,4 @@
-"""A batch as large as the loss needs on a GPU that is too small for it."""
+"""Batches of a size that the loss needs and the GPU cannot hold."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from micacl_mm.arguments import checked_arguments
+from micacl_mm.errors import ConfigError, check_count
 from micacl_mm.models.backbones.chunks import (
     even_sizes,
     same_statistics,
@@ -21,63 +21,57 @@ from micacl_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
-@checked_arguments
 class GradientCachingHook(Hook):
     """Runs the backbone in micro-batches, and again in the backward pass.
 
-    The gradient caching of `Gao et al. <https://arxiv.org/abs/2101.06983>`_:
-    the backbone makes the features of one micro-batch after the other and
-    keeps nothing else; neck, losses and head see the whole batch; then each
-    micro-batch runs again, now with its graph, and is given the gradient of
-    its features. ``torch.utils.checkpoint`` does the second pass, so that
-    random numbers and autocast are the same in both, and optimizer wrappers,
-    gradient scaling and DDP need to know nothing of it.
+    Gradient caching of `Gao et al. <https://arxiv.org/abs/2101.06983>`_: the
+    backbone computes the features of one micro-batch after the other without
+    a graph; neck, losses and head see the whole batch; in the backward pass
+    each micro-batch runs again with its graph and receives the gradient of
+    its features. ``torch.utils.checkpoint`` does the second pass, with the
+    same random numbers and autocast. Works with any optimizer wrapper and
+    DDP.
 
-    Exact: losses and gradients are those of the whole batch in one pass,
-    unless the backbone normalises over the batch. **BatchNorm in training
-    mode takes its statistics from a micro-batch**, as under gradient
-    accumulation; its running statistics move as far as in one pass and only
-    once. Dropout draws other numbers than for an undivided batch.
+    Exact: losses and gradients are those of the whole batch, unless the
+    backbone normalises over the batch. **BatchNorm in training mode takes its
+    statistics from a micro-batch**, as under gradient accumulation; its
+    running statistics move once, as far as in one pass. Dropout draws other
+    numbers than for an undivided batch.
 
     Costs one more forward pass of the backbone. Memory holds the activations
-    of one micro-batch, and neck and head of all.
+    of one micro-batch, and of neck and head for the whole batch.
 
     Args:
-        micro_batch_size (int): Most videos of a micro-batch. A batch is cut
-            into the fewest, as equal as they can be.
+        micro_batch_size (int): Most videos of a micro-batch. A batch is
+            divided into as few as possible, of nearly equal size.
 
     Raises:
-        ValueError: ``micro_batch_size`` is not positive, or the model has no
-            backbone that can be cut.
+        ConfigError: ``micro_batch_size`` is not positive, or the model has no
+            backbone that takes a batch of clips.
 
-    Examples:
+    Example:
         >>> custom_hooks = [
-        ...     dict(type='ClassCountsHook'),
-        ...     dict(type='ResultHook'),
-        ...     dict(type='GradientCachingHook', micro_batch_size=8),
+        ...     dict(type='GradientCachingHook', micro_batch_size=8)
         ... ]
     """
 
     def __init__(self, micro_batch_size: int) -> None:
-        if micro_batch_size < 1:
-            raise ValueError(
-                'GradientCachingHook: micro_batch_size must be at least 1, '
-                f'got {micro_batch_size}'
-            )
+        check_count('GradientCachingHook', micro_batch_size=micro_batch_size)
         self.micro_batch_size = micro_batch_size
         self._videos = 0
         self._undo: list = []
 
     def before_train(self, runner: Runner) -> None:
-        """Cut the batches of the backbone from now on."""
-        self.after_train(runner)  # of a training that broke off
+        """Divide the batches of the backbone from now on."""
+        self.after_train(runner)  # of a training that failed
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         backbone = getattr(model, 'backbone', None)
         if not isinstance(backbone, nn.Module):
-            raise ValueError(
+            raise ConfigError(
                 f'GradientCachingHook: {type(model).__name__} has no backbone '
-                'that could be run in micro-batches; remove the hook'
+                'to run in micro-batches',
+                'remove the hook',
             )
         whole = backbone.forward
 
@@ -107,9 +101,10 @@ class GradientCachingHook(Hook):
     def _run(self, backbone: nn.Module, run, x: Tensor) -> Any:
         """From clips (B * M, ...) to their features, a chunk at a time."""
         if not isinstance(x, Tensor) or len(x) % self._videos:
-            raise ValueError(
+            raise ConfigError(
                 'GradientCachingHook: the backbone takes no batch of clips '
-                'that could be cut; remove the hook'
+                'that can be divided',
+                'remove the hook',
             )
         clips = len(x) // self._videos  # of a video
         sizes = even_sizes(len(x), self.micro_batch_size * clips, clips)

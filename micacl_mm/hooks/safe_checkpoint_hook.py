@@ -1,69 +1,69 @@
-"""Checkpoints that outlast a kill at any moment."""
+"""Checkpoints that survive a kill at any moment."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
 from pathlib import Path
 from typing import Optional
 
+from filelock import FileLock, Timeout
 from mmengine.dist import barrier, is_main_process
+from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.logging import MessageHub
+from mmengine.runner import IterBasedTrainLoop, Runner
 
-from micacl_mm.hooks.atomic_backend import AtomicBackend, remove_parts
+from micacl_mm.errors import ConfigError
 from micacl_mm.hooks.checkpoint_files import (
     NOTE,
+    check_resumable,
     find_start,
-    is_broken,
-    is_there,
-    newest_whole,
 )
-from micacl_mm.hooks.lost_validation import (
-    make_up_for_validation,
-    steps_done,
-    validation_is_due,
-)
-from micacl_mm.hooks.resume_limits import resume_limits
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.files import write_text
 
-#: Names in the message hub: the epoch (iteration) that was validated last,
-#: and files that are to be removed.
+#: Names in the message hub: the epoch (iteration) of the last validation,
+#: and files that are no longer needed.
 _VALIDATED = 'validated'
 _OUTDATED = 'outdated_ckpts'
 
 
-class _PatientBackend(AtomicBackend):
-    """Remembers what is to be removed, until the new files are whole."""
+class _LateRemoval(LocalBackend):
+    """Removes files only once the new ones are written."""
 
-    def __init__(self) -> None:
+    def __init__(self, hub: MessageHub) -> None:
+        self.hub = hub
         self.outdated: list[str] = []
 
     def remove(self, filepath: str) -> None:
         self.outdated.append(str(filepath))
+        # In the new checkpoint, as a kill may come before the removal.
+        self.hub.update_info(_OUTDATED, list(self.outdated))
 
     rmtree = remove
+
+    def flush(self) -> None:
+        for path in map(Path, self.outdated):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        self.outdated = []
 
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """Stores checkpoints so that a kill at any moment costs no more than time.
+    """Stores checkpoints such that a kill at any moment costs only time.
 
     As MMEngine's hook, and
 
-    - a checkpoint is written beside its place and moved there when it is
-      whole (:class:`~micacl_mm.hooks.atomic_backend.AtomicBackend`), and so
-      is ``last_checkpoint``;
-    - an old checkpoint, or an old best one, is removed only after the new
-      ones are whole; MMEngine removes it before;
-    - ``--resume`` takes the checkpoint that ``last_checkpoint`` names, or a
-      whole one that was written after it, and names the broken ones that it
-      passes over;
-    - a validation that the kill has cut off is made up for. MMEngine goes on
-      with the next epoch, and the best checkpoint may be another one;
-    - where the disk is full, the error says how much room is needed, and the
-      checkpoints from before are still there;
-    - what a resumed training would not restore is named at the start
-      (:func:`~micacl_mm.hooks.resume_limits.resume_limits`).
+    - a checkpoint is complete or absent, also after a kill or a full disk;
+    - the previous checkpoint, or the previous best one, is removed only after
+      the new one is written; MMEngine removes it before;
+    - ``--resume`` takes the last whole checkpoint, names broken ones, refuses
+      files without optimizer and schedule (``best_*.pth``), and warns if the
+      number of batches per epoch has changed;
+    - a validation that a kill has cut off is made up for, else the best
+      checkpoint could be another one;
+    - a second training in the same work directory is refused.
 
     Args:
         **kwargs: Arguments of ``CheckpointHook``. ``out_dir`` must be a
@@ -71,8 +71,8 @@ class SafeCheckpointHook(CheckpointHook):
             given.
 
     Raises:
-        ValueError: For another backend, and for a checkpoint to resume from
-            that is broken.
+        ConfigError: Another backend; a checkpoint that cannot be resumed
+            from; a work directory in use.
 
     Example:
         >>> default_hooks = dict(
@@ -83,162 +83,170 @@ class SafeCheckpointHook(CheckpointHook):
     def __init__(self, **kwargs) -> None:
         given = {'backend_args', 'file_client_args'} & kwargs.keys()
         if given or '://' in str(kwargs.get('out_dir', '')):
-            raise ValueError(
+            raise ConfigError(
                 'SafeCheckpointHook: checkpoints must go to a local folder, '
-                f'got {", ".join(sorted(given)) or kwargs["out_dir"]}; take '
-                'CheckpointHook for other places'
+                f'got {", ".join(sorted(given)) or kwargs["out_dir"]}',
+                'use CheckpointHook for other places',
             )
         super().__init__(**kwargs, backend_args=dict(backend='atomic'))
+        self._start: Optional[Path] = None
+        self._lock: Optional[FileLock] = None
 
     def before_run(self, runner: Runner) -> None:
-        """Find the checkpoint to resume from, before MMEngine looks."""
-        # A test may run while a training writes into the same folder.
-        if not isinstance(runner._train_loop, BaseLoop):
-            return
-        if is_main_process():
-            for folder in {Path(runner.work_dir), self._folder(runner)}:
-                remove_parts(folder)
-            if runner._resume and runner._load_from is None:
-                self._find_start(runner)
-            else:
-                self._check_start(runner)
+        """Choose the checkpoint to resume from, before MMEngine looks."""
+        given = runner.cfg.get('load_from')
+        if is_main_process() and runner.cfg.get('resume'):
+            self._start = Path(given) if given else self._find_start(runner)
+            if self._start is not None and self._start.is_file():
+                check_resumable(self._start)
         barrier()
 
     def before_train(self, runner: Runner) -> None:
-        """Remove what is outdated; make up for a lost validation."""
+        """Finish what a kill has cut off."""
         super().before_train(runner)
-        self.file_backend = _PatientBackend()
-        hub = runner.message_hub
-        for text in resume_limits(runner):
-            runner.logger.warning(text)
+        self.file_backend = _LateRemoval(runner.message_hub)
+        folder = Path(self.out_dir)
+        if is_main_process():
+            self._take_lock(runner)
+            for path in {folder, Path(runner.work_dir)}:
+                for part in path.glob('.*.part'):
+                    part.unlink(missing_ok=True)
+            self._warn_of_older(runner)
         if runner.iter == 0:
             return
-        self._check_best(runner)
-        # Removals that the kill came before. By name: the folder may have
-        # been moved.
-        names = hub.runtime_info.get(_OUTDATED, ())
-        self._remove(Path(self.out_dir, Path(name).name) for name in names)
-        if validation_is_due(runner, hub.runtime_info.get(_VALIDATED)):
-            make_up_for_validation(runner)
+        by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+        batches = len(runner.train_dataloader)
+        if not by_iter and runner.iter != runner.epoch * batches:
+            runner.logger.warning(
+                f'The checkpoint has {runner.iter} iterations in '
+                f'{runner.epoch} epochs, but an epoch now has {batches} '
+                'batches: batch size, processes or data have changed. The '
+                'learning rate follows the old schedule'
+            )
+        self._find_best(runner)
+        if is_main_process():
+            names = runner.message_hub.runtime_info.get(_OUTDATED, ())
+            # By name: the folder may have been moved.
+            outdated = [str(folder / Path(name).name) for name in names]
+            self.file_backend.outdated = outdated
+            self.file_backend.flush()
+        self._validate_late(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Store a checkpoint, then remove the previous one."""
+        super().after_train_epoch(runner)
+        self.file_backend.flush()
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Store a checkpoint, then remove the previous one."""
+        super().after_train_iter(runner, *args, **kwargs)
+        self.file_backend.flush()
 
     def after_val_epoch(
         self, runner: Runner, metrics: Optional[dict] = None
     ) -> None:
-        """Store the best checkpoint, remove the old one."""
-        if not isinstance(runner._train_loop, BaseLoop):
-            return  # a validation alone, of which nothing is stored
-        runner.message_hub.update_info(_VALIDATED, steps_done(runner))
-        with self._removing_last():
-            super().after_val_epoch(runner, metrics)
+        """Store the best checkpoint, then remove the previous one."""
+        if not isinstance(getattr(self, 'file_backend', 0), _LateRemoval):
+            return  # a validation without training stores nothing
+        runner.message_hub.update_info(_VALIDATED, _steps(runner))
+        super().after_val_epoch(runner, metrics)
+        self.file_backend.flush()
 
-    def _save_checkpoint(self, runner: Runner) -> None:
-        with self._removing_last():
-            super()._save_checkpoint(runner)
+    def after_train(self, runner: Runner) -> None:
+        """Publish the checkpoint, if asked for, and free the folder."""
+        super().after_train(runner)
+        if self._lock is not None:
+            self._lock.release(force=True)
 
-    def _save_checkpoint_with_step(
-        self, runner: Runner, step: int, meta: dict
-    ) -> None:
-        name = self.filename_tmpl.format(step)
-        if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
-            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
-                old = self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
-                self.file_backend.remove(str(Path(self.out_dir, old)))
-            self.keep_ckpt_ids.append(step)
-            ids = list(self.keep_ckpt_ids)
-            runner.message_hub.update_info('keep_ckpt_ids', ids)
-        self.last_ckpt = str(Path(self.out_dir, name))
-        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        outdated = list(self.file_backend.outdated)
-        runner.message_hub.update_info(_OUTDATED, outdated)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-            **self.args,
-        )
-        if is_main_process():
-            write_text(Path(runner.work_dir, NOTE), self.last_ckpt)
+    def _take_lock(self, runner: Runner) -> None:
+        path = Path(runner.work_dir, '.training.lock')
+        # A process may train again where an error ended its first training.
+        self._lock = FileLock(path, is_singleton=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ConfigError(
+                f'another training is running in {runner.work_dir}',
+                'wait for its end (after a kill its workers need some '
+                'seconds), or choose another --work-dir',
+            ) from None
 
-    @contextmanager
-    def _removing_last(self) -> Iterator[None]:
-        """Remove outdated files after the new ones, unless that fails."""
-        self.file_backend.outdated = []
-        yield
-        self._remove(map(Path, self.file_backend.outdated))
-
-    @staticmethod
-    def _remove(paths: Iterator[Path]) -> None:
-        if is_main_process():
-            backend = AtomicBackend()
-            for path in paths:
-                if path.is_dir():
-                    backend.rmtree(path)
-                elif path.is_file():
-                    backend.remove(path)
-
-    def _find_start(self, runner: Runner) -> None:
+    def _find_start(self, runner: Runner) -> Optional[Path]:
         note, folder = Path(runner.work_dir, NOTE), self._folder(runner)
         start, broken = find_start(note, folder, self.filename_tmpl)
         for path in broken:
             runner.logger.warning(
-                f'{path} is broken and passed over; going on from '
+                f'{path} is broken and skipped; resuming from '
                 f'{start.name if start else "the start"}'
             )
         if start is not None:
             write_text(note, str(start))
-            return
-        named = note.read_text(errors='replace') if note.is_file() else ''
-        runner.logger.warning(
-            f'--resume finds no checkpoint in {folder}'
-            + (f', nor is {named} there and whole' if named else '')
-            + ': the training STARTS ANEW'
+            return start
+        lost = broken or note.exists()
+        (runner.logger.warning if lost else runner.logger.info)(
+            f'No {"whole " if lost else ""}checkpoint to resume from in '
+            f'{folder}: starting from the beginning'
         )
         note.unlink(missing_ok=True)  # MMEngine would fail to load that
+        return None
 
     def _folder(self, runner: Runner) -> Path:
+        """Of the checkpoints, before CheckpointHook knows it."""
         if self.out_dir in (None, runner.work_dir):
             return Path(runner.work_dir)
-        return Path(self.out_dir, Path(runner.work_dir).name)  # as MMEngine
+        return Path(self.out_dir, Path(runner.work_dir).name)
 
-    def _check_start(self, runner: Runner) -> None:
-        """See that a start that was chosen is whole, and the newest."""
-        path = Path(runner._load_from) if runner._resume else None
-        # MMEngine has words for what is absent, torch for other formats.
-        if path is not None and path.is_file() and is_broken(path):
-            start, _ = newest_whole(path.parent, self.filename_tmpl)
-            advice = f'take {start}' if start else 'train anew'
-            raise ValueError(
-                'SafeCheckpointHook: the checkpoint to resume from must be '
-                f'whole, got {path}, which is cut off or damaged; {advice}'
-            )
-        note, folder = Path(runner.work_dir, NOTE), self._folder(runner)
+    def _warn_of_older(self, runner: Runner) -> None:
+        """The next ``--resume`` could take another training's checkpoint."""
+        note, folder = Path(runner.work_dir, NOTE), Path(self.out_dir)
         found, _ = find_start(note, folder, self.filename_tmpl)
-        if found and not (path and path.exists() and found.samefile(path)):
+        start = self._start
+        if found and not (start and start.exists() and found.samefile(start)):
             runner.logger.warning(
-                f'{found} is there from before: until this training has '
-                'stored a checkpoint of its own, --resume would go on from '
-                'that; take another --work-dir to keep them apart'
+                f'{found} belongs to an earlier training: until this one has '
+                'stored a checkpoint, --resume would continue that one. '
+                'Choose another --work-dir to keep them apart'
             )
 
-    def _check_best(self, runner: Runner) -> None:
-        """Look up the best checkpoints so far; the folder may have moved."""
-        for key, old in list(runner.message_hub.runtime_info.items()):
+    def _find_best(self, runner: Runner) -> None:
+        """Look up the best checkpoints so far; the folder may have moved.
+
+        Those of another folder, from which a training is resumed, stay there:
+        MMEngine would remove them in favour of a better one here.
+        """
+        hub = runner.message_hub
+        for key, old in list(hub.runtime_info.items()):
             if not key.startswith('best_ckpt') or not old:
                 continue
-            path = Path(self.out_dir, Path(old).name)
-            if is_there(path):
-                runner.message_hub.update_info(key, str(path))
-                if key == 'best_ckpt':
-                    self.best_ckpt_path = str(path)
-                elif key[10:] in getattr(self, 'best_ckpt_path_dict', {}):
-                    self.best_ckpt_path_dict[key[10:]] = str(path)
-                continue
-            runner.logger.warning(
-                f'{path}, the best checkpoint so far, is gone or broken; a '
-                'later epoch takes its place only where it is better: train '
-                'anew if it must not be lost'
-            )
+            path: Optional[str] = str(Path(self.out_dir, Path(old).name))
+            if not Path(path).exists():
+                runner.logger.warning(
+                    f'{path}, the best checkpoint so far, is not there; only '
+                    'a better one will be stored'
+                )
+                path = None
+            hub.update_info(key, path)
+            if key == 'best_ckpt':
+                self.best_ckpt_path = path
+            elif hasattr(self, 'best_ckpt_path_dict'):
+                self.best_ckpt_path_dict[key[len('best_ckpt_') :]] = path
+
+    def _validate_late(self, runner: Runner) -> None:
+        """Validate if the last step before the kill still needs that."""
+        loop, done = runner.train_loop, _steps(runner)
+        if runner.val_loop is None:
+            return
+        last = loop.max_epochs
+        if isinstance(loop, IterBasedTrainLoop):
+            last = loop.max_iters
+        due = done % loop.val_interval == 0 or done == last
+        before = runner.message_hub.runtime_info.get(_VALIDATED)
+        if due and done >= loop.val_begin and before != done:
+            runner.logger.info('Repeating the validation that was cut off')
+            runner.val_loop.run()
+
+
+def _steps(runner: Runner) -> int:
+    """Finished epochs, or iterations in a training by iterations."""
+    by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+    return runner.iter if by_iter else runner.epoch

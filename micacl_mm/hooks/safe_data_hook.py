@@ -1,55 +1,75 @@
-"""The same data for the same seed, and a policy for bad files."""
+"""Data that depend on the seed alone, and a policy for bad files."""
 
-from collections.abc import Mapping
-from typing import Any, Optional
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
 
-from mmengine.dist import barrier, get_rank, get_world_size
+import numpy as np
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.evaluator import DumpResults
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
-from micacl_mm.arguments import checked_arguments
+from micacl_mm.errors import ConfigError, check_choice
 from micacl_mm.evaluation import RecallMetric
-from micacl_mm.hooks.bad_files import LIST, BadFileList
-from micacl_mm.hooks.clip_fetcher import (
-    POLICIES,
-    ClipFetcher,
-    Settings,
-    count_words,
-)
-from micacl_mm.hooks.guarded_step import guard
-from micacl_mm.hooks.numbered_batches import install, restart
-from micacl_mm.hooks.random_state import seed_all
+from micacl_mm.hooks.bad_files import BadFileError, clip_faults, watch
 from micacl_mm.registry import HOOKS
+from micacl_mm.utils.datasets import class_labels, data_info
+from micacl_mm.utils.files import write_text
+
+POLICIES = ('raise', 'skip', 'resample')
+#: The list of bad files in the work directory, a JSON object per line.
+LIST = 'bad_files.jsonl'
+#: Keys in the meta information of samples: the name of a training clip; that
+#: the sample replaces an unreadable test clip, which no metric may count;
+#: and on the first sample of a batch its bad clips.
+CLIP, STAND_IN, BAD_CLIPS = 'clip', 'stand_in', 'bad_clips'
+#: Clips that are tried in a row before the data as a whole are at fault.
+_TRIES = 100
+#: Arguments of a DataLoader that a replacement takes over.
+_LOADER = (
+    'num_workers',
+    'collate_fn',
+    'pin_memory',
+    'timeout',
+    'worker_init_fn',
+    'multiprocessing_context',
+    'generator',
+    'prefetch_factor',
+    'persistent_workers',
+)
 
 
 @HOOKS.register_module()
-@checked_arguments
 class SafeDataHook(Hook):
-    """Makes data depend on the seed alone, and deals with bad files.
+    """Makes data depend on the seed alone, and handles bad files.
 
-    **Random numbers.** Those of a clip's transforms depend on seed, epoch,
-    number of the batch and place in it, those of a training step (dropout)
-    on seed and number of the step. So a training has the same numbers with
-    any number of workers, and after a kill and ``--resume``; of the GPU's
-    kernels see docs/reliability.md. Transforms must draw from the generators
-    of ``random``, ``numpy.random`` or ``torch``, as all in MMAction2 do.
+    **Random numbers.** Those of a clip's transforms depend on seed, rank,
+    epoch, number of the batch and place in it; those of a training step
+    (dropout) on seed, rank and iteration. So a training has the same numbers
+    with any number of workers, and after ``--resume``. Transforms must draw
+    from the generators of ``random``, ``numpy.random`` or ``torch``, as all
+    of MMAction2's do. Works with any dataset and wrapper of MMEngine.
 
-    **Bad files**: missing, empty, cut off, not to be decoded, or a frame of
-    another size than most of its clip. At a bad file of a clip:
+    **Bad files**: missing, empty, truncated, undecodable, or a frame of
+    another size than most of its clip. At a clip with such a file:
 
-    - ``'raise'``: an error that names clip and file;
-    - ``'skip'``: the batch goes on without the clip. In validation and test
-      the metric covers fewer clips, and says so;
+    - ``'raise'``: an error names clip and file;
+    - ``'skip'``: the batch has one clip less. In validation and test the
+      metric covers fewer clips, and says so;
     - ``'resample'``: in training another clip of the same class takes its
       place, drawn by the seed; elsewhere as ``'skip'``.
 
-    Each bad file is logged once, at the end of the epoch, and stands in
-    ``bad_files.jsonl`` in the work directory; a training that begins anew
-    begins it anew, a resumed one goes on with it. With several processes
-    ``'skip'`` becomes ``'resample'`` in training, as batches of MCCL must be
-    of one size on all of them.
+    Bad files are logged at the end of the epoch and listed in
+    ``bad_files.jsonl`` in the work directory. With several processes
+    ``'skip'`` becomes ``'resample'`` in training, as MCCL gathers batches of
+    equal size.
 
     Args:
         bad_data (str): ``'raise'``, ``'skip'`` or ``'resample'``. Defaults to
@@ -57,29 +77,25 @@ class SafeDataHook(Hook):
         seeded (bool): Whether to seed. Defaults to True.
 
     Raises:
-        ValueError: For a wrong policy, and for a metric that would count
-            clips that were not read, or store scores of others for them.
-        BadFileError: By the policy, or where no clip can be read any more.
+        ConfigError: An unknown policy; or a metric that would count clips
+            that were not read.
+        BadFileError: By the policy, or if no clip can be read any more.
 
     Example:
-        >>> custom_hooks = [
-        ...     dict(type='ClassCountsHook'),
-        ...     dict(type='ResultHook'),
-        ...     dict(type='SafeDataHook', bad_data='resample'),
-        ... ]
+        >>> custom_hooks = [dict(type='SafeDataHook', bad_data='resample')]
     """
 
     def __init__(self, bad_data: str = 'raise', seeded: bool = True) -> None:
-        if bad_data not in POLICIES:
-            raise ValueError(
-                "SafeDataHook: bad_data must be 'raise', 'skip' or "
-                f"'resample', got {bad_data!r}"
-            )
+        check_choice('SafeDataHook', POLICIES, bad_data=bad_data)
         self.bad_data = bad_data
         self.seeded = seeded
-        self._bad_files: Optional[BadFileList] = None
-        self._fetchers: dict[str, ClipFetcher] = {}
+        self._first_seed: Optional[int] = None
+        self._bad_clips: list[dict] = []
         self._by_iter = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Note the seed that the sampler has got."""
+        self._first_seed = runner.seed
 
     def before_train(self, runner: Runner) -> None:
         """Take over the loading of the training set."""
@@ -87,148 +103,350 @@ class SafeDataHook(Hook):
         if policy == 'skip' and get_world_size() > 1:
             policy = 'resample'
             runner.logger.warning(
-                "SafeDataHook: 'skip' is 'resample' in this training, for "
-                'batches must be of one size on all processes'
+                "SafeDataHook: 'skip' is 'resample' in this training, as "
+                'batches must be of equal size on all processes'
             )
-        if runner.iter == 0:
-            self._list(runner).clear()
-            barrier()
-        loader = runner.train_dataloader
-        self._by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+        if runner.iter == 0 and get_rank() == 0:
+            Path(runner.work_dir, LIST).unlink(missing_ok=True)
+        loop = runner.train_loop
         if self.seeded:
-            _reseed_sampler(runner, loader)
-        self._take_over(runner, loader, 'train', policy)
-        if self._by_iter and 'train' in self._fetchers:
-            restart(runner.train_loop)
+            _reseed_sampler(loop.dataloader, self._first_seed, runner.seed)
+        self._by_iter = isinstance(loop, IterBasedTrainLoop)
+        taken = self._take_over(runner, loop, 'train', policy)
+        if taken and self._by_iter:  # its iterator was made with the loop
+            kind = type(loop.dataloader_iterator)
+            loop.dataloader_iterator = kind(loop.dataloader)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the workers."""
-        if 'train' in self._fetchers:
-            self._fetchers['train'].epoch.fill_(runner.epoch)
+        """Tell the batches their epoch."""
+        batches = runner.train_loop.dataloader.batch_sampler
+        if isinstance(batches, _Draws):
+            batches.epoch = runner.epoch
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
         """Seed the step."""
         if self.seeded:
-            seed_all((0, runner.seed, get_rank(), runner.iter), devices=True)
+            key = (0, runner.seed, get_rank(), runner.iter)
+            _seed(key, torch.manual_seed)
 
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Report the bad files of the epoch."""
-        self._report(runner, 'train')
-
-    def after_train(self, runner: Runner) -> None:
-        """Report what is left, and how many there are in all."""
-        barrier()
-        self._report(runner, 'train')
-        total = len(self._list(runner).read()) if get_rank() == 0 else 0
-        if total:
-            runner.logger.warning(
-                f'{total} bad files in all, see {LIST} in {runner.work_dir}'
-            )
+    def _after_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+        mode: str = 'train',
+    ) -> None:
+        """Note the bad clips of the batch."""
+        batch = data_batch if isinstance(data_batch, dict) else {}
+        for sample in batch.get('data_samples', ()):
+            self._bad_clips += sample.get(BAD_CLIPS, ())
 
     def before_val(self, runner: Runner) -> None:
         """Take over the loading of the validation set."""
         self._before_test(runner, runner.val_loop, 'val')
 
-    def after_val_epoch(
-        self, runner: Runner, metrics: Optional[dict] = None
-    ) -> None:
-        """Report the bad files of the validation."""
-        self._report(runner, 'val')
-
     def before_test(self, runner: Runner) -> None:
         """Take over the loading of the test set."""
         self._before_test(runner, runner.test_loop, 'test')
 
-    def after_test_epoch(
-        self, runner: Runner, metrics: Optional[dict] = None
-    ) -> None:
-        """Report the bad files of the test."""
-        self._report(runner, 'test')
-
     def _before_test(self, runner: Runner, loop: Any, mode: str) -> None:
-        for metric in loop.evaluator.metrics:
-            if self.bad_data == 'raise' or isinstance(metric, RecallMetric):
-                continue
-            if isinstance(metric, DumpResults):
-                raise ValueError(
-                    'SafeDataHook: --dump (DumpResults) would store the '
-                    'scores of other clips for those that were not read; '
-                    f'with {self.bad_data!r} do without it, or set '
-                    "bad_data='raise'"
-                )
-            raise ValueError(
-                f'SafeDataHook: {type(metric).__name__} would count clips '
-                f'that were not read; with {self.bad_data!r} take '
-                "RecallMetric, or set bad_data='raise'"
-            )
         policy = 'raise' if self.bad_data == 'raise' else 'skip'
-        self._take_over(runner, loop.dataloader, mode, policy)
-
-    def _list(self, runner: Runner) -> BadFileList:
-        if self._bad_files is None:
-            self._bad_files = BadFileList(runner.work_dir, get_rank())
-        return self._bad_files
+        for metric in loop.evaluator.metrics if policy == 'skip' else ():
+            if isinstance(metric, DumpResults):
+                raise ConfigError(
+                    'SafeDataHook: --dump (DumpResults) would store scores '
+                    'of other clips for those that were not read',
+                    "omit it, or set bad_data='raise'",
+                )
+            if not isinstance(metric, RecallMetric):
+                raise ConfigError(
+                    f'SafeDataHook: {type(metric).__name__} would count '
+                    'clips that were not read',
+                    "use RecallMetric, or set bad_data='raise'",
+                )
+        self._take_over(runner, loop, mode, policy)
 
     def _take_over(
-        self, runner: Runner, loader: DataLoader, mode: str, policy: str
-    ) -> None:
-        if mode in self._fetchers:
-            return
+        self, runner: Runner, loop: Any, mode: str, policy: str
+    ) -> bool:
+        """Replace the loader by one of our clips; False if it cannot be."""
+        loader = loop.dataloader
+        if isinstance(loader.dataset, _SafeClips):
+            return False
         if loader.batch_sampler is None:
             runner.logger.warning(
                 f'SafeDataHook: the {mode} loader makes no batches '
-                '(batch_size=None): its clips are not seeded or watched'
+                '(batch_size=None): its clips are neither seeded nor checked'
             )
-            return
-        guard(loader.dataset)
+            return False
+        watch(loader.dataset)
         seed = runner.seed if self.seeded else None
-        fetcher = ClipFetcher(
-            loader.dataset,
-            Settings(policy, seed, get_rank(), mode),
-            self._list(runner),
-            loader.num_workers,
-        )
-        install(fetcher, loader, self._by_iter and mode == 'train')
-        self._fetchers[mode] = fetcher
-
-    def _report(self, runner: Runner, mode: str) -> None:
-        fetcher = self._fetchers.get(mode)
-        if fetcher is None:
-            return
-        drawn, bad = fetcher.report()
-        if bad:
-            done = {
-                'skip': 'left out',
-                'resample': 'replaced by others of the class',
-            }[fetcher.settings.policy]
-            # MMEngine shows an equal warning only once, so with the time.
-            when = f'epoch {runner.epoch + (mode == "train")}'
-            if self._by_iter:
-                when = f'iteration {runner.iter}'
-            runner.logger.warning(
-                f'{mode}, {when}: {sum(bad.values())} of {drawn} clips drawn '
-                f'could not be read ({count_words(bad)}) and were {done}'
+        batches = loader.batch_sampler
+        sampler = getattr(batches, 'sampler', None)
+        if isinstance(sampler, InfiniteSampler):  # workers have begun it
+            batches.sampler = InfiniteSampler(
+                loader.dataset, sampler.shuffle, sampler.seed
             )
-        if get_rank() == 0:
-            for row in self._list(runner).join():
+        by_iter = self._by_iter and mode == 'train'
+        loop.dataloader = DataLoader(
+            _SafeClips(loader.dataset, policy, mode, seed),
+            batch_sampler=_Draws(batches, by_iter),
+            **{name: getattr(loader, name) for name in _LOADER},
+        )
+        return True
+
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        """Report the bad files of an epoch, over all processes."""
+        found = sum(all_gather_object(self._bad_clips), [])
+        self._bad_clips = []
+        if get_rank() != 0 or not found:
+            return
+        drawn = [clip for clip in found if clip['drawn']]
+        counts = Counter(clip['class'] for clip in drawn)
+        words = ', '.join(f'{n} {name}' for name, n in sorted(counts.items()))
+        when = f'epoch {runner.epoch + (mode == "train")}'
+        if self._by_iter:
+            when = f'iteration {runner.iter}'
+        runner.logger.warning(
+            f'{mode}, {when}: {len(drawn)} clips could not be read ({words}) '
+            f'and were {drawn[0]["done"]}, see {LIST}'
+        )
+        path = Path(runner.work_dir, LIST)
+        rows = [json.loads(line) for line in _lines(path)]
+        known = {row['path'] for row in rows}
+        for clip in found:
+            names = {name: clip[name] for name in ('clip', 'class', 'split')}
+            for file, reason in clip['files'].items():
+                if file in known:
+                    continue
+                known.add(file)
+                rows.append(dict(path=file, reason=reason, **names))
                 runner.logger.warning(
-                    f'bad file: {row["path"]} {row["reason"]} (clip '
-                    f'{row["clip"]}, {row["class"]})'
+                    f'bad file: {file} {reason} (clip {clip["clip"]}, '
+                    f'{clip["class"]})'
                 )
+        write_text(path, ''.join(f'{json.dumps(row)}\n' for row in rows))
 
 
-def _reseed_sampler(runner: Runner, loader: DataLoader) -> None:
+class _Draw(NamedTuple):
+    """A clip of a batch: which one, and what its random numbers depend on."""
+
+    index: int
+    epoch: int
+    batch: int
+    place: int
+
+
+class _Draws:
+    """A batch sampler that hands out :class:`_Draw` for indices.
+
+    Args:
+        batches: The batch sampler of indices.
+        endless (bool): Number the batches over all passes.
+    """
+
+    def __init__(self, batches: Any, endless: bool) -> None:
+        self.batches = batches
+        self.sampler = getattr(batches, 'sampler', None)
+        self.batch_size = getattr(batches, 'batch_size', None)
+        self.drop_last = getattr(batches, 'drop_last', False)
+        self.endless = endless
+        self.epoch = 0
+        self._count = 0
+
+    def __iter__(self) -> Iterator[list[_Draw]]:
+        if not self.endless:
+            self._count = 0
+        for indices in self.batches:
+            yield [
+                _Draw(index, self.epoch, self._count, place)
+                for place, index in enumerate(indices)
+            ]
+            self._count += 1
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class _SafeClips:
+    """A dataset whose batches are seeded clip by clip, with a policy.
+
+    Args:
+        dataset: The whole one, with its wrappers.
+        policy (str): Of :data:`POLICIES`.
+        mode (str): ``'train'``, ``'val'`` or ``'test'``.
+        seed (int, optional): None leaves the random numbers alone.
+    """
+
+    def __init__(
+        self, dataset: Any, policy: str, mode: str, seed: Optional[int]
+    ) -> None:
+        self.dataset = dataset
+        self.metainfo = getattr(dataset, 'metainfo', {})
+        self.policy = policy
+        self.mode = mode
+        self.seed = seed
+        self.rank = get_rank()
+        self._groups: dict[int, list[int]] = defaultdict(list)
+        if policy == 'resample':
+            self._group()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def get_data_info(self, index: int) -> dict:
+        """Data of a clip, none if the dataset is not of MMEngine."""
+        try:
+            return data_info(self.dataset, index)
+        except AttributeError:
+            return {}
+
+    def __getitems__(self, draws: Sequence[_Draw]) -> list[dict]:
+        """Return the samples of a batch, which PyTorch asks for at once."""
+        bad: list[dict] = []
+        found = (self._sample(draw, bad) for draw in draws)
+        samples = [sample for sample in found if sample is not None]
+        if not samples:  # a batch cannot be empty
+            last = draws[-1]._replace(place=len(draws))
+            following = self._following(last.index, include=False)
+            samples = [self._first(following, last, bad)[1]]
+        if bad:
+            samples[0]['data_samples'].set_metainfo({BAD_CLIPS: bad})
+        return samples
+
+    def _sample(self, draw: _Draw, bad: list[dict]) -> Optional[dict]:
+        """A sample; None for a clip that is left out."""
+        if self.policy == 'raise' or (self.policy, self.mode) == (
+            'skip',
+            'train',
+        ):
+            try:
+                return self._get(draw.index, draw, 0)
+            except BadFileError as error:
+                self._handle(draw.index, error, bad, True)
+                return None
+        if self.policy == 'resample':
+            return self._first(self._alike(draw.index), draw, bad)[1]
+        # Ranks must have as many results as clips.
+        following = self._following(draw.index)
+        index, sample = self._first(following, draw, bad)
+        if index != draw.index:
+            sample['data_samples'].set_metainfo({STAND_IN: True})
+        return sample
+
+    def _first(
+        self, candidates: Iterator[int], draw: _Draw, bad: list[dict]
+    ) -> tuple[int, dict]:
+        """The first clip that can be read, and its sample."""
+        for attempt in range(_TRIES):
+            index = next(candidates)
+            try:
+                return index, self._get(index, draw, attempt)
+            except BadFileError as error:
+                last = error
+                drawn = attempt == 0 and index == draw.index
+                self._handle(index, error, bad, drawn)
+        raise BadFileError(
+            f'SafeDataHook: none of {_TRIES} clips in a row can be read, the '
+            f'last one because {last}',
+            'check that the data are where the config says',
+        )
+
+    def _get(self, index: int, draw: _Draw, attempt: int) -> dict:
+        """Seed, and take a sample of the dataset."""
+        if self.seed is not None:
+            key = (1, self.seed, self.rank, *draw[1:], attempt)
+            _seed(key, torch.default_generator.manual_seed)
+        sample = self.dataset[index]
+        if self.mode == 'train' and isinstance(sample, dict):
+            packed = sample.get('data_samples')
+            if hasattr(packed, 'set_metainfo'):  # for NonFiniteLossHook
+                info = self.get_data_info(index)
+                packed.set_metainfo({CLIP: _clip_name(info, index)})
+        return sample
+
+    def _handle(
+        self, index: int, error: BadFileError, bad: list[dict], drawn: bool
+    ) -> None:
+        """Raise, or note the clip; ``drawn``: not one tried in its place."""
+        info = self.get_data_info(index)
+        names = list(map(str, self.metainfo.get('classes', ())))
+        label = info.get('label')
+        known = isinstance(label, int) and 0 <= label < len(names)
+        clip = _clip_name(info, index)
+        label = names[label] if known else 'no class'
+        if self.policy == 'raise':
+            raise BadFileError(
+                f'SafeDataHook: clip {clip} (class {label}) cannot be read: '
+                f'{error}',
+                "repair the file, or set bad_data='skip' or 'resample' in "
+                'SafeDataHook',
+            ) from error
+        done = 'left out'
+        if self.policy == 'resample':
+            done = 'replaced by others of the class'
+        files = {error.path: error.reason, **clip_faults(error.frames)}
+        row = {'clip': clip, 'class': label, 'split': self.mode}
+        bad.append({**row, 'drawn': drawn, 'done': done, 'files': files})
+
+    def _following(self, index: int, include: bool = True) -> Iterator[int]:
+        if include:
+            yield index
+        while True:
+            index = (index + 1) % len(self.dataset)
+            yield index
+
+    def _group(self) -> None:
+        """Group the clips by class; no groups where several have several."""
+        try:
+            labels = class_labels(self.dataset, 'SafeDataHook')
+        except (ValueError, KeyError, AttributeError):
+            return
+        for index, label in enumerate(labels):
+            self._groups[label].append(index)
+
+    def _alike(self, index: int) -> Iterator[int]:
+        """A clip, then random clips of its class."""
+        yield index
+        group: Sequence[int] = range(len(self.dataset))
+        for clips in self._groups.values():
+            group = clips if index in clips else group
+        # By the generator that the failed attempt has seeded.
+        for _ in range(_TRIES // 2):
+            yield group[int(torch.randint(len(group), ()))]
+        while True:  # perhaps no clip of the class can be read
+            yield int(torch.randint(len(self.dataset), ()))
+
+
+def _seed(key: Sequence[int], seed_torch: Callable[[int], Any]) -> None:
+    """Seed ``random``, NumPy and PyTorch by a key."""
+    words = np.random.SeedSequence([number % 2**64 for number in key])
+    state = words.generate_state(8)
+    random.seed(state.tobytes())
+    np.random.seed(state[:4])
+    seed_torch(int(state[4]) << 32 | int(state[5]))
+
+
+def _clip_name(info: dict, index: int) -> str:
+    keys = ('video_id', 'frame_dir', 'filename')
+    return next((str(info[k]) for k in keys if info.get(k)), str(index))
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def _reseed_sampler(
+    loader: DataLoader, old: Optional[int], new: Optional[int]
+) -> None:
     """Give the order of clips the seed of a resumed training.
 
-    Without ``--seed`` the loader was built with another random one.
+    Without ``--seed`` the loader was built with another, random one.
     """
-    told = runner.cfg.get('train_dataloader') or {}
-    told = told.get('sampler') if isinstance(told, Mapping) else None
-    own = not isinstance(told, Mapping) or told.get('seed') is not None
-    if own or runner._randomness_cfg.get('diff_rank_seed'):
-        return
-    for part in (loader.sampler, getattr(loader.batch_sampler, 'sampler', 0)):
-        if isinstance(getattr(part, 'seed', None), int):
-            part.seed = runner.seed
+    batches = loader.batch_sampler
+    for part in (loader.sampler, getattr(batches, 'sampler', None)):
+        if getattr(part, 'seed', None) == old is not None:
+            part.seed = new

@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -99,5 +99,16 @@ def replacing(path: Path) -> Iterator[Path]:
         with open(part, 'rb+') as stream:
             os.fsync(stream.fileno())  # else a power cut may leave it empty
         os.replace(part, path)
+        _sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name survive a power cut, where the system can."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

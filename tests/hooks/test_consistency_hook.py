@@ -127,9 +127,9 @@ def test_another_order_of_classes_is_refused():
 )
 def test_chance_in_a_test_is_refused(step, name):
     test = loader(pipeline=[*TEST, step])
-    with pytest.raises(ValueError, match=f'draws by chance in {name}'):
+    with pytest.raises(ValueError, match=f'is random in {name}'):
         check_test(test)
-    with pytest.raises(ValueError, match='val_dataloader draws'):
+    with pytest.raises(ValueError, match='val_dataloader is random'):
         check_train(val=test)
     runner = SimpleNamespace(model=model(), test_dataloader=test)
     ConsistencyHook(random_test=True).before_test(runner)

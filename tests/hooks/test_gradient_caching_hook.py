@@ -200,7 +200,7 @@ def test_evaluation_and_what_comes_after_are_untouched():
 
 
 def test_wrong_arguments():
-    with pytest.raises(ValueError, match='at least 1, got 0'):
+    with pytest.raises(ValueError, match='at least 1.*got 0'):
         GradientCachingHook(0)
     with pytest.raises(ValueError, match='Linear has no backbone'):
         cut(nn.Linear(1, 1), 1)

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmaction.structures import ActionDataSample
-from mmengine.dataset import ConcatDataset, pseudo_collate
+from mmengine.dataset import ConcatDataset
 
 from micacl_mm.hooks.non_finite_loss_hook import (
     NonFiniteLossError,
@@ -22,6 +22,21 @@ BATCH = dict(
     inputs=[torch.ones(2, 3), torch.zeros(2, 3)],
     data_samples=[sample(video_id='00017'), sample(filename='b/2.mp4')],
 )
+
+
+def test_costs_one_transfer(tmp_path, monkeypatch):
+    """Each of these waits for a GPU."""
+    waits = []
+    for name in ('tolist', 'item', '__float__', '__bool__'):
+        action = getattr(torch.Tensor, name)
+        monkeypatch.setattr(
+            torch.Tensor,
+            name,
+            lambda x, action=action: (waits.append(1), action(x))[1],
+        )
+    losses = {f'loss_{i}': torch.tensor(float(i)) for i in range(4)}
+    run(tmp_path, losses)
+    assert len(waits) == 1
 
 
 def run(folder, losses, batch=BATCH, **options):
@@ -72,8 +87,7 @@ def test_stock_data_sets_have_names(tmp_path, wrapped):
     dataset = noise.build(tmp_path)
     if wrapped:
         dataset = ConcatDataset([dataset, dataset])
-    (batches,), _ = fetch(dataset, [[2, 0]], tmp_path, epochs=1)
-    batch = pseudo_collate(batches[0])
+    ((batch,),), _ = fetch(dataset, [[2, 0]], tmp_path, epochs=1)
     names = [str(folders[2]), str(folders[0])]
     assert clip_names(batch) == names
     with pytest.raises(NonFiniteLossError, match=f'clips {", ".join(names)}'):
@@ -84,10 +98,10 @@ def test_the_name_is_that_of_the_clip_that_takes_the_place(tmp_path):
     folders = noise.draw(tmp_path, 6)
     for path in folders[1].iterdir():
         path.write_bytes(b'')
-    (batches,), _ = fetch(
+    ((batch,),), _ = fetch(
         noise.build(tmp_path), [[1]], tmp_path, 'resample', epochs=1
     )
-    assert clip_names(pseudo_collate(batches[0])) == [str(folders[4])]
+    assert clip_names(batch) == [str(folders[4])]
 
 
 def test_batches_without_names():

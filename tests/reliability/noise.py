@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import torch
 from mmaction.datasets import RawframeDataset
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -72,8 +73,9 @@ class RisingMetric(RecallMetric):
     """Each epoch is better than the one before."""
 
     def compute_metrics(self, results):
-        epoch = MessageHub.get_current_instance().get_info('epoch')
-        return {**super().compute_metrics(results), 'rise': epoch}
+        scalars = MessageHub.get_current_instance().log_scalars
+        rise = len(scalars['train/loss'].data[0])
+        return {**super().compute_metrics(results), 'rise': rise}
 
 
 def draw(folder, clips=18, suffix='jpg'):
@@ -127,6 +129,7 @@ def make_runner(
     *hooks,
     epochs=3,
     resume=False,
+    load_from=None,
     workers=0,
     metric='RecallMetric',
     seed=0,
@@ -185,6 +188,8 @@ def make_runner(
         custom_hooks=[dict(type='ClassCountsHook'), *hooks],
         randomness=dict(seed=seed, deterministic=True),
         resume=resume,
+        load_from=load_from,
+        cfg=Config(dict(resume=resume, load_from=load_from)),
         # Else runners of one second share what they remember.
         experiment_name=f'noise{next(_NUMBERS)}',
     )

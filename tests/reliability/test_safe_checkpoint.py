@@ -1,27 +1,33 @@
-"""A kill at any moment, a full disk, broken checkpoints."""
+"""A kill at any moment, a full disk, broken or unsuitable checkpoints."""
 
 import errno
+import io
 import os
 import re
+import resource
 import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from filelock import FileLock
+from mmengine.fileio import get_file_backend
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop
 
-from micacl_mm.hooks import SafeCheckpointHook, safe_checkpoint_hook
-from micacl_mm.hooks.atomic_backend import AtomicBackend
-from micacl_mm.hooks.checkpoint_files import is_whole
+from micacl_mm.hooks import SafeCheckpointHook, checkpoint_files
+from micacl_mm.hooks.checkpoint_files import find_start, is_broken, is_whole
 
-from . import noise
+from . import noise, torture
 
 EPOCHS = 2
 
 
 class Killed(BaseException):
-    """Stands for a kill."""
+    """Represents a kill."""
 
 
 class Steps(Hook):
@@ -76,9 +82,23 @@ def logged(folder):
 
 @pytest.fixture(scope='module')
 def whole(data, tmp_path_factory):
-    """What an undisturbed training comes to."""
+    """The outcome of an undisturbed training."""
     folder = tmp_path_factory.mktemp('whole')
     return train(data, folder), stored(folder)
+
+
+@pytest.fixture(scope='module')
+def half(data, tmp_path_factory):
+    """A folder after the first of two epochs."""
+    folder = tmp_path_factory.mktemp('half') / 'run'
+    train(data, folder, epochs=1)
+    return folder
+
+
+@pytest.fixture
+def begun(half, tmp_path):
+    shutil.copytree(half, tmp_path / 'run')
+    return tmp_path / 'run'
 
 
 def kill_at(patch, number):
@@ -90,21 +110,22 @@ def kill_at(patch, number):
         if len(passed) - 1 == number:
             raise Killed
 
-    def before(action):
-        def acts(*args):
+    for owner, name in ((os, 'replace'), (Path, 'write_bytes')):
+        action = getattr(owner, name)
+
+        def acts(*args, action=action):
             moment()
             return action(*args)
 
-        return staticmethod(acts)
+        patch.setattr(owner, name, acts)
+    remove = Path.unlink
 
-    hook = SafeCheckpointHook
-    patch.setattr(AtomicBackend, '_write', before(AtomicBackend._write))
-    patch.setattr(hook, '_remove', before(hook._remove))
-    patch.setattr(
-        safe_checkpoint_hook,
-        'write_text',
-        before(safe_checkpoint_hook.write_text),
-    )
+    def unlink(path, **kwargs):
+        if path.suffix == '.pth':
+            moment()
+        remove(path, **kwargs)
+
+    patch.setattr(Path, 'unlink', unlink)
     return moment
 
 
@@ -123,7 +144,6 @@ def test_a_kill_at_any_moment_loses_nothing(data, whole, tmp_path):
                 left = stored(folder)
                 assert all(is_whole(folder / name) for name in left)
         if not alive:
-            assert number == 0 or any('epoch_' in name for name in left)
             found = train(data, folder, resume=True)
         noise.assert_same(found, expected)
         assert stored(folder) == files
@@ -132,165 +152,149 @@ def test_a_kill_at_any_moment_loses_nothing(data, whole, tmp_path):
     assert number > 15  # moments there were
 
 
-def test_a_broken_checkpoint_is_passed_over(data, whole, tmp_path):
-    train(data, tmp_path, epochs=1)
-    log = tmp_path / 'last_checkpoint'
-    log.write_text('')  # as MMEngine's hook may leave it
+@pytest.mark.slow
+def test_real_kills():
+    found = subprocess.run(
+        [sys.executable, '-m', 'tests.reliability.torture', '--kills', '2'],
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert re.search('survived: 2 of 2, .* bit-equal', found.stdout)
+
+
+@pytest.mark.parametrize(
+    ('one', 'other', 'same'),
+    [
+        (torch.zeros(2), torch.zeros(2), True),
+        (torch.zeros(2), -torch.zeros(2), False),
+        (torch.tensor(torch.nan), torch.tensor(torch.nan), True),
+        (torch.zeros(2), torch.zeros(2, 1), False),
+        (torch.zeros(2), torch.zeros(2, dtype=torch.int32), False),
+        ([0.0, {'a': 1}], [0.0, {'a': 1}], True),
+        ([0.0], [-0.0], False),
+        ({'a': 1}, {'a': 1, 'b': 2}, False),
+    ],
+)
+def test_kills_are_judged_by_bytes(one, other, same):
+    assert torture.equal(one, other) == torture.equal(other, one) == same
+
+
+# -- Resuming
+
+
+def test_broken_checkpoints_are_skipped(data, whole, begun):
+    note = begun / 'last_checkpoint'
+    note.write_text('')  # as MMEngine may leave it
     for name in ('epoch_2.pth', 'epoch_3.pth'):
-        (tmp_path / name).write_bytes(
-            (tmp_path / 'epoch_1.pth').read_bytes()[:-100]
-        )
-    (tmp_path / '.epoch_3.pth.7.part').write_bytes(b'half')
-    noise.assert_same(train(data, tmp_path, resume=True), whole[0])
-    text = logged(tmp_path)
+        (begun / name).write_bytes((begun / 'epoch_1.pth').read_bytes()[:-100])
+    (begun / '.epoch_3.pth.7.part').write_bytes(b'half')
+    noise.assert_same(train(data, begun, resume=True), whole[0])
+    text = logged(begun)
     for name in ('epoch_2.pth', 'epoch_3.pth'):
-        assert f'{name} is broken and passed over; going on from' in text
-    assert not list(tmp_path.glob('.*.part'))
-    assert Path(log.read_text()).name == 'epoch_2.pth'
+        assert f'{name} is broken and skipped; resuming from epoch_1' in text
+    assert not list(begun.glob('.*.part'))
+    assert Path(note.read_text()).name == 'epoch_2.pth'
 
 
 def test_nothing_whole_means_a_new_start(data, whole, tmp_path):
     (tmp_path / 'epoch_1.pth').write_bytes(b'PK')
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
     noise.assert_same(train(data, tmp_path, resume=True), whole[0])
-    text = f'finds no checkpoint in {tmp_path}, nor is {tmp_path}/epoch_1.pth'
-    assert text in logged(tmp_path) and 'STARTS ANEW' in logged(tmp_path)
-
-
-@pytest.fixture(scope='module')
-def other(data, tmp_path_factory):
-    """A later checkpoint of another training, written before."""
-    folder = tmp_path_factory.mktemp('other')
-    train(data, folder, seed=5)
-    os.utime(folder / 'epoch_2.pth', (9, 9))
-    return folder / 'epoch_2.pth'
+    assert 'No whole checkpoint to resume from in' in logged(tmp_path)
 
 
 @pytest.mark.parametrize('explicit', [False, True])
-def test_old_later_checkpoints_are_not_resumed(
-    data, whole, other, tmp_path, explicit
+def test_older_later_checkpoints_are_not_resumed(
+    data, whole, half, tmp_path, explicit
 ):
-    shutil.copy2(other, tmp_path / 'epoch_6.pth')
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_6.pth'))
-    if explicit:  # resumed from a file, then killed
-        train(data, tmp_path / 'from', epochs=1)
-        runner = make(data, tmp_path, resume=True, epochs=2)
-        runner._load_from = str(tmp_path / 'from' / 'epoch_1.pth')
-        runner.train()
+    other = tmp_path / 'epoch_6.pth'
+    other.write_bytes((half / 'epoch_1.pth').read_bytes())
+    os.utime(other, (9, 9))
+    (tmp_path / 'last_checkpoint').write_text(str(other))
+    if explicit:
+        start = str(half / 'epoch_1.pth')
+        make(data, tmp_path, resume=True, load_from=start, epochs=2).train()
     else:
         train(data, tmp_path, epochs=1)
-    text = 'epoch_6.pth is there from before: until this training has stored'
-    assert text in logged(tmp_path)
-    found = train(data, tmp_path, resume=True)
-    noise.assert_same(found, whole[0])
-    assert (tmp_path / 'epoch_6.pth').read_bytes() == other.read_bytes()
+    assert 'epoch_6.pth belongs to an earlier training' in logged(tmp_path)
+    noise.assert_same(train(data, tmp_path, resume=True), whole[0])
+    assert other.exists()
+    assert stored(half) == ['best_acc_rise_epoch_1.pth', 'epoch_1.pth']
 
 
-@pytest.mark.parametrize('change', ['out_dir', 'filename_tmpl'])
+@pytest.mark.parametrize('change', ['out_dir', 'filename_tmpl', 'moved'])
 def test_a_change_of_place_or_name_forgets_nothing(
-    data, whole, tmp_path, change
+    data, whole, begun, tmp_path, change
 ):
-    train(data, tmp_path / 'run', epochs=1)
     values = dict(out_dir=str(tmp_path / 'out'), filename_tmpl='my_{}.pth')
-    found = train(
-        data, tmp_path / 'run', resume=True, **{change: values[change]}
-    )
+    options = {change: values[change]} if change in values else {}
+    if change == 'moved':
+        begun = begun.rename(tmp_path / 'new')
+    found = train(data, begun, resume=True, **options)
     noise.assert_same(found, whole[0])
-    note = (tmp_path / 'run' / 'last_checkpoint').read_text()
-    names = dict(out_dir='out/run/epoch_2.pth', filename_tmpl='run/my_2.pth')
-    assert note == str(tmp_path / names[change])
+    last = dict(
+        out_dir=tmp_path / 'out/run/epoch_2.pth',
+        filename_tmpl=begun / 'my_2.pth',
+        moved=begun / 'epoch_2.pth',
+    )
+    assert (begun / 'last_checkpoint').read_text() == str(last[change])
+    if change == 'moved':
+        assert stored(begun) == whole[1]
+        assert not (tmp_path / 'run').exists()
 
 
-def test_a_checkpoint_of_another_format_is_resumed(data, whole, tmp_path):
-    train(data, tmp_path, epochs=1)
-    path = tmp_path / 'epoch_1.pth'
+def test_a_checkpoint_of_another_format_is_resumed(data, whole, begun):
+    path = begun / 'epoch_1.pth'
     file = torch.load(path, weights_only=True)
     torch.save(file, path, _use_new_zipfile_serialization=False)
-    noise.assert_same(train(data, tmp_path, resume=True), whole[0])
+    noise.assert_same(train(data, begun, resume=True), whole[0])
 
 
-def test_a_validation_alone_stores_nothing(data, tmp_path):
-    for save_best in (None, 'acc/rise'):
-        runner = make(data, tmp_path, save_best=save_best)
-        assert 'acc/rise' in runner.val()
-        assert not isinstance(runner._train_loop, BaseLoop)
-    assert not stored(tmp_path)
-
-
-def test_what_is_not_restored_is_told(data, tmp_path):
-    early = dict(type='EarlyStoppingHook', monitor='acc/rise', rule='greater')
-    for counts, told in ((3, True), (2, False)):
-        folder = tmp_path / str(counts)
-        runner = make(data, folder, early, epochs=1)
-        runner.optim_wrapper['accumulative_counts'] = counts
-        runner.train()
-        text = f'2 batches of an epoch are no multiple of .*={counts}: gradi'
-        assert bool(re.search(text, logged(folder))) == told
-        text = 'EarlyStoppingHook keeps its count and best score in no check'
-        assert text in logged(folder)
-    train(data, tmp_path / 'plain', epochs=1)
-    text = logged(tmp_path / 'plain')
-    assert 'multiple' not in text and 'EarlyStopping' not in text
-
-
-def test_a_broken_checkpoint_that_is_asked_for_is_refused(data, tmp_path):
-    train(data, tmp_path, epochs=1)
-    path = tmp_path / 'epoch_9.pth'
-    path.write_bytes((tmp_path / 'epoch_1.pth').read_bytes()[:-100])
-    runner = make(data, tmp_path, resume=True)
-    runner._load_from = str(path)
-    with pytest.raises(ValueError, match=r'epoch_9.*take .*epoch_1.pth'):
-        runner.train()
-
-
-def test_a_moved_folder_goes_on(data, whole, tmp_path):
-    train(data, tmp_path / 'old', epochs=1)
-    (tmp_path / 'old').rename(tmp_path / 'new')
-    noise.assert_same(train(data, tmp_path / 'new', resume=True), whole[0])
-    assert stored(tmp_path / 'new') == whole[1]
-    assert not (tmp_path / 'old').exists()
-
-
-def test_a_lost_best_checkpoint_is_told(data, tmp_path):
-    train(data, tmp_path, epochs=1)
-    (tmp_path / 'best_acc_rise_epoch_1.pth').unlink()
-    train(data, tmp_path, resume=True)
-    text = 'best_acc_rise_epoch_1.pth, the best checkpoint so far, is'
-    assert text in logged(tmp_path)
-
-
-@pytest.mark.parametrize('number', [1, 2, 3])  # epoch, best, epoch again
-def test_a_full_disk_keeps_what_there_is(
-    data, whole, tmp_path, monkeypatch, number
+@pytest.mark.parametrize(
+    ('kind', 'problem'),
+    [
+        ('best', 'has no optimizer, param_schedulers'),
+        ('published', 'has no optimizer, param_schedulers, message_hub'),
+        ('weights', 'has no meta, optimizer'),
+        ('cut', 'is cut off or damaged'),
+    ],
+)
+def test_what_cannot_be_resumed_is_refused(
+    data, half, tmp_path, kind, problem
 ):
-    train(data, tmp_path, epochs=1)
-    before = {path.name: path.read_bytes() for path in tmp_path.glob('*.pth')}
-    count = []
-
-    def write(path, obj):
-        count.append(1)
-        path.write_bytes(obj if len(count) < number else obj[:500])
-        if len(count) >= number:
-            raise OSError(errno.ENOSPC, 'No space left on device')
-
-    with monkeypatch.context() as patch:
-        patch.setattr(AtomicBackend, '_write', staticmethod(write))
-        with pytest.raises(OSError, match='needs .* MiB, but the disk has'):
-            train(data, tmp_path, resume=True, max_keep_ckpts=2)
-    assert all(map(is_whole, tmp_path.glob('*.pth')))
-    for name, content in before.items():
-        assert (tmp_path / name).read_bytes() == content
-    assert not list(tmp_path.glob('.*.part'))
-    noise.assert_same(train(data, tmp_path, resume=True), whole[0])
+    path = tmp_path / 'start.pth'
+    file = torch.load(half / 'epoch_1.pth', weights_only=True)
+    if kind == 'best':
+        path = next(half.glob('best_*.pth'))
+    elif kind == 'published':
+        keys = ('meta', 'state_dict')
+        torch.save({key: file[key] for key in keys}, path)
+    elif kind == 'weights':
+        torch.save(file['state_dict'], path)
+    else:
+        path.write_bytes((half / 'epoch_1.pth').read_bytes()[:-100])
+    runner = make(data, tmp_path / 'new', resume=True, load_from=str(path))
+    with pytest.raises(ValueError, match=f'--resume .*{problem}.* Fix: res'):
+        runner.train()
 
 
-def test_a_test_beside_a_training_touches_nothing(data, tmp_path):
-    train(data, tmp_path, epochs=1)
-    part = tmp_path / '.epoch_2.pth.1.part'
-    part.write_bytes(b'half')
-    runner = make(data, tmp_path, resume=True)
-    runner.test()
-    assert part.exists()
+def test_another_number_of_batches_is_warned_of(data, begun):
+    train(data, begun, resume=True)
+    assert 'has changed' not in logged(begun)
+    runner = make(data, begun, resume=True, epochs=3)
+    runner._train_dataloader['batch_size'] = 2
+    runner.train()
+    text = 'has 4 iterations in 2 epochs, but an epoch now has 3 batches'
+    assert text in logged(begun)
+
+
+def test_a_lost_best_checkpoint_is_warned_of(data, begun):
+    (best,) = begun.glob('best_*.pth')
+    best.unlink()
+    train(data, begun, resume=True)
+    text = f'{best.name}, the best checkpoint so far, is not there'
+    assert text in logged(begun)
 
 
 def test_averaged_weights_are_resumed(data, tmp_path):
@@ -305,9 +309,46 @@ def test_averaged_weights_are_resumed(data, tmp_path):
     for part in ('state_dict', 'ema_state_dict'):
         for name, value in one[part].items():
             assert torch.equal(value, other[part][name]), name
-    name = 'cls_head.fc_cls.weight'
-    plain = one['ema_state_dict'][f'module.{name}']
-    assert not torch.equal(one['state_dict'][name], plain)
+
+
+# -- Who may write
+
+
+def test_a_second_training_in_the_folder_is_refused(data, tmp_path):
+    code = (
+        'import sys, time; from filelock import FileLock; '
+        'lock = FileLock(sys.argv[1]).acquire(); print("held", flush=True); '
+        'time.sleep(600)'
+    )
+    lock = tmp_path / '.training.lock'
+    other = subprocess.Popen(
+        [sys.executable, '-c', code, str(lock)], stdout=subprocess.PIPE
+    )
+    try:
+        other.stdout.readline()
+        with pytest.raises(ValueError, match='another training is running'):
+            train(data, tmp_path, epochs=1)
+        assert not stored(tmp_path)
+    finally:
+        other.kill()
+        other.wait()
+    train(data, tmp_path, epochs=1)
+    with FileLock(lock, timeout=0):  # it is free again
+        pass
+
+
+def test_a_validation_alone_stores_nothing(data, tmp_path):
+    for save_best in (None, 'acc/UAR'):
+        runner = noise.make_runner(data, tmp_path, save_best=save_best)
+        assert 'acc/UAR' in runner.val()
+    assert not stored(tmp_path)
+
+
+def test_a_test_beside_a_training_touches_nothing(data, begun):
+    part = begun / '.epoch_2.pth.1.part'
+    part.write_bytes(b'half')
+    make(data, begun, resume=True).test()
+    assert part.exists()
 
 
 @pytest.mark.parametrize(
@@ -320,19 +361,141 @@ def test_averaged_weights_are_resumed(data, tmp_path):
     ids=str,
 )
 def test_other_backends_are_refused(argument):
-    with pytest.raises(ValueError, match='local folder.*take CheckpointHook'):
+    with pytest.raises(ValueError, match='local folder.*use CheckpointHook'):
         SafeCheckpointHook(**argument)
 
 
-def test_checkpoints_in_another_folder(data, whole, tmp_path):
-    for epochs in (1, EPOCHS):
-        found = train(
-            data,
-            tmp_path / 'run',
-            out_dir=str(tmp_path / 'out'),
-            epochs=epochs,
-            resume=epochs > 1,
-        )
-    noise.assert_same(found, whole[0])
-    assert stored(tmp_path / 'out' / 'run') == whole[1]
-    assert not stored(tmp_path / 'run')
+# -- Files
+
+
+@pytest.mark.parametrize('number', [1, 2, 3])  # epoch, best, epoch again
+def test_a_full_disk_keeps_what_there_is(
+    data, whole, begun, monkeypatch, number
+):
+    before = {path.name: path.read_bytes() for path in begun.glob('*.pth')}
+    count, write = [], Path.write_bytes
+
+    def fill(path, obj):
+        count.append(1)
+        write(path, obj if len(count) < number else obj[:500])
+        if len(count) >= number:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'write_bytes', fill)
+        with pytest.raises(OSError, match='needs .* MiB, but the disk is'):
+            train(data, begun, resume=True, max_keep_ckpts=2)
+    assert all(map(is_whole, begun.glob('*.pth')))
+    for name, content in before.items():
+        assert (begun / name).read_bytes() == content
+    assert not list(begun.glob('.*.part'))
+    noise.assert_same(train(data, begun, resume=True), whole[0])
+
+
+def put(data, path):
+    backend = get_file_backend(backend_args=dict(backend='atomic'))
+    backend.put(data, path)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path, monkeypatch):
+    path = tmp_path / 'new folder' / 'a.pth'
+    put(b'old', path)
+    put(b'new', path)
+    assert path.read_bytes() == b'new' and names(path.parent) == ['a.pth']
+    monkeypatch.setattr(
+        checkpoint_files.shutil,
+        'disk_usage',
+        lambda path: SimpleNamespace(free=3 << 20),
+    )
+    with pytest.raises(OSError, match=r'needs 4.0 MiB.*disk is full'):
+        put(bytes(4 << 20), path)
+    assert path.read_bytes() == b'new' and names(path.parent) == ['a.pth']
+
+
+def test_a_real_limit_of_the_system(tmp_path):
+    path = tmp_path / 'a.pth'
+    put(b'old', path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+    try:
+        with pytest.raises(OSError, match='ulimit -f') as caught:
+            put(bytes(1 << 20), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG
+    assert path.read_bytes() == b'old' and names(tmp_path) == ['a.pth']
+
+
+def test_every_part_of_a_checkpoint_is_broken(tmp_path):
+    file, path = io.BytesIO(), tmp_path / 'epoch_1.pth'
+    torch.save({'weights': torch.zeros(64, 64)}, file)
+    data = file.getvalue()
+    path.write_bytes(data)
+    assert is_whole(path) and not is_broken(path)
+    for length in (*range(0, len(data) - 1, 997), len(data) - 1):
+        path.write_bytes(data[:length])
+        assert not is_whole(path) and is_broken(path)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        largest = max(archive.infolist(), key=lambda it: it.file_size)
+    hole = largest.header_offset + 2048
+    path.write_bytes(data[:hole] + b'\x01' * 64 + data[hole + 64 :])
+    assert not is_whole(path) and is_broken(path)
+    assert not is_whole(tmp_path / 'absent.pth')
+    torch.save({}, path, _use_new_zipfile_serialization=False)
+    assert not is_broken(path)  # another format
+
+
+def started(folder, note):
+    (folder / 'last_checkpoint').write_text(note)
+    found, broken = find_start(
+        folder / 'last_checkpoint', folder, 'epoch_{}.pth'
+    )
+    return found and found.name, [path.name for path in broken]
+
+
+def test_the_newest_whole_checkpoint(tmp_path):
+    assert started(tmp_path, '') == (None, [])
+    for number in (2, 9, 10, 11):
+        path = tmp_path / f'epoch_{number}.pth'
+        torch.save({}, path)
+        os.utime(path, (number, number))
+    for name in ('best_acc_epoch_12.pth', 'iter_13.pth', 'epoch_x.pth'):
+        torch.save({}, tmp_path / name)
+    torch.save({}, tmp_path / 'epoch_20.pth')
+    os.utime(tmp_path / 'epoch_20.pth', (1, 1))  # of an older training
+    assert started(tmp_path, '') == ('epoch_11.pth', [])
+    for number in (10, 11):
+        path = tmp_path / f'epoch_{number}.pth'
+        path.write_bytes(path.read_bytes()[:-9])
+        os.utime(path, (number, number))
+    broken = ['epoch_11.pth', 'epoch_10.pth']
+    assert started(tmp_path, '') == ('epoch_9.pth', broken)
+
+
+@pytest.mark.parametrize(
+    ('note', 'start'),
+    [
+        ('epoch_2.pth', 'epoch_2.pth'),  # and not the old epoch_6.pth
+        ('/moved/epoch_2.pth', 'epoch_2.pth'),
+        ('', 'epoch_2.pth'),
+        ('epoch_5.pth', 'epoch_2.pth'),  # absent
+        ('epoch_4.pth', 'epoch_2.pth'),  # broken
+        ('epoch_1.pth', 'epoch_2.pth'),  # a kill before the note
+        ('x' * 5000, 'epoch_2.pth'),
+        ('a\0b', 'epoch_2.pth'),
+    ],
+)
+def test_the_note_is_believed_over_numbers(tmp_path, note, start):
+    torch.save({}, tmp_path / 'epoch_6.pth')
+    (tmp_path / 'epoch_4.pth').write_bytes(b'PK')
+    for name in ('epoch_6.pth', 'epoch_4.pth'):
+        os.utime(tmp_path / name, (1, 1))
+    for number in (1, 2):
+        path = tmp_path / f'epoch_{number}.pth'
+        torch.save({}, path)
+        os.utime(path, (10 + number, 10 + number))
+    assert started(tmp_path, note) == (start, [])
