@@ -122,6 +122,9 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             loss a class-weighted classification loss as well. Needs the class
             scores, which stock recognizers supply to the loss of a neck by
             one more call of the head. Defaults to ``'none'`` [ours].
+        balanced_keys (bool): Each class counts once among the keys, so that
+            frequent classes do not dominate, see :func:`mccl`.
+            Defaults to False [ours, after BCL].
         loss_weight (float): Defaults to 0.1 [ours].
         loss_name (str): Key in the log. Defaults to ``'loss_mccl'``.
 
@@ -166,6 +169,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         fused: Optional[bool] = None,
         pooled: bool = False,
         focal: str = 'none',
+        balanced_keys: bool = False,
     ) -> None:
         super().__init__(loss_weight=loss_weight)
         for name, value, known in (
@@ -208,6 +212,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         self.fused = fused
         self.pooled = pooled
         self.focal = focal
+        self.balanced_keys = balanced_keys
         self._checked = False
         self.init_class_counts(num_classes, class_counts)
         self._init_heads(
@@ -374,6 +379,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             constants=0 if queue is None else len(queue),
             fused=self.fused,
             pooled=self.pooled,
+            balanced_keys=self.balanced_keys,
         )
         if queue is not None:
             queue.push(*batch)

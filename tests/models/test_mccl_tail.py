@@ -1,0 +1,96 @@
+"""What lets MCCL act on rare classes, each against an independent oracle."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from micacl_mm.models.losses import MCCLLoss, mccl
+
+PLAIN = dict(
+    scales=(1,),
+    temperature=0.2,
+    temperature_mode='constant',
+    class_weight='none',
+    loss_weight=1.0,
+)
+LABELS = [0, 0, 0, 0, 1, 1, 2, 3]
+
+
+def bcl(z, labels, keys, key_labels, tau):
+    """Balanced contrastive learning, equation 6, pair by pair.
+
+    Anchors are the first keys; a class that is the anchor alone is left out.
+    """
+    z, keys = F.normalize(z, dim=1), F.normalize(keys, dim=1)
+    total = 0
+    for i, label in enumerate(labels):
+        e = {
+            k: (z[i] @ keys[k] / tau).exp() for k in range(len(keys)) if k != i
+        }
+        classes = {}
+        for k, value in e.items():
+            classes.setdefault(key_labels[k], []).append(value)
+        every = sum(sum(values) / len(values) for values in classes.values())
+        positives = [e[k] for k in e if key_labels[k] == label]
+        if positives:
+            terms = [(value / every).log() for value in positives]
+            total = total - sum(terms) / len(terms)
+    return total / len(labels)
+
+
+@pytest.mark.parametrize('prototypes', [False, True])
+@pytest.mark.parametrize('fused', [False, True])
+def test_balanced_keys_equal_bcl(prototypes, fused):
+    z = torch.randn(8, 6, dtype=torch.double, requires_grad=True)
+    keys, key_labels = z, LABELS
+    if prototypes:
+        keys = torch.cat([z, torch.randn(4, 6, dtype=torch.double)])
+        key_labels = [*LABELS, 0, 1, 2, 3]
+    found = mccl(
+        z,
+        torch.tensor(LABELS),
+        keys,
+        torch.tensor(key_labels),
+        scales=(1,),
+        temperature=0.2,
+        form='out',
+        balanced_keys=True,
+        fused=fused,
+    )
+    expected = bcl(z, LABELS, keys, key_labels, 0.2)
+    torch.testing.assert_close(found, expected)
+    grads = (torch.autograd.grad(value, z)[0] for value in (found, expected))
+    torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize('form', ['log', 'ratio', 'out'])
+@pytest.mark.parametrize('include_self', [False, True])
+def test_balanced_keys_of_equal_classes_change_nothing_with_self(
+    form, include_self
+):
+    z, y = torch.randn(12, 8, requires_grad=True), torch.arange(12) % 3
+    options = dict(form=form, include_self=include_self, fused=True)
+    found = mccl(z, y, balanced_keys=True, **options)
+    soft = mccl(z, F.one_hot(y).float(), balanced_keys=True, **options)
+    torch.testing.assert_close(soft, found)
+    slow = mccl(z, y, balanced_keys=True, **{**options, 'fused': False})
+    torch.testing.assert_close(slow, found)
+    grads = (torch.autograd.grad(value, z)[0] for value in (slow, found))
+    torch.testing.assert_close(*grads)
+    if include_self and form != 'out':  # all classes are of one size
+        torch.testing.assert_close(found, mccl(z, y, **options))
+
+
+def test_balanced_keys_of_degenerate_batches():
+    for labels in ([0], [0, 1, 2], [0, 0, 0], [0, 0, 1]):
+        z = torch.randn(len(labels), 8, requires_grad=True)
+        for fused in (False, True):
+            loss = MCCLLoss(
+                num_classes=3,
+                form='out',
+                balanced_keys=True,
+                fused=fused,
+                **PLAIN,
+            )(z, torch.tensor(labels))
+            loss.backward()
+            assert loss.isfinite() and z.grad.isfinite().all()
