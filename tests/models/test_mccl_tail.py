@@ -94,3 +94,58 @@ def test_balanced_keys_of_degenerate_batches():
             )(z, torch.tensor(labels))
             loss.backward()
             assert loss.isfinite() and z.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('balanced', [False, True])
+def test_prototypes_tied_to_the_classifier_are_keys(balanced):
+    z = torch.randn(8, 6, requires_grad=True)
+    weight = torch.randn(4, 6, requires_grad=True)
+    loss = MCCLLoss(
+        num_classes=4,
+        in_channels=6,
+        form='out',
+        prototypes='classifier',
+        balanced_keys=balanced,
+        **PLAIN,
+    )
+    assert not list(loss.parameters())
+    labels = torch.tensor(LABELS)
+    found = loss(z, labels, classifier=weight)
+    keys, key_labels = torch.cat([z, weight]), [*LABELS, 0, 1, 2, 3]
+    if balanced:
+        expected = bcl(z, LABELS, keys, key_labels, 0.2)
+    else:
+        expected = mccl(
+            z,
+            labels,
+            keys,
+            torch.tensor(key_labels),
+            scales=(1,),
+            temperature=0.2,
+            form='out',
+        )
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, (z, weight)),
+        torch.autograd.grad(expected, (z, weight)),
+    )
+    for wrong in (None, weight[:, :5]):
+        with pytest.raises(ValueError, match=r'weights .* \(4, 6\), got'):
+            loss(z, labels, classifier=wrong)
+    with pytest.raises(ValueError, match="a bool or 'classifier'"):
+        MCCLLoss(num_classes=4, in_channels=6, prototypes='x')
+
+
+def test_one_clip_a_class_and_tied_prototypes_is_a_cosine_classifier():
+    """PaCo's limit: without pairs only the centres are positives."""
+    z, weight = torch.randn(4, 6), torch.randn(4, 6)
+    labels = torch.arange(4)
+    loss = MCCLLoss(
+        num_classes=4, in_channels=6, prototypes='classifier', **PLAIN
+    )
+    units = F.normalize(z, dim=1), F.normalize(weight, dim=1)
+    cosines = units[0] @ torch.cat(units).T / 0.2
+    cosines[:, :4].fill_diagonal_(-torch.inf)
+    expected = F.cross_entropy(cosines, labels + 4)
+    found = loss(z, labels, classifier=weight)
+    torch.testing.assert_close(found, expected)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from mmaction.models.losses import BaseWeightedLoss
@@ -103,8 +103,11 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         projection_channels (int, optional): Contrast the output of a
             two-layer head of this size. Defaults to None: the bag feature
             itself [paper].
-        prototypes (bool): Add one learned centre per class to the keys, so
-            that each anchor has a positive. Defaults to False [ours].
+        prototypes (bool or str): Add one centre per class to the keys, so
+            that each anchor has a positive: True for learned ones, or
+            ``'classifier'`` for the weights of the head's last layer, which
+            then learn from this loss, too [ours, after BCL and PaCo].
+            Defaults to False.
         queue_size (int): In training, add the last so many features of past
             batches, of all ranks, to the keys. They carry no gradient and
             come from the weights of earlier steps: an approximation of a
@@ -130,8 +133,9 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
 
     Shapes:
         ``loss(features, labels)`` with (B, D) and (B,) gives a scalar; with
-        ``focal``, ``loss(features, labels, scores)`` with logits (B, K). After
-        mixup or cutmix the labels are (B, K); weight, temperature and p of an
+        ``focal``, ``loss(features, labels, scores)`` with logits (B, K); with
+        tied prototypes, also ``classifier``, weights (K, D). After mixup or
+        cutmix the labels are (B, K); weight, temperature and p of an
         anchor are then the means over its classes.
 
     Raises:
@@ -161,7 +165,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         include_self: bool = False,
         in_channels: Optional[int] = None,
         projection_channels: Optional[int] = None,
-        prototypes: bool = False,
+        prototypes: Union[bool, str] = False,
         warmup_iters: int = 0,
         loss_weight: float = 0.1,
         loss_name: str = 'loss_mccl',
@@ -224,15 +228,26 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         """Whether the class scores are needed."""
         return self.focal != 'none'
 
+    @property
+    def uses_classifier(self) -> bool:
+        """Whether the weights of the classifier are needed."""
+        return self.tied
+
     def _init_heads(
         self,
         in_channels: Optional[int],
         projection_channels: Optional[int],
-        prototypes: bool,
+        prototypes: Union[bool, str],
         queue_size: int,
     ) -> None:
         self.projection, self.prototypes, self.in_channels = None, None, None
         self.queue = None
+        self.tied = isinstance(prototypes, str)
+        if self.tied and prototypes != 'classifier':
+            raise ValueError(
+                "MCCLLoss: prototypes must be a bool or 'classifier', got "
+                f'{prototypes!r}'
+            )
         if not (projection_channels or prototypes or queue_size):
             return
         if in_channels is None:
@@ -251,7 +266,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             )
         if queue_size:
             self.queue = FeatureQueue(queue_size, size, self.num_classes)
-        if prototypes:
+        if prototypes and not self.tied:
             # A module: stock optimizer constructors overlook bare parameters.
             self.prototypes = nn.Embedding(self.num_classes, size)
 
@@ -260,15 +275,27 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         features: Tensor,
         labels: Tensor,
         scores: Optional[Tensor] = None,
+        classifier: Optional[Tensor] = None,
     ) -> Tensor:
         self._check_shapes(features, labels, scores)
+        expected = (self.num_classes, features.shape[1])
+        if self.tied and (
+            classifier is None or tuple(classifier.shape) != expected
+        ):
+            got = None if classifier is None else tuple(classifier.shape)
+            raise ValueError(
+                "MCCLLoss: prototypes='classifier' needs the weights of a "
+                f'linear classifier on the bag feature, {expected}, got {got}'
+            )
         if not (self._checked or torch.compiler.is_compiling()):
             self._check_values(labels)
         precision = torch.promote_types(features.dtype, torch.float32)
         if labels.dim() == 2:  # one-hot and whole where nothing was blended
             labels = labels.to(precision)
         with torch.autocast(features.device.type, enabled=False):
-            loss = self._contrast(features.to(precision), labels, scores)
+            loss = self._contrast(
+                features.to(precision), labels, scores, classifier
+            )
         return loss * self._warmup_factor()
 
     def _check_shapes(
@@ -338,11 +365,18 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         return min(1.0, hub.get_info('iter', 0) / self.warmup_iters)
 
     def _contrast(
-        self, features: Tensor, labels: Tensor, scores: Optional[Tensor]
+        self,
+        features: Tensor,
+        labels: Tensor,
+        scores: Optional[Tensor],
+        classifier: Optional[Tensor],
     ) -> Tensor:
-        if self.projection is not None:
-            weight = self.projection[0].weight
-            features = self.projection(features.to(weight.dtype)).to(features)
+        features = self._project(features)
+        prototypes = None
+        if self.tied:
+            prototypes = self._project(classifier.to(features))
+        elif self.prototypes is not None:
+            prototypes = self.prototypes.weight
         queue = self.queue if self.training else None
         batch, offset = (features, labels), 0
         if self.training and get_world_size() > 1:
@@ -352,7 +386,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         if queue is not None and queue.blended:
             labels = as_shares(labels, self.num_classes)
             key_labels = as_shares(key_labels, self.num_classes)
-        keys, key_labels = self._join_keys(keys, key_labels, queue)
+        keys, key_labels = self._join_keys(keys, key_labels, prototypes, queue)
         counts = self.class_counts.to(features.dtype)
         temperatures = class_temperatures(
             counts, self.temperature, self.temperature_mode
@@ -385,6 +419,12 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             queue.push(*batch)
         return loss
 
+    def _project(self, x: Tensor) -> Tensor:
+        if self.projection is None:
+            return x
+        weight = self.projection[0].weight
+        return self.projection(x.to(weight.dtype)).to(x)
+
     def _misses(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Probability (B,) that the classifier gives to other classes."""
         if self.focal == 'detached':
@@ -393,16 +433,20 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         return 1 - (shares * scores.softmax(dim=1)).sum(dim=1)
 
     def _join_keys(
-        self, keys: Tensor, labels: Tensor, queue: Optional[FeatureQueue]
+        self,
+        keys: Tensor,
+        labels: Tensor,
+        prototypes: Optional[Tensor],
+        queue: Optional[FeatureQueue],
     ) -> tuple[Tensor, Tensor]:
         """Put prototypes and past features behind the batch."""
         blended = labels.dim() == 2
         parts = [(keys, labels)]
-        if self.prototypes is not None:
+        if prototypes is not None:
             classes = torch.arange(self.num_classes, device=labels.device)
             if blended:
                 classes = as_shares(classes, self.num_classes)
-            parts.append((self.prototypes.weight, classes))
+            parts.append((prototypes, classes))
         if queue is not None:
             parts.append(queue.contents(blended))
         if len(parts) == 1:
