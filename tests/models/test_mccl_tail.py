@@ -2,9 +2,13 @@
 
 import pytest
 import torch
+from pytorch_metric_learning.losses import SupConLoss
 from torch.nn import functional as F
 
 from micacl_mm.models.losses import MCCLLoss, mccl
+from micacl_mm.models.necks import NeckChain, PassThroughNeck
+
+from .helpers import samples
 
 PLAIN = dict(
     scales=(1,),
@@ -149,3 +153,35 @@ def test_one_clip_a_class_and_tied_prototypes_is_a_cosine_classifier():
     expected = F.cross_entropy(cosines, labels + 4)
     found = loss(z, labels, classifier=weight)
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize('focal', ['none', 'attached'])
+def test_instances_are_views_of_their_bag(focal):
+    """As SupCon's views, and the last video is alone in its class."""
+    z, labels = torch.randn(5, 4, 6), torch.tensor([0, 0, 1, 1, 2])
+    loss = MCCLLoss(num_classes=3, form='out', instances=True, **PLAIN)
+    views, repeated = z.flatten(0, 1), labels.repeat_interleave(4)
+    expected = SupConLoss(temperature=0.2)(views, repeated)
+    neck = PassThroughNeck(num_instances=4)
+    neck.aux_loss = loss
+    losses = neck(views, data_samples=samples(labels))[1]
+    torch.testing.assert_close(losses['loss_mccl'], expected)
+    alone = views[-4:], repeated[-4:], views, repeated
+    assert mccl(*alone, offset=16, scales=(1,)) > 0
+    # Scores are one a bag.
+    loss = MCCLLoss(num_classes=3, focal=focal, **PLAIN)
+    scores = torch.randn(5, 3)
+    found = loss(z, labels, scores)
+    expected = loss(views, repeated, scores.repeat_interleave(4, 0))
+    torch.testing.assert_close(found, expected)
+    soft = loss(z, F.one_hot(labels).float(), scores)
+    torch.testing.assert_close(soft, found)
+
+
+def test_instances_that_are_joined_by_then_are_refused():
+    loss = dict(type='MCCLLoss', class_counts=[1, 1], instances=True)
+    neck = NeckChain(
+        [dict(type='WIAN', in_channels=8, out_channels=8)], aux_loss=loss
+    )
+    with pytest.raises(ValueError, match='move the aux_loss to a neck before'):
+        neck(torch.randn(8, 8), data_samples=samples([0, 1]))

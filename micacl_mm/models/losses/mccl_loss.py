@@ -128,11 +128,16 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         balanced_keys (bool): Each class counts once among the keys, so that
             frequent classes do not dominate, see :func:`mccl`.
             Defaults to False [ours, after BCL].
+        instances (bool): Have a neck hand over the instances of each bag
+            instead of the bag feature: views of one video, so that a video
+            alone in its class has M - 1 positives. Set it on a neck in front
+            of the one that joins them. Defaults to False [ours].
         loss_weight (float): Defaults to 0.1 [ours].
         loss_name (str): Key in the log. Defaults to ``'loss_mccl'``.
 
     Shapes:
-        ``loss(features, labels)`` with (B, D) and (B,) gives a scalar; with
+        ``loss(features, labels)`` with (B, D) and (B,) gives a scalar;
+        instances (B, M, D) act as B * M features of the bags' labels. With
         ``focal``, ``loss(features, labels, scores)`` with logits (B, K); with
         tied prototypes, also ``classifier``, weights (K, D). After mixup or
         cutmix the labels are (B, K); weight, temperature and p of an
@@ -174,6 +179,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         pooled: bool = False,
         focal: str = 'none',
         balanced_keys: bool = False,
+        instances: bool = False,
     ) -> None:
         super().__init__(loss_weight=loss_weight)
         for name, value, known in (
@@ -217,6 +223,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         self.pooled = pooled
         self.focal = focal
         self.balanced_keys = balanced_keys
+        self.uses_instances = instances
         self._checked = False
         self.init_class_counts(num_classes, class_counts)
         self._init_heads(
@@ -277,6 +284,12 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         scores: Optional[Tensor] = None,
         classifier: Optional[Tensor] = None,
     ) -> Tensor:
+        if features.dim() == 3:  # instances (B, M, D)
+            views = features.shape[1]
+            features = features.flatten(0, 1)
+            labels = labels.repeat_interleave(views, 0)
+            if scores is not None:
+                scores = scores.repeat_interleave(views, 0)
         self._check_shapes(features, labels, scores)
         expected = (self.num_classes, features.shape[1])
         if self.tied and (

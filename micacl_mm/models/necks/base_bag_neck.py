@@ -41,7 +41,8 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
             logged under its ``loss_name``. Where it has a true attribute
             ``uses_scores`` or ``uses_classifier``, it is also called with
             ``scores``, the head's logits (N, K), or with ``classifier``, the
-            weights (K, C) of its last layer. Defaults to None.
+            weights (K, C) of its last layer. One that ``uses_instances`` gets
+            the instances (N, M, C) for features. Defaults to None.
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Raises:
@@ -148,7 +149,16 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         """
         if self.aux_loss is None or labels is None:
             return {}
-        loss = partial(self.aux_loss, bag.pooled(), labels)
+        features = bag.pooled()
+        if getattr(self.aux_loss, 'uses_instances', False):
+            if bag.features.shape[1] < self.num_instances:
+                raise ValueError(
+                    f'{type(self).__name__}: its {self.loss_name} takes '
+                    'instances, but they are joined by then; move the '
+                    'aux_loss to a neck before'
+                )
+            features = bag.features
+        loss = partial(self.aux_loss, features, labels)
         later = any(getattr(self.aux_loss, name, False) for name in OF_HEAD)
         return {self.loss_name: loss if later else loss()}
 
