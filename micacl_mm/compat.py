@@ -14,9 +14,6 @@ from pathlib import Path
 
 import torch
 
-#: Operator schemas live as long as the library objects that declared them.
-_kept: list[torch.library.Library] = []
-
 
 def stub_missing_drn() -> None:
     """Stand in for ``mmaction.models.localizers.drn`` where it is missing.
@@ -51,44 +48,36 @@ def stub_missing_drn() -> None:
 
 
 def disable_multimodal() -> None:
-    """Keep multimodal models from breaking all the others.
+    """Keep multimodal models from breaking the import of all the others.
 
-    Those of MMAction2 and, where it is installed, MMPretrain, which MMAction2
-    imports. With recent ``transformers`` they fail on import and take
-    ``mmaction.models`` with them.
+    Those of MMAction2 and of MMPretrain, which MMAction2 imports, need names
+    that recent versions of ``transformers`` have dropped.
     """
-    if importlib.util.find_spec('transformers') is None:
-        return
+    flags = []
     for package in ('mmaction', 'mmpretrain'):
         if importlib.util.find_spec(package) is None:
             continue
         try:
-            flags = importlib.import_module(f'{package}.utils.dependency')
+            module = importlib.import_module(f'{package}.utils.dependency')
         except (ImportError, AssertionError):
             continue  # a broken one, which its users will hear of
-        flags.WITH_MULTIMODAL = False
-
-
-def declare_torchvision_ops() -> None:
-    """Declare torchvision's operators where its binary cannot load.
-
-    A torchvision built for CUDA beside a CPU-only torch fails on import
-    because ``torchvision::nms`` has no schema. A schema is all that the
-    import needs; calling the operator still raises.
-    """
-    spec = importlib.util.find_spec('torchvision')
-    if spec is None or hasattr(torch.ops.torchvision, 'nms'):
+        if module.WITH_MULTIMODAL:
+            flags.append(module)
+    if not flags:
         return
-    binaries = list(Path(spec.submodule_search_locations[0]).glob('_C.*'))
     try:
-        for binary in binaries:
-            torch.ops.load_library(binary)
-    except OSError:
-        library = torch.library.Library('torchvision', 'FRAGMENT')
-        signature = '(Tensor dets, Tensor scores, float iou_threshold)'
-        for op in ('nms', 'qnms'):
-            library.define(f'{op}{signature} -> Tensor')
-        _kept.append(library)
+        modeling = importlib.import_module('transformers.modeling_utils')
+        usable = hasattr(modeling, 'apply_chunking_to_forward')
+    except ImportError:
+        usable = False
+    if not usable:
+        for module in flags:
+            module.WITH_MULTIMODAL = False
+        warnings.warn(
+            'multimodal models of MMAction2 and MMPretrain are off: they do '
+            'not work with the installed version of transformers',
+            stacklevel=2,
+        )
 
 
 class _MayBeFilled:
@@ -222,7 +211,6 @@ def apply() -> None:
     """Apply every cure. The order matters: imports of MMAction2 come last."""
     silence_mmcv_lite()
     stub_missing_drn()
-    declare_torchvision_ops()
     disable_multimodal()
     allow_mmengine_checkpoints()
     load_downloads_safely()

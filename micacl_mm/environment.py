@@ -1,4 +1,4 @@
-"""Check the versions of the stack and name the cure, before importing it."""
+"""Check the versions of the stack before importing it."""
 
 import multiprocessing
 import os
@@ -6,6 +6,8 @@ import re
 import sys
 from importlib import metadata
 from importlib.util import find_spec
+
+from .errors import DependencyError
 
 # distribution names (either satisfies), lowest version, first refused version
 SUPPORTED = (
@@ -63,48 +65,41 @@ def check_versions() -> None:
     """Refuse a stack that is known not to work.
 
     Raises:
-        ImportError: Python, torch, mmengine, mmcv or mmaction2 is missing,
-            outside the supported range, or installed twice, or a module is
-            missing that these import. The message is one sentence and ends
-            with what mends it.
+        DependencyError: Python, torch, mmengine, mmcv or mmaction2 is
+            missing, outside the supported range, or installed twice, or a
+            module is missing that these import.
     """
-    _check_python()
+    low, high, ours = (
+        '.'.join(map(str, version))
+        for version in (*PYTHONS, sys.version_info[:2])
+    )
+    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        raise DependencyError(
+            f'micacl_mm needs Python {low} to {high}, but this is {ours}',
+            f'run: python{high} -m venv .venv, and install it there',
+        )
     for names, lowest, refused in SUPPORTED:
-        cure = f'run: {_CURES[names[0]]}'
+        cure = _CURES[names[0]]
         found = _installed(names)
-        if not found:
-            raise ImportError(
-                f'micacl_mm needs {names[0]}>={lowest},<{refused}, which is '
-                f'not installed; {cure}'
-            )
+        version = next(iter(found.values()), 'none')
         if len(found) > 1:
-            raise ImportError(
-                f'micacl_mm found both {" and ".join(found)}, which overwrite '
-                f'each other; run: pip uninstall -y {" ".join(found)} && '
-                f'{_CURES[names[0]]}'
+            both = list(found)
+            raise DependencyError(
+                f'{" and ".join(both)} are both installed and overwrite each '
+                'other',
+                f'run: pip uninstall -y {" ".join(both)} && {cure}',
             )
-        version = next(iter(found.values()))
         inside = _numbers(lowest) <= _numbers(version) < _numbers(refused)
-        if not inside:
-            raise ImportError(
+        if not (found and inside):
+            raise DependencyError(
                 f'micacl_mm needs {names[0]}>={lowest},<{refused}, but '
-                f'{version} is installed; {cure}'
+                f'{version} is installed',
+                f'run: {cure}',
             )
     for module, command in _UNASKED.items():
         if find_spec(module) is None:
-            raise ImportError(
-                f'micacl_mm needs the module {module}, which mmengine and '
-                f'mmaction2 import, but it is not installed; run: {command}'
+            raise DependencyError(
+                f'mmengine and mmaction2 import {module}, which is not '
+                'installed',
+                f'run: {command}',
             )
-
-
-def _check_python() -> None:
-    lowest, highest = PYTHONS
-    version = sys.version_info[:2]
-    if not lowest <= version <= highest:
-        names = ['.'.join(map(str, v)) for v in (lowest, highest, version)]
-        low, high, ours = names
-        raise ImportError(
-            f'micacl_mm needs Python {low} to {high}, but {ours} runs it; '
-            f'run: python{high} -m venv .venv, and install it there'
-        )

@@ -147,6 +147,16 @@ def parse_option(name: str, text: str) -> Any:
         ) from None
 
 
+def set_option(name: str, text: str) -> None:
+    """Set an option for this process and those that it starts.
+
+    Raises:
+        ConfigError: The text has the wrong form.
+    """
+    parse_option(name, text)
+    os.environ[variable(name)] = text
+
+
 def take_options(arguments: Sequence[str]) -> list[str]:
     """Check our options, set their variables, return the other arguments.
 
@@ -169,8 +179,7 @@ def take_options(arguments: Sequence[str]) -> list[str]:
                 raise ConfigError(
                     f'{given} needs a value: {OPTIONS[name].help}'
                 )
-            parse_option(name, value)
-            os.environ[variable(name)] = value
+            set_option(name, value)
             positional = True
         elif positional and not token.startswith('-'):
             front.append(token)

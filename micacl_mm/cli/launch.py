@@ -10,13 +10,11 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
 import torch
-from filelock import FileLock, Timeout
 
 from micacl_mm.errors import ConfigError, MissingFileError
 from micacl_mm.options import (
@@ -33,8 +31,6 @@ _VALUED = {
     *('--work-dir', '--resume', '--seed', '--launcher', '--local_rank'),
     *('--local-rank', '--dump', '--show-dir', '--interval', '--wait-time'),
 }
-#: Where kfold tells its tools which file to lock.
-LOCK_VARIABLE = 'MICACL_LOCK'
 
 
 def limit_threads() -> None:
@@ -219,59 +215,11 @@ def default_options(name: str, arguments: Sequence[str]) -> list[str]:
     return [*defaults, *arguments]
 
 
-@contextmanager
-def locked(path: Path, patience: float = 10) -> Iterator[None]:
-    """Keep other processes out while this one lives, however it ends.
-
-    Args:
-        path (Path): File to lock; its folder is made.
-        patience (float): Seconds to wait: the data workers of a training
-            that was killed live on for some. Defaults to 10.
-
-    Raises:
-        ConfigError: Another process holds the lock.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=patience)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise ConfigError(
-            f'another process works in {path.parent}',
-            'wait for its end, or choose another --work-dir',
-        ) from None
-    except NotImplementedError:  # a file system without locks
-        pass
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _lock_file(name: str, arguments: Sequence[str]) -> Path | None:
-    """What a training, or a tool of kfold, locks; None for other tools."""
-    names = ('RANK', 'SLURM_PROCID', 'LOCAL_RANK')
-    ranks = [os.environ[name] for name in names if name in os.environ]
-    if ranks and ranks[0] != '0':
-        return None
-    if LOCK_VARIABLE in os.environ:
-        return Path(os.environ[LOCK_VARIABLE])
-    if name != 'train':
-        return None
-    from mmengine.config import Config
-
-    config = next(a for a in arguments if a.endswith('.py'))
-    work_dir = _given(arguments, '--work-dir', '')
-    work_dir = work_dir or Config.fromfile(config).get('work_dir')
-    return Path(work_dir or f'work_dirs/{Path(config).stem}') / '.lock'
-
-
 def run_tool(name: str, arguments: Sequence[str]) -> int:
     """Run a stock tool as if it had been called itself.
 
     ``train`` gets ``--seed 0`` unless a seed is given, and each fold and
     subset has a work directory of its own unless ``--work-dir`` is given.
-    A second training in one work directory is refused.
 
     Args:
         name (str): Path below MMAction2's tools folder; ``.py`` may go.
@@ -290,18 +238,13 @@ def run_tool(name: str, arguments: Sequence[str]) -> int:
     elif ours or any(argument.endswith('.py') for argument in arguments):
         arguments = take_options(arguments)
     limit_threads()
-    with ExitStack() as stack:
-        if ours and not help_asked:
-            arguments = place_config(arguments)
-            arguments = default_options(name, arguments)
-            lock = _lock_file(name, arguments)
-            if lock:
-                stack.enter_context(locked(lock))
-            arguments = prepare_cpu_ranks(arguments)
-        sys.argv = [str(path), *arguments]
-        runpy.run_path(str(path), run_name='__main__')
-        if torch.distributed.is_initialized():
-            # Leave together: gloo aborts a rank whose peer is gone already.
-            torch.distributed.barrier()
-            torch.distributed.destroy_process_group()
+    if ours and not help_asked:
+        arguments = default_options(name, place_config(arguments))
+        arguments = prepare_cpu_ranks(arguments)
+    sys.argv = [str(path), *arguments]
+    runpy.run_path(str(path), run_name='__main__')
+    if torch.distributed.is_initialized():
+        # Leave together: gloo aborts a rank whose peer is gone already.
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
     return 0

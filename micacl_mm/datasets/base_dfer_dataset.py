@@ -53,7 +53,7 @@ class BaseDFERDataset(PackedClips, DFERChecks, BaseActionDataset):
             half of them missing both raise. Defaults to ``'raise'``.
         clip_root (str, optional): Folder of the clips, absolute or below
             ``data_root``, to use instead of a search. Defaults to None.
-        pack (str, optional): A file made by ``tools/data/pack_frames.py`` to
+        pack (str, optional): A file made by ``micacl pack`` to
             read the frames from, see docs/packs.md. The folders stay the
             truth: one that does not fit them is refused. Defaults to None.
         pack_missing (str): ``'raise'`` or ``'folders'``, what to do if there

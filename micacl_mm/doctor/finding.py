@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from micacl_mm.errors import MICACLError
+
 PASS, WARN, FAIL, SKIP = STATUSES = ('PASS', 'WARN', 'FAIL', 'SKIP')
 
 #: Where an error of this package turns to what is to be done.
@@ -60,6 +62,8 @@ def blamed(error: BaseException, cure: str) -> Finding:
         error (BaseException): The error.
         cure (str): What to do if the error does not say.
     """
+    if isinstance(error, MICACLError):
+        return failed(shorten(error.problem), shorten(error.cure) or cure)
     text = str(error).partition(' Expected tree:')[0]
     cut = _CURE.search(text)
     found = text[: cut.start()] if cut else text

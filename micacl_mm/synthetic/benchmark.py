@@ -139,7 +139,7 @@ def _read_versions(
         raise ValueError(
             f'make_benchmark: {root} holds no set of {NAME} v{VERSION}, level '
             f'{level}; name the folder in which the levels lie, or draw them '
-            'with tools/data/make_benchmark.py'
+            'with micacl make-benchmark'
         )
     return marker.get('versions', {})
 

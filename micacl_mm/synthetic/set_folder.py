@@ -18,7 +18,7 @@ import numpy as np
 from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER as MARKER
 
 NOTICE = (
-    'Drawn faces, made by tools/data/make_synthetic.py. No clip of a real '
+    'Drawn faces, made by micacl make-data. No clip of a real '
     'set is in here, and no figure measured on it is a result on real data.'
 )
 # Hidden, so that no loader takes what lies in it for a clip.

@@ -8,24 +8,28 @@ import signal
 import sys
 import time
 from pathlib import Path
-from runpy import run_path
 
 import pytest
-from mmengine.config import Config
+import torch
 
-from micacl_mm import __main__ as command_line
-from micacl_mm.cli.kfold import main, processes, sweep
+from micacl_mm import cli
 from micacl_mm.cli.kfold import run as run_module
+from micacl_mm.cli.kfold import sweep
 from micacl_mm.cli.kfold.options import parse_options
 from micacl_mm.cli.kfold.plan import make_plan
-from micacl_mm.cli.launch import stock_tool
 from micacl_mm.records.record import read_record
 from micacl_mm.records.row_checks import COLUMNS
 from tests.records.tiny import write_config, write_set
 
-from .test_kfold_checkpoints import store
+
+def store(folder, name, best=None):
+    """A checkpoint, as far as kfold looks into it."""
+    known = {'best_ckpt': f'/elsewhere/{best}'} if best else {}
+    torch.save({'message_hub': {'runtime_info': known}}, folder / name)
+
 
 FAKE = Path(__file__).with_name('fake_tool.py')
+LAST = ('--selection', 'last')
 
 
 @pytest.fixture(scope='module')
@@ -70,7 +74,7 @@ def fake(place, monkeypatch):
 
 def kfold(*arguments, work_dir):
     given = ('--data-root', 'data', '--work-dir', work_dir)
-    return main(['tiny.py', *given, *arguments])
+    return cli.main(['kfold', 'tiny.py', *given, *arguments])
 
 
 def plan(*arguments):
@@ -81,7 +85,7 @@ def plan(*arguments):
 
 
 def test_defaults():
-    found = parse_options(['configs/leaderboard/micacl_plus.py'])
+    found = parse_options(['leaderboard/micacl_plus'])
     assert found.selection == 'val' and found.seeds == [0]
     assert found.folds is None and found.jobs == found.processes == 1
     assert found.name is None
@@ -89,17 +93,23 @@ def test_defaults():
 
 
 def test_names_and_options_of_the_stock_tools():
+    Path('x.py').touch()
     line = ['--amp', 'x.py', '--cfg-options', 'a=1', 'b=2', '--name', 'A / b']
-    line += ['--auto-scale-lr', '--cfg-options', 'c=3', '--seeds', '2', '1']
+    line += ['--deterministic', '--cfg-options', 'c=3', '--seeds', '2', '1']
     found = parse_options([*line, '--selection', 'last', '--folds', '5', '5'])
     assert found.config == 'x.py' and found.name == 'A / b'
     assert found.work_dir == Path('work_dirs/kfold/A_b')
-    assert found.train_options == ['--amp', '--auto-scale-lr']
+    assert found.train_options == [
+        'optim_wrapper.type=AmpOptimWrapper',
+        'optim_wrapper.loss_scale=dynamic',
+        'randomness.deterministic=True',
+    ]
     assert found.cfg_options == ['a=1', 'b=2', 'c=3']
     assert found.seeds == [1, 2] and found.folds == [5]
 
 
 def test_the_fields_habit_is_one_switch():
+    Path('x.py').touch()
     found = parse_options(['x.py', '--selection', 'test'])
     assert os.environ['MICACL_VAL_RATIO'] == '0'
     assert found.work_dir == Path('work_dirs/kfold/x_chosen_on_test')
@@ -113,20 +123,22 @@ def test_the_fields_habit_is_one_switch():
         ('--fold=2', '--folds'),
         ('--seed', '--seeds'),
         ('--resume', 'always resumed'),
-        ('--nproc=2', '--launcher pytorch'),
+        ('--nproc=2', 'add --launcher pytorch'),
     ],
 )
 def test_options_that_kfold_gives_itself(option, cure):
+    Path('x.py').touch()
     with pytest.raises(ValueError, match=cure):
         parse_options(['x.py', option])
 
 
 def test_commands_of_one_and_of_many_processes():
+    Path('x.py').touch()
     one = parse_options(['x.py'])
     many = parse_options(['x.py', '--launcher', 'pytorch', '--nproc', '3'])
     alone = [sys.executable, '-m', 'micacl_mm', 'test', 'x.py']
-    assert processes.tool_command('test', ['x.py'], one) == alone
-    found = processes.tool_command('test', ['x.py'], many)
+    assert run_module.tool_command('test', ['x.py'], one) == alone
+    found = run_module.tool_command('test', ['x.py'], many)
     assert found[1:3] == ['-m', 'torch.distributed.run']
     assert found[-8:] == [
         *('--nproc-per-node', '3', '-m', 'micacl_mm', 'test', 'x.py'),
@@ -135,21 +147,6 @@ def test_commands_of_one_and_of_many_processes():
 
 
 # ------------------------------------------------------------------- plan
-
-
-@pytest.fixture
-def stock_train(monkeypatch):
-    """The config that the stock tool makes of a run's command line."""
-    tool = run_path(str(stock_tool('train')))
-    monkeypatch.setenv('LOCAL_RANK', '0')
-
-    def read(run):
-        arguments = ['train.py', *run._train_arguments()]
-        monkeypatch.setattr(sys, 'argv', arguments)
-        args = tool['parse_args']()
-        return tool['merge_args'](Config.fromfile(args.config), args)
-
-    return read
 
 
 @pytest.fixture
@@ -193,7 +190,10 @@ def test_name_of_the_method(data):
     [
         (['--folds', '3'], r'set_3\.csv'),
         (['--folds', '9'], 'fold must be one of'),
-        (['--val-ratio', '0'], 'validates on the test split; set --val-ratio'),
+        (
+            ['--val-ratio', '0'],
+            'validates on the test split. Fix: set --val-ratio',
+        ),
         (['--no-validate'], 'validates on another split'),
         (['--cfg-options', 'custom_hooks=[]'], 'add .*ResultHook'),
         (
@@ -230,31 +230,48 @@ def test_sets_without_folds_run_once_a_seed():
 def test_weights_of_the_start_are_not_forgotten(data):
     option = 'load_from=/w/k400.pth'
     (run,) = plan('--folds', '1', '--cfg-options', option)
-    assert 'pretraining=k400' in run.own_options
+    assert 'pretraining=k400' in run.own_settings
 
 
-def test_checkpoints_of_the_stock_hook_are_looked_after(data):
-    two = 'default_hooks.checkpoint.max_keep_ckpts=2'
+def test_checkpoints_are_those_of_the_safe_hook(data):
+    """MMEngine's own could lose one, or a validation, to a kill."""
+    safe = 'default_hooks.checkpoint.type=SafeCheckpointHook'
     (run,) = plan('--folds', '1')
-    assert run.safe and two not in run.own_options
-    # One checkpoint is kept by the config, which a kill could destroy.
+    assert safe not in run.own_settings
     stock = 'default_hooks.checkpoint.type=CheckpointHook'
     (run,) = plan('--folds', '1', '--cfg-options', stock)
-    assert not run.safe and two in run.own_options
+    assert safe in run.own_settings
 
 
-def test_a_resumed_training_starts_from_its_own_checkpoint(data, stock_train):
+def test_a_resumed_training_starts_from_its_own_checkpoint(data, place):
     """And not from the weights that it once started from."""
     given = ('--folds', '1', '--cfg-options', 'load_from=/w/k400.pth')
-    (run,) = plan(*given)
-    cfg = stock_train(run)
-    assert cfg.load_from == '/w/k400.pth' and not cfg.get('resume')
+    (run,) = plan(*given, '--work-dir', 'resumed')
     run.folder.mkdir(parents=True)
-    (run.folder / 'last_checkpoint').write_text('epoch_1.pth')
-    (run.folder / 'epoch_1.pth').touch()
-    cfg = stock_train(run)
-    assert cfg.load_from is None and cfg.resume
-    assert cfg.pretraining == 'k400'
+    (run.folder / 'epoch_1.pth').write_bytes(b'PK half of one')
+    arguments = run._train_arguments()
+    assert '--resume' not in arguments and 'load_from=None' not in arguments
+    store(run.folder, 'epoch_2.pth')
+    arguments = run._train_arguments()
+    assert '--resume' in arguments and 'pretraining=k400' in arguments
+    last = arguments.index('load_from=None')
+    assert last > arguments.index('load_from=/w/k400.pth')
+
+
+def test_choice_of_the_checkpoint(data):
+    (run,) = plan('--folds', '1', '--work-dir', 'choice')
+    (last,) = plan('--folds', '1', '--work-dir', 'choice', *LAST)
+    run.folder.mkdir(parents=True)
+    assert run.choose() is last.choose() is None
+    for number, name in enumerate(
+        ('best_a_epoch_3.pth', 'best_a_epoch_2.pth', 'epoch_9.pth')
+    ):
+        store(run.folder, name)
+        os.utime(run.folder / name, (number, number))
+    store(run.folder, 'epoch_10.pth')
+    (run.folder / 'epoch_11.pth').write_bytes(b'PK half of one')
+    assert run.choose().name == 'best_a_epoch_2.pth'
+    assert last.choose().name == 'epoch_10.pth'
 
 
 # ------------------------------------------------------------ what it runs
@@ -299,7 +316,9 @@ def test_a_deleted_checkpoint_is_told_without_a_log(fake, capsys):
     (folder / 'kfold.log').write_text('of the test before')
     assert kfold('--folds', '1', work_dir='deleted') == 1
     text = capsys.readouterr().out
-    assert 'no checkpoint for --selection val; delete deleted/fold1' in text
+    assert 'no checkpoint for --selection val. Fix: delete deleted/fold1' in (
+        text
+    )
     assert 'of the test before' not in text
 
 
@@ -344,7 +363,7 @@ def test_a_changed_run_is_refused(fake, capsys, change, told):
         split.write_text(split.read_text().replace('\n134,7', ''))
     fake()
     files = {p: p.stat().st_mtime_ns for p in Path('changed').rglob('*')}
-    assert kfold('--folds', '1', *change, work_dir='changed') == 1
+    assert kfold('--folds', '1', *change, work_dir='changed') == 2
     error = capsys.readouterr().err
     assert told in error and 'choose another --work-dir' in error
     assert fake() == []
@@ -356,7 +375,7 @@ def test_a_training_of_someone_else_is_left_alone(fake, capsys):
     folder = Path('foreign/fold1/seed0')
     folder.mkdir(parents=True)
     (folder / 'epoch_3.pth').write_text('')
-    assert kfold(work_dir='foreign') == 1
+    assert kfold(work_dir='foreign') == 2
     assert 'kfold did not start' in capsys.readouterr().err
     assert fake() == [] and (folder / 'epoch_3.pth').exists()
 
@@ -371,7 +390,7 @@ def test_a_failed_run_stops_and_the_others_stay(
     assert kfold(*given, work_dir=folder) == 1
     text = capsys.readouterr().out
     assert 'line 49 out of memory' in text and 'line 20' not in text
-    assert f'its log is {folder}/fold2/seed0/kfold.log' in text
+    assert f'Its log is {folder}/fold2/seed0/kfold.log' in text
     assert 'train ended with exit code 3' in text
     assert [c for c in fake() if c == 'test1'] == ['test1'] * 2
     assert not Path(folder, 'summary.json').exists()
@@ -384,18 +403,17 @@ def test_a_failed_run_stops_and_the_others_stay(
 
 def test_jobs_run_at_the_same_time_and_share_the_cores(fake, monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', '3')
-    assert processes.Processes(2)._extra == {}
+    assert 'OMP_NUM_THREADS' not in sweep.Processes(2)._environment
     monkeypatch.delenv('OMP_NUM_THREADS')
-    monkeypatch.setattr(processes, 'count_cores', lambda: 16)
-    assert processes.Processes(4)._extra == {'OMP_NUM_THREADS': '2'}
-    assert processes.Processes(1)._extra == {}
-    found = processes.Processes(2)
+    monkeypatch.setattr(sweep, 'count_cores', lambda: 16)
+    assert sweep.Processes(4)._environment['OMP_NUM_THREADS'] == '2'
+    found = sweep.Processes(2)
     log = Path('jobs.log')
     script = 'import os; print(os.environ["OMP_NUM_THREADS"], flush=True)'
-    assert found.run([sys.executable, '-c', script], log, {}, None) == 0
+    assert found.run([sys.executable, '-c', script], log, {}) == 0
     assert log.read_text().endswith('\n4\n')
     found.end()
-    assert found.run([sys.executable, '-c', script], log, {}, None) == 130
+    assert found.run([sys.executable, '-c', script], log, {}) == 130
     # Each of the two trainings waits for the other.
     monkeypatch.setenv('FAKE', 'meet')
     more = ('--folds', '1', '--seeds', '0', '1', '--jobs', '2')
@@ -452,7 +470,7 @@ def test_an_interrupt_ends_the_tools_and_says_how_to_go_on(
     process.join(30)
     assert process.exitcode == 130
     assert is_gone(tool)
-    assert 'the same command goes on from here' in capfd.readouterr().out
+    assert 'the same command continues from here' in capfd.readouterr().out
     fake()
     assert kfold('--folds', '1', work_dir=name) == 0
     assert fake() == ['train1+', 'test1']
@@ -460,15 +478,15 @@ def test_an_interrupt_ends_the_tools_and_says_how_to_go_on(
 
 def test_another_kfold_between_check_and_start(fake, data):
     """Each command looks at the folders before it waits for its turn."""
-    start = processes.Processes(1)
+    start = sweep.Processes(1).run
     given = ('--folds', '1', '--work-dir', 'raced')
     (first,), (second,) = plan(*given), plan(*given)
     lr = ('--cfg-options', 'optim_wrapper.optimizer.lr=1e-5')
     (other,) = plan(*given, *lr)
-    record = first.execute(start, 'python x')
-    assert second.execute(start, 'python x') == record
-    with pytest.raises(ValueError, match='lr 0.*choose another --work-dir'):
-        other.execute(start, 'python x')
+    record = first.execute(start)
+    assert second.execute(start) == record
+    with pytest.raises(ValueError, match='lr 0.*choose another'):
+        other.execute(start)
     assert fake() == ['train1', 'test1']
 
 
@@ -482,32 +500,39 @@ def test_nohup_is_heeded():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_tools_that_outlive_kfold_are_not_disturbed(fake, capsys):
-    process, tool = begin('--folds', '1', work_dir='orphan')
-    process.kill()
-    process.join()
+def test_another_kfold_in_the_folder_is_not_disturbed(fake, capsys):
+    process, tool = begin('--folds', '1', work_dir='busy')
     try:
-        assert not is_gone(tool)
         fake()
-        assert kfold('--folds', '1', work_dir='orphan') == 1
+        assert kfold('--folds', '1', work_dir='busy') == 1
         text = capsys.readouterr().out
-        assert 'another process works in orphan/fold1/seed0' in text
+        assert 'another kfold works in busy/fold1/seed0' in text
         assert fake() == []
     finally:
-        os.kill(tool, signal.SIGKILL)
-    while not is_gone(tool):
-        time.sleep(0.02)
-    assert kfold('--folds', '1', work_dir='orphan') == 0
+        process.terminate()
+        process.join(30)
+    assert is_gone(tool)
+    assert kfold('--folds', '1', work_dir='busy') == 0
     assert fake() == ['train1+', 'test1']
+
+
+def test_a_second_interrupt_changes_nothing(fake, capfd, monkeypatch):
+    """The tools of the first one still get their time to end."""
+    process, tool = begin('--folds', '1', work_dir='twice')
+    for _ in range(3):
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.1)
+    process.join(30)
+    assert process.exitcode == 130 and is_gone(tool)
+    assert 'Traceback' not in capfd.readouterr().err
 
 
 # ----------------------------------------------------------- the real thing
 
 
-def test_both_ways_to_call_it(monkeypatch, capsys):
-    monkeypatch.setattr(sys, 'argv', ['micacl_mm', 'kfold', '-h'])
+def test_help(capsys):
     with pytest.raises(SystemExit) as ended:
-        command_line.main()
+        cli.main(['kfold', '-h'])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert '--selection' in text and '--data-root  folder' in text
+    assert '--selection' in text and '--data-root      folder' in text

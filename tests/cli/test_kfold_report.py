@@ -11,9 +11,9 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from micacl_mm.cli.kfold.differences import differences
-from micacl_mm.cli.kfold.progress import Progress, clock
 from micacl_mm.cli.kfold.report import format_summary, summarise
+from micacl_mm.cli.kfold.run import differences
+from micacl_mm.cli.kfold.sweep import Progress, clock
 
 
 def records(shape, classes=3):

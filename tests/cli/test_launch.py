@@ -230,32 +230,6 @@ def test_threads(monkeypatch):
     assert chosen == [3] and os.environ['OMP_NUM_THREADS'] == '3'
 
 
-def test_a_work_directory_has_one_training_at_a_time(stock_call, tmp_path):
-    """The other one is another process, which may die at any moment."""
-    lock = tmp_path / 'work' / '.lock'
-    lock.parent.mkdir()
-    script = (
-        'import time; from filelock import FileLock; '
-        f'lock = FileLock({str(lock)!r}); lock.acquire(); '
-        'print(flush=True); time.sleep(99)'
-    )
-    other = subprocess.Popen(
-        [sys.executable, '-c', script], stdout=subprocess.PIPE
-    )
-    try:
-        other.stdout.readline()
-        with (
-            pytest.raises(ConfigError, match='another process works in'),
-            launch.locked(lock, patience=0.1),
-        ):
-            pass
-    finally:
-        other.kill()
-        other.wait()
-    launch.run_tool('train', ['x.py', '--work-dir', 'work'])
-    assert stock_call[-2:] == ['--work-dir', 'work']
-
-
 @pytest.mark.slow
 def test_any_stock_tool_runs_on_our_configs():
     found = subprocess.run(

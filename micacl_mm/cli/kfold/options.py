@@ -1,13 +1,20 @@
 """The command line of kfold."""
 
 import argparse
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from micacl_mm.options import OPTIONS, flag, take_options, variable
+from micacl_mm.errors import ConfigError
+from micacl_mm.options import (
+    OPTIONS,
+    find_config,
+    flag,
+    option,
+    set_option,
+    take_options,
+)
 from micacl_mm.records.record import public_path
 
 from ..launch import add_adjustment
@@ -18,21 +25,30 @@ RULES = {
     'last': 'last epoch',
     'test': "best on the test split itself, the field's habit, which flatters",
 }
-#: Options of the stock tools that kfold gives itself, and what to use.
+#: Options of the stock tools that kfold sets itself, and what to use.
 _OURS = {
-    '--fold': '--folds',
-    '--seed': '--seeds',
-    '--resume': 'nothing, an unfinished run is always resumed',
+    '--fold': 'use --folds',
+    '--seed': 'use --seeds',
+    '--resume': 'leave it out, an unfinished run is always resumed',
 }
-DESCRIPTION = """\
+#: Flags of the stock train tool, as settings of the config.
+_FLAGS = {
+    '--amp': [
+        'optim_wrapper.type=AmpOptimWrapper',
+        'optim_wrapper.loss_scale=dynamic',
+    ],
+    '--auto-scale-lr': ['auto_scale_lr.enable=True'],
+    '--deterministic': ['randomness.deterministic=True'],
+    '--no-validate': [
+        f'val_{part}=None' for part in ('cfg', 'dataloader', 'evaluator')
+    ],
+}
+_DESCRIPTION = """\
 Train and test the folds and seeds of one config, and summarise them.
 
-Runs the stock train and test tools. Interrupted in any way, the same command
-goes on from there: what is finished is not run again."""
-EPILOG = """\
-All other options go to the stock train tool (--amp, --auto-scale-lr, ...),
---cfg-options to the test tool too. Options of micacl_mm for both:
-""" + '\n'.join(
+Interrupted in any way, the same command continues: finished runs are not run
+again, an unfinished training is resumed."""
+_EPILOG = 'Options of the data:\n' + '\n'.join(
     f'  {flag(name):<16} {known.help}'
     for name, known in OPTIONS.items()
     if name != 'fold'
@@ -52,12 +68,13 @@ class Options(NamedTuple):
     processes: int
     launcher: str
     jobs: int
+    #: Settings of the config, ``a.b=1``, for training and test.
     cfg_options: list[str]
+    #: For the training alone.
+    train_options: list[str]
     #: Post-hoc logit adjustment of the test.
     logit_adjust: Optional[float]
     class_counts: Optional[list[int]]
-    #: Further ones of the stock train tool.
-    train_options: list[str]
 
     @property
     def rule(self) -> str:
@@ -67,26 +84,29 @@ class Options(NamedTuple):
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
-    """Read the command line; our data options go to the environment.
+    """Read the command line; data options go to the environment.
 
     Raises:
-        ValueError: Options that contradict each other.
+        ConfigError: Options that contradict each other.
     """
     for token in arguments:
         name = token.partition('=')[0]
         if name in _OURS:
-            raise ValueError(
-                f'kfold: {name} is set for each run; use {_OURS[name]}'
-            )
-    found, rest = _parser().parse_known_args(take_options(arguments))
+            raise ConfigError(f'{name} is set for each run', _OURS[name])
+    found = _parser().parse_args(take_options(arguments))
+    found.config = find_config(found.config)
     if found.selection == 'test':
         _validate_on_test()
-    launcher = found.launcher
-    processes = found.nproc or (_count_gpus() if launcher != 'none' else 1)
-    if processes > 1 and launcher == 'none':
-        raise ValueError(
-            f'kfold: --nproc {processes} needs --launcher pytorch'
+    if found.launcher == 'none' and (found.nproc or 1) > 1:
+        raise ConfigError(
+            f'--nproc {found.nproc} needs several processes',
+            'add --launcher pytorch',
         )
+    processes = found.nproc or 1
+    if found.launcher != 'none' and not found.nproc:
+        import torch
+
+        processes = max(1, torch.cuda.device_count())
     return Options(
         config=found.config,
         folds=found.folds and sorted(set(found.folds)),
@@ -95,25 +115,25 @@ def parse_options(arguments: Sequence[str]) -> Options:
         name=found.name,
         work_dir=found.work_dir or _work_dir(found),
         processes=processes,
-        launcher=launcher,
+        launcher=found.launcher,
         jobs=found.jobs,
         cfg_options=found.cfg_options,
+        train_options=[s for part in found.flags or [] for s in part],
         logit_adjust=found.logit_adjust or None,
         class_counts=found.class_counts,
-        train_options=rest,
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='kfold',
-        description=DESCRIPTION,
-        epilog=EPILOG,
+        prog='micacl kfold',
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add('config', help='config file')
+    add('config', help='config file, or the name of a shipped one')
     add(
         '--folds',
         nargs='+',
@@ -143,6 +163,14 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         help='processes of one run with --launcher pytorch; default: GPUs',
     )
+    for name, settings in _FLAGS.items():
+        add(
+            name,
+            dest='flags',
+            action='append_const',
+            const=settings,
+            help='as of micacl train',
+        )
     add_adjustment(parser)
     add('--cfg-options', nargs='+', action='extend', default=[])
     return parser
@@ -154,28 +182,22 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _count_gpus() -> int:
-    import torch
-
-    return max(1, torch.cuda.device_count())
-
-
 def _validate_on_test() -> None:
     """Give no clip to a validation slice, so that test takes its place."""
-    name = variable('val_ratio')
-    given = os.environ.get(name) or '0'
-    if float(given):
-        raise ValueError(
-            f'kfold: --selection test trains on all clips, but --val-ratio '
-            f'is {given}; leave it out, or choose --selection val'
+    given = option('val_ratio')
+    if given:
+        raise ConfigError(
+            f'--selection test trains on all clips, but --val-ratio is '
+            f'{given}',
+            'leave it out, or choose --selection val',
         )
-    os.environ[name] = '0'
+    set_option('val_ratio', '0')
 
 
 def _work_dir(found: argparse.Namespace) -> Path:
     """A folder of its own for what is trained differently."""
     place = Path(public_path(found.config)).with_suffix('')
-    parts = [part for part in place.parts if part not in ('configs', '..')]
+    parts = [p for p in place.parts if p not in ('configs', '..', '.mim')]
     if found.name:
         parts[-1] = re.sub(r'[^\w.+-]+', '_', found.name)
     if found.selection == 'test':

@@ -1,20 +1,16 @@
 """Which runs there are, checked before the first one starts."""
 
+import argparse
 import hashlib
-import logging
 import os
-import runpy
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from mmengine.config import Config
-from mmengine.logging import MMLogger
+from mmengine.config import Config, DictAction
 
 from micacl_mm.datasets import BaseDFERDataset, DFEWDataset
-from micacl_mm.hooks import SafeCheckpointHook
+from micacl_mm.errors import ConfigError
 from micacl_mm.options import variable
 from micacl_mm.records.config_hash import config_hash, essentials
 from micacl_mm.records.config_text import (
@@ -31,11 +27,8 @@ from micacl_mm.records.tested import (
 from micacl_mm.records.training import Training
 from micacl_mm.registry import DATASETS, HOOKS
 
-from ..launch import stock_tool
 from .options import Options
 from .run import Run
-
-_FOLD = variable('fold')
 
 
 def make_plan(options: Options) -> list[Run]:
@@ -45,10 +38,10 @@ def make_plan(options: Options) -> list[Run]:
         options (Options): What the user wants.
 
     Returns:
-        list[Run]: one a fold and seed.
+        list[Run]: one per fold and seed.
 
     Raises:
-        ValueError: The config cannot do what is asked.
+        ConfigError: The config cannot do what is asked.
         FileNotFoundError: A split file is missing.
     """
     runs = []
@@ -56,77 +49,62 @@ def make_plan(options: Options) -> list[Run]:
         config = trained_config(options, fold)
         _check_rule(config, options.selection)
         _check_parts(config, options.selection)
-        dataset = _check_fold(config, fold)
+        _check_fold(config, fold)
+        settings = inner_dataset(config['test_dataloader'])
+        dataset = _dataset(settings)
         facts = {
             'method': options.name
             or config.get('method')
             or Path(options.config).stem,
             'config_hash': config_hash(config),
             'fold': fold,
-            'subset': inner_dataset(config['test_dataloader']).get('subset'),
+            'subset': settings.get('subset'),
             'data set': '' if dataset is None else _digest(dataset),
             'processes': options.processes,
             'settings': essentials(config),
         }
-        for seed in options.seeds:
-            folder = options.work_dir
-            folder = folder / f'fold{fold}' if fold else folder
-            runs.append(
-                Run(
-                    folder / f'seed{seed}',
-                    {**facts, 'seed': seed},
-                    options,
-                    _environment(fold),
-                    _own_options(config),
-                    _is_safe(config),
-                )
+        folder = options.work_dir / (f'fold{fold}' if fold else '')
+        environment = {variable('fold'): str(fold)} if fold else {}
+        runs += [
+            Run(
+                folder / f'seed{seed}',
+                {**facts, 'seed': seed},
+                options,
+                environment,
+                _own_settings(config),
             )
+            for seed in options.seeds
+        ]
     return runs
 
 
 def trained_config(options: Options, fold: Optional[int]) -> dict[str, Any]:
-    """Return the config as the stock train tool will make it.
+    """Return the config as the train tool will make it.
 
     Args:
-        options (Options): With the options of that tool.
+        options (Options): With settings of the config.
         fold (int, optional): The fold.
 
     Returns:
         dict[str, Any]: its variables, as a checkpoint keeps them.
     """
-    path = str(stock_tool('train'))
-    arguments = [options.config, *options.train_options]
-    if options.cfg_options:
-        arguments += ['--cfg-options', *options.cfg_options]
-    tool = runpy.run_path(path)
-    with _called([path, *arguments], _environment(fold)):
-        found = tool['parse_args']()
-        config = tool['merge_args'](Config.fromfile(found.config), found)
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--settings', nargs='*', action=DictAction)
+    settings = [*options.cfg_options, *options.train_options]
+    given = parser.parse_args(['--settings', *settings]).settings
+    before = os.environ.get(variable('fold'))
+    if fold is not None:
+        os.environ[variable('fold')] = str(fold)
+    try:
+        config = Config.fromfile(options.config)
+    finally:
+        os.environ.pop(variable('fold'), None)
+        if before is not None:
+            os.environ[variable('fold')] = before
+    config.merge_from_dict(given or {})
     # The same text as in a checkpoint, but for the slow layout of it.
     plain = Config(config.to_dict(), format_python_code=False)
     return parse_config(plain.pretty_text)
-
-
-@contextmanager
-def _called(line: list[str], environment: Mapping[str, str]) -> Iterator[None]:
-    """As if this process had been started so."""
-    before, argv = dict(os.environ), sys.argv
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    os.environ.update(environment)
-    sys.argv = line
-    logger.setLevel(logging.WARNING)  # it names each variable that is set
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        sys.argv = argv
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _environment(fold: Optional[int]) -> dict[str, str]:
-    return {} if fold is None else {_FOLD: str(fold)}
 
 
 def _choose_folds(options: Options) -> Sequence[Optional[int]]:
@@ -135,27 +113,22 @@ def _choose_folds(options: Options) -> Sequence[Optional[int]]:
     kind = DATASETS.get(short_type(settings.get('type', '')))
     if not (kind and issubclass(kind, DFEWDataset)):
         if options.folds:
-            raise ValueError(
-                f'kfold: --folds is for DFEW, but {options.config} trains on '
-                f'{settings.get("type")}, which has no folds; leave it out'
+            raise ConfigError(
+                f'--folds is for DFEW, but {options.config} trains on '
+                f'{settings.get("type")}, which has no folds',
+                'leave it out',
             )
         return [None]
     if options.folds:
         return options.folds
-    found = [
-        fold
-        for fold in sorted(DFEWDataset.OFFICIAL_COUNTS)
-        if _has_split_files({**settings, 'fold': fold})
-    ]
+    found = []
+    for fold in sorted(DFEWDataset.OFFICIAL_COUNTS):
+        try:
+            _digest(_dataset({**settings, 'fold': fold}))
+            found.append(fold)
+        except FileNotFoundError:
+            pass  # drawn sets may have fewer folds
     return found or [1]  # which ends in an error that says what to do
-
-
-def _has_split_files(settings: Mapping[str, Any]) -> bool:
-    try:
-        _digest(_dataset(settings))
-    except FileNotFoundError:
-        return False  # drawn sets may have fewer folds
-    return True
 
 
 def _dataset(settings: Mapping[str, Any]) -> Optional[BaseDFERDataset]:
@@ -165,21 +138,6 @@ def _dataset(settings: Mapping[str, Any]) -> Optional[BaseDFERDataset]:
         return None
     settings = {k: v for k, v in settings.items() if k != 'type'}
     return kind(**{**settings, 'pipeline': []}, lazy_init=True)
-
-
-def _check_fold(
-    config: Mapping[str, Any], fold: Optional[int]
-) -> Optional[BaseDFERDataset]:
-    """Return the tested set, and see that all three are of the fold."""
-    for name in ('train', 'val', 'test'):
-        settings = inner_dataset(config.get(f'{name}_dataloader'))
-        if fold and settings and str(settings.get('fold')) != str(fold):
-            raise ValueError(
-                f'kfold: {name}_dataloader must follow the fold, {fold}, got '
-                f'{settings.get("fold")}; take it from the environment in the '
-                "config: fold={{'$MICACL_FOLD:1'}}"
-            )
-    return _dataset(inner_dataset(config['test_dataloader']))
 
 
 def _digest(dataset: BaseDFERDataset) -> str:
@@ -193,65 +151,70 @@ def _digest(dataset: BaseDFERDataset) -> str:
     return f'{parts[0]} {hashlib.sha256(text.encode()).hexdigest()[:10]}'
 
 
+def _check_fold(config: Mapping[str, Any], fold: Optional[int]) -> None:
+    for name in ('train', 'val', 'test'):
+        settings = inner_dataset(config.get(f'{name}_dataloader'))
+        if fold and settings and str(settings.get('fold')) != str(fold):
+            raise ConfigError(
+                f'{name}_dataloader must follow the fold, {fold}, got '
+                f'{settings.get("fold")}',
+                "set fold=option('fold', 1) in the config, as "
+                'configs/_base_/datasets/dfew.py does',
+            )
+
+
 def _check_rule(config: Mapping[str, Any], selection: str) -> None:
     split = Training(dict(config)).chosen_on
-    if selection == 'last' or split == selection:
+    if selection in ('last', split):
         return
     cure = 'set --val-ratio 0.1, or use --selection last or test'
     if selection == 'test':
-        cure = (
-            'take it from the environment in the config, as '
-            'configs/_base_/datasets/dfew.py does with val_ratio'
-        )
-    raise ValueError(
-        f'kfold: --selection {selection} needs checkpoints chosen on the '
+        cure = "set val_ratio=option('val_ratio', 0.1) in the config"
+    raise ConfigError(
+        f'--selection {selection} needs checkpoints chosen on the '
         f'{selection} split, but the config validates on '
-        f'{"the " + split if split != "other" else "another"} split; {cure}'
+        f'{"the " + split if split != "other" else "another"} split',
+        cure,
     )
 
 
 def _check_parts(config: Mapping[str, Any], selection: str) -> None:
     """See that there will be a result, before hours of training."""
-    hooks = [
-        short_type(str(hook.get('type', '')))
-        for hook in config.get('custom_hooks') or []
-    ]
-    metrics = config.get('test_evaluator') or []
-    metrics = metrics if isinstance(metrics, list) else [metrics]
-    kinds = [short_type(str(metric.get('type', ''))) for metric in metrics]
-    if 'ResultHook' not in hooks or 'RecallMetric' not in kinds:
-        raise ValueError(
-            'kfold: the config must write a result; add '
-            "dict(type='ResultHook') to custom_hooks and set test_evaluator="
-            "dict(type='RecallMetric')"
+    hooks = _types(config.get('custom_hooks'))
+    if 'ResultHook' not in hooks or 'RecallMetric' not in _types(
+        config.get('test_evaluator')
+    ):
+        raise ConfigError(
+            'the config writes no result',
+            "add dict(type='ResultHook') to custom_hooks and set "
+            "test_evaluator=dict(type='RecallMetric')",
         )
     best = _checkpoint_hook(config).get('save_best')
     if selection != 'last' and not isinstance(best, str):
-        raise ValueError(
-            f'kfold: --selection {selection} needs one best checkpoint, got '
-            f'save_best={best!r}; set default_hooks.checkpoint.save_best='
-            'acc/UAR, or use --selection last'
+        raise ConfigError(
+            f'--selection {selection} needs one best checkpoint, got '
+            f'save_best={best!r}',
+            'set default_hooks.checkpoint.save_best=acc/UAR, or use '
+            '--selection last',
         )
+
+
+def _types(parts: Any) -> list[str]:
+    parts = parts if isinstance(parts, list) else [parts or {}]
+    return [short_type(str(part.get('type', ''))) for part in parts]
 
 
 def _checkpoint_hook(config: Mapping[str, Any]) -> dict[str, Any]:
     return (config.get('default_hooks') or {}).get('checkpoint') or {}
 
 
-def _is_safe(config: Mapping[str, Any]) -> bool:
-    """Whether no kill costs a checkpoint or a validation."""
-    name = short_type(str(_checkpoint_hook(config).get('type', '')))
-    kind = HOOKS.get(name)
-    return isinstance(kind, type) and issubclass(kind, SafeCheckpointHook)
-
-
-def _own_options(config: Mapping[str, Any]) -> list[str]:
-    """What the training must do for kfold, and has no other effect."""
+def _own_settings(config: Mapping[str, Any]) -> list[str]:
+    """What the training needs for kfold, without effect on its numbers."""
     found = []
-    once = _checkpoint_hook(config).get('max_keep_ckpts') == 1
-    if once and not _is_safe(config):
-        # For a kill in the middle of writing the newest.
-        found.append('default_hooks.checkpoint.max_keep_ckpts=2')
+    safe = HOOKS.get('SafeCheckpointHook')
+    kind = HOOKS.get(short_type(str(_checkpoint_hook(config).get('type'))))
+    if not (isinstance(kind, type) and issubclass(kind, safe)):
+        found.append('default_hooks.checkpoint.type=SafeCheckpointHook')
     if config.get('load_from') and not config.get('pretraining'):
         # The stock tool forgets load_from when it resumes.
         found.append(f'pretraining={pretraining_of(config)}')

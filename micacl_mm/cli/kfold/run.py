@@ -1,29 +1,37 @@
 """One fold and seed: train, choose a checkpoint, test, keep the record."""
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+import re
+import reprlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from micacl_mm.records.machine import COMMAND_VARIABLE
-from micacl_mm.records.record import (
-    FILE_NAME,
-    read_record,
-    write_record,
-)
+from filelock import FileLock, Timeout
+
+from micacl_mm.errors import ConfigError, MICACLError
+from micacl_mm.hooks.checkpoint_files import NOTE, find_start, is_whole
+from micacl_mm.records.record import FILE_NAME, read_record, write_record
 from micacl_mm.utils.files import write_text
 
 from ..launch import adjustment_settings
-from .checkpoints import choose, count_done, mend
-from .differences import differences
-from .lock import RunError, claimed
 from .options import Options
-from .processes import Processes, tool_command
 
 MARKER = 'run.json'
 LOG = 'kfold.log'
 _IN_RECORD = ('method', 'config_hash', 'seed', 'fold')
+#: Starts a command with variables and a log; returns its exit code.
+Start = Callable[[Sequence[str], Path, Mapping[str, str]], int]
+
+
+class RunError(MICACLError):
+    """A run did not come to its end; the message says why."""
+
+
+class ToolError(RunError):
+    """A tool has failed; the end of its log says more."""
 
 
 class Run(NamedTuple):
@@ -31,28 +39,24 @@ class Run(NamedTuple):
 
     Args:
         folder (Path): Its own.
-        facts (dict): What the training is, to be compared with what lies in
-            the folder.
+        facts (dict): What the training is; a folder with another one is
+            refused.
         options (Options): What the user wants.
         environment (dict): Variables that the tools get.
-        own_options (list[str]): Settings that the training gets beside the
-            user's.
-        safe (bool): Whether its checkpoints are stored by a
-            ``SafeCheckpointHook``. Defaults to False.
+        own_settings (list[str]): Settings of the config that the training
+            gets beside the user's.
     """
 
     folder: Path
     facts: dict[str, Any]
     options: Options
     environment: dict[str, str]
-    own_options: list[str]
-    safe: bool = False
+    own_settings: list[str]
 
     @property
     def name(self) -> str:
         """For people."""
-        fold = self.facts['fold']
-        seed = f'seed {self.facts["seed"]}'
+        fold, seed = self.facts['fold'], f'seed {self.facts["seed"]}'
         return f'fold {fold}, {seed}' if fold else seed
 
     @property
@@ -69,30 +73,31 @@ class Run(NamedTuple):
         """Refuse a folder in which something else was begun.
 
         Raises:
-            ValueError: With what differs and what to do.
+            ConfigError: With what differs and what to do.
         """
         marker = self._read_marker()
         if marker is None:
             if any(self.folder.glob('*.pth')):
-                raise ValueError(
-                    f'kfold: {self.folder} holds a training that kfold did '
-                    'not start; choose another --work-dir'
+                raise ConfigError(
+                    f'{self.folder} holds a training that kfold did not start',
+                    'choose another --work-dir',
                 )
             return
-        told = {key: marker.get(key) for key in self.facts}
-        other = differences(told, self.facts)
+        known = {key: marker.get(key) for key in self.facts}
+        other = differences(known, self.facts)
         if other:
-            raise ValueError(
-                f'kfold: {self.folder} was begun with other settings: '
-                f'{"; ".join(other)}; choose another --work-dir, or call it '
-                'with the old settings to go on'
+            raise ConfigError(
+                f'{self.folder} was begun with other settings: '
+                f'{"; ".join(other)}',
+                'choose another --work-dir, or use the old settings',
             )
 
     def share(self) -> float:
         """Share of the training that is done, in [0, 1]."""
         loop = self.facts['settings'].get('train_cfg', {})
         planned = loop.get('max_epochs') or loop.get('max_iters')
-        return min(1.0, count_done(self.folder) / planned) if planned else 0.0
+        done = max(map(_number, self.folder.glob('*.pth')), default=0)
+        return min(1.0, done / planned) if planned else 0.0
 
     def read(self) -> Optional[dict[str, Any]]:
         """Return the record, or None if the run is not finished."""
@@ -102,21 +107,21 @@ class Run(NamedTuple):
                 return record
         return None
 
-    def execute(self, processes: Processes, command: str) -> dict[str, Any]:
+    def execute(self, start: Start) -> dict[str, Any]:
         """Do what is missing.
 
         Args:
-            processes (Processes): Starts the tools.
-            command (str): Of this kfold, for the record.
+            start (Start): Starts a tool.
 
         Returns:
             dict[str, Any]: the record.
 
         Raises:
             RunError: A tool failed, or there is no result of this run.
+            ConfigError: Another kfold works in the folder, or has begun
+                something else there.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with claimed(self.folder) as lock:
+        with _claimed(self.folder):
             self.check()  # another kfold may have been here since
             record = self.read()
             if record is not None:
@@ -125,41 +130,49 @@ class Run(NamedTuple):
             if marker is None:
                 marker = self.facts
                 self._write_marker(marker)
-
-            def call(tool: str, *arguments: str) -> None:
-                code = processes.run(
-                    tool_command(tool, arguments, self.options),
-                    self.log,
-                    {**self.environment, COMMAND_VARIABLE: command},
-                    lock,
-                )
-                if code:
-                    raise RunError.of_tool(tool, code)
-
             if not marker.get('trained'):
-                mend(self.folder, self.log, self.safe)
-                call('train', *self._train_arguments())
+                self._call(start, 'train', self._train_arguments())
                 self._write_marker({**marker, 'trained': True})
-            checkpoint = choose(self.folder, self.options.selection)
+            checkpoint = self.choose()
             if checkpoint is None:
                 raise RunError(
                     f'there is no checkpoint for --selection '
-                    f'{self.options.selection}; delete {self.folder} to '
-                    'train it again'
+                    f'{self.options.selection}',
+                    f'delete {self.folder} to train it again',
                 )
-            call('test', *self._test_arguments(checkpoint))
+            self._call(start, 'test', self._test_arguments(checkpoint))
             return self._keep_record()
 
+    def choose(self) -> Optional[Path]:
+        """Return the checkpoint to test, None if there is none."""
+        files = [path for path in self.folder.glob('*.pth') if is_whole(path)]
+        if self.options.selection == 'last':
+            return max(filter(_number, files), key=_number, default=None)
+        best = [path for path in files if path.name.startswith('best_')]
+        return max(best, key=lambda path: path.stat().st_mtime, default=None)
+
+    def _call(self, start: Start, tool: str, arguments: list[str]) -> None:
+        command = tool_command(tool, arguments, self.options)
+        code = start(command, self.log, self.environment)
+        if code:
+            raise ToolError(f'{tool} ended with exit code {code}')
+
     def _train_arguments(self) -> list[str]:
-        settings = [*self.options.cfg_options, *self.own_options]
-        settings.append(f'randomness.seed={self.facts["seed"]}')
-        # Not from the start, for then it would forget load_from.
-        resume = ['--resume'] if count_done(self.folder) else []
+        settings = [
+            *self.options.cfg_options,
+            *self.options.train_options,
+            *self.own_settings,
+            f'randomness.seed={self.facts["seed"]}',
+        ]
+        by_iter = 'max_iters' in self.facts['settings'].get('train_cfg', {})
+        template = 'iter_{}.pth' if by_iter else 'epoch_{}.pth'
+        begun, _ = find_start(self.folder / NOTE, self.folder, template)
+        # Not from the start, for then the tool would forget load_from.
+        resume = ['--resume'] if begun else []
         if resume:  # or MMEngine would resume from that file
             settings.append('load_from=None')
         return [
             self.options.config,
-            *self.options.train_options,
             *resume,
             *('--work-dir', str(self.folder)),
             *('--cfg-options', *settings),
@@ -188,8 +201,9 @@ class Run(NamedTuple):
         problem = self._problem(record)
         if problem:
             raise RunError(
-                f'{found[-1]} is not of this run: {problem}; was the config '
-                f'changed meanwhile? Delete {self.folder} to train it again'
+                f'{found[-1]} is of another run: {problem}; the config may '
+                'have been changed meanwhile',
+                f'delete {self.folder} to train it again',
             )
         write_record(record, self.record_path)
         for path in found:  # or it would count twice
@@ -206,20 +220,73 @@ class Run(NamedTuple):
         return '; '.join(other) or None
 
     def _read_marker(self) -> Optional[dict[str, Any]]:
+        path = self.folder / MARKER
         try:
-            text = (self.folder / MARKER).read_text(encoding='utf-8')
-            marker = json.loads(text)
-            if not isinstance(marker, dict):
-                raise ValueError('no marker')
-            return marker
+            marker = json.loads(path.read_text(encoding='utf-8'))
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError):
-            raise ValueError(
-                f'kfold: {self.folder / MARKER} is damaged; choose another '
-                '--work-dir'
-            ) from None
+            marker = None
+        if not isinstance(marker, dict):
+            raise ConfigError(
+                f'{path} is damaged', 'choose another --work-dir'
+            )
+        return marker
 
     def _write_marker(self, marker: Mapping[str, Any]) -> None:
         text = json.dumps(marker, indent=2) + '\n'
         write_text(self.folder / MARKER, text)
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Keep another kfold out of a folder.
+
+    Raises:
+        ConfigError: One works there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / '.kfold.lock', timeout=0):
+            yield
+    except Timeout:
+        raise ConfigError(
+            f'another kfold works in {folder}', 'wait for its end'
+        ) from None
+
+
+def tool_command(
+    tool: str, arguments: Sequence[str], options: Options
+) -> list[str]:
+    """Return the command that runs a tool in this interpreter."""
+    module = ['-m', 'micacl_mm', tool, *arguments]
+    if options.launcher == 'none':
+        return [sys.executable, *module]
+    return [
+        *(sys.executable, '-m', 'torch.distributed.run', '--standalone'),
+        *('--nproc-per-node', str(options.processes), *module),
+        *('--launcher', options.launcher),
+    ]
+
+
+def differences(old: Any, new: Any, name: str = '') -> list[str]:
+    """Say where two nested settings differ, ``['a.b 1, now 2']``."""
+    lists = isinstance(old, list) and isinstance(new, list)
+    if lists and len(old) == len(new):
+        old, new = dict(enumerate(old)), dict(enumerate(new))
+    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+        said = f'{name} {reprlib.repr(old)}, now {reprlib.repr(new)}'
+        return [] if old == new else [said]
+    return [
+        found
+        for key in dict.fromkeys([*new, *old])
+        for found in differences(
+            old.get(key), new.get(key), f'{name}.{key}' if name else str(key)
+        )
+    ]
+
+
+def _number(path: Path) -> int:
+    """Epoch, or iteration, of a checkpoint; 0 for the best ones."""
+    found = re.fullmatch(r'(?:epoch|iter)_(\d{1,15})\.pth', path.name)
+    return int(found[1]) if found else 0

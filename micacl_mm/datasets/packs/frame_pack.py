@@ -90,7 +90,7 @@ class FramePack:
     that have not read yet. See docs/packs.md.
 
     Args:
-        path (str): A file made by ``tools/data/pack_frames.py``.
+        path (str): A file made by ``micacl pack``.
 
     Attributes:
         header (Header): Numbers of clips, frames and bytes.
@@ -128,7 +128,7 @@ class FramePack:
         if header is None:
             raise ValueError(
                 f'{path} is no pack of frames; do name a file made by '
-                'tools/data/pack_frames.py'
+                'micacl pack'
             )
         self.header: Header = header
 

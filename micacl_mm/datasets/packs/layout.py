@@ -19,7 +19,7 @@ VERSION = 2
 HEADER = b'\0header'
 _INDEX = b'\0clip/'
 MAX_KEY = 511  # bytes, of LMDB as it is built everywhere
-REPACK = 'run tools/data/pack_frames.py'
+REPACK = 'run micacl pack'
 
 
 class PackedFrame(NamedTuple):

@@ -30,7 +30,7 @@ class CropFaces(BaseTransform):
     It stands behind a decoding transform. Faces are looked for in the decoded
     frames alone, each once and in temporal order; where a whole clip is at
     hand, a ``face_track`` knows more. For training, crop a set once by
-    ``tools/data/crop_faces.py`` instead: it looks at every frame, and once.
+    ``micacl crop-faces`` instead: it looks at every frame, and once.
 
     Required keys: ``imgs``, RGB, uint8, and ``frame_inds``, their numbers.
     ``face_track`` (a :class:`FaceTrack` with the same numbers) is used

@@ -148,7 +148,7 @@ class FaceFrameDecode(RawFrameDecode):
                 raise ValueError(
                     f'FaceFrameDecode: pack {pack.path} is damaged at '
                     f'{results["pack_clip"]}/{name}; do delete it and run '
-                    'tools/data/pack_frames.py again'
+                    'micacl pack again'
                 ) from None
             path = os.path.join(results['frame_dir'], '')
             raise ValueError(f'FaceFrameDecode: {path}{error}') from None

@@ -146,7 +146,7 @@ def frame_sizes(case: Case) -> Iterator[Finding]:
     odd = {r.path: r.odd for r in case.reports if r.odd}
     listed = [f'{_clip_name(p)}: {names[0]}' for p, names in odd.items()]
     text = f'{number(len(odd), "clip")} with frames of another size'
-    again = f'{_AGAIN}, or crop their faces anew (tools/data/crop_faces.py)'
+    again = f'{_AGAIN}, or crop their faces anew (micacl crop-faces)'
     policy = _policy(case)
     if odd and policy == 'raise':
         yield failed(
