@@ -85,11 +85,11 @@ def plan(*arguments):
 
 
 def test_defaults():
-    found = parse_options(['leaderboard/micacl_plus'])
+    found = parse_options(['leaderboard/geiim'])
     assert found.selection == 'val' and found.seeds == [0]
     assert found.folds is None and found.jobs == found.processes == 1
     assert found.name is None
-    assert found.work_dir == Path('work_dirs/kfold/leaderboard/micacl_plus')
+    assert found.work_dir == Path('work_dirs/kfold/leaderboard/geiim')
 
 
 def test_names_and_options_of_the_stock_tools():
@@ -113,7 +113,7 @@ def test_the_fields_habit_is_one_switch():
     found = parse_options(['x.py', '--selection', 'test'])
     assert os.environ['MICACL_VAL_RATIO'] == '0'
     assert found.work_dir == Path('work_dirs/kfold/x_chosen_on_test')
-    with pytest.raises(ValueError, match='--val-ratio is 0.2; leave it out'):
+    with pytest.raises(ValueError, match='--val-ratio is 0.2. Fix: leave it out'):
         parse_options(['x.py', '--selection', 'test', '--val-ratio', '0.2'])
 
 
@@ -230,7 +230,7 @@ def test_sets_without_folds_run_once_a_seed():
 def test_weights_of_the_start_are_not_forgotten(data):
     option = 'load_from=/w/k400.pth'
     (run,) = plan('--folds', '1', '--cfg-options', option)
-    assert 'pretraining=k400' in run.own_settings
+    assert 'pretraining=Kinetics-400' in run.own_settings
 
 
 def test_checkpoints_are_those_of_the_safe_hook(data):
@@ -253,7 +253,7 @@ def test_a_resumed_training_starts_from_its_own_checkpoint(data, place):
     assert '--resume' not in arguments and 'load_from=None' not in arguments
     store(run.folder, 'epoch_2.pth')
     arguments = run._train_arguments()
-    assert '--resume' in arguments and 'pretraining=k400' in arguments
+    assert '--resume' in arguments and 'pretraining=Kinetics-400' in arguments
     last = arguments.index('load_from=None')
     assert last > arguments.index('load_from=/w/k400.pth')
 
