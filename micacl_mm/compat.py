@@ -14,6 +14,9 @@ from pathlib import Path
 
 import torch
 
+#: Operator schemas live as long as the library objects that declared them.
+_kept: list[torch.library.Library] = []
+
 
 def stub_missing_drn() -> None:
     """Stand in for ``mmaction.models.localizers.drn`` where it is missing.
@@ -78,6 +81,28 @@ def disable_multimodal() -> None:
             'not work with the installed version of transformers',
             stacklevel=2,
         )
+
+
+def declare_torchvision_ops() -> None:
+    """Declare torchvision's operators where its binary cannot load.
+
+    A torchvision built for CUDA beside a CPU-only torch fails on import
+    because ``torchvision::nms`` has no schema. A schema is all that the
+    import needs; calling the operator still raises.
+    """
+    spec = importlib.util.find_spec('torchvision')
+    if spec is None or hasattr(torch.ops.torchvision, 'nms'):
+        return
+    binaries = list(Path(spec.submodule_search_locations[0]).glob('_C.*'))
+    try:
+        for binary in binaries:
+            torch.ops.load_library(binary)
+    except OSError:
+        library = torch.library.Library('torchvision', 'FRAGMENT')
+        signature = '(Tensor dets, Tensor scores, float iou_threshold)'
+        for op in ('nms', 'qnms'):
+            library.define(f'{op}{signature} -> Tensor')
+        _kept.append(library)
 
 
 class _MayBeFilled:
@@ -211,6 +236,7 @@ def apply() -> None:
     """Apply every cure. The order matters: imports of MMAction2 come last."""
     silence_mmcv_lite()
     stub_missing_drn()
+    declare_torchvision_ops()
     disable_multimodal()
     allow_mmengine_checkpoints()
     load_downloads_safely()

@@ -2,6 +2,7 @@ import importlib.util
 import os
 import pickle
 import struct
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -163,6 +164,29 @@ def test_multimodal_is_off_only_where_it_would_break(monkeypatch, usable):
     monkeypatch.setitem(sys.modules, flags[1].__name__, None)
     monkeypatch.setattr(flags[0], 'WITH_MULTIMODAL', False)
     compat.disable_multimodal()
+
+
+def test_broken_torchvision_binary_gets_its_schemas(tmp_path):
+    package = tmp_path / 'torchvision'
+    package.mkdir()
+    (package / '__init__.py').write_text('')
+    (package / '_C.so').write_bytes(b'no library')
+    code = (
+        'import torch; from micacl_mm import compat; '
+        'compat.declare_torchvision_ops(); '
+        'print(torch.ops.torchvision.nms.default._schema)'
+    )
+    found = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': _paths(tmp_path)},
+    )
+    assert 'iou_threshold' in found.stdout, found.stderr
+
+
+def _paths(first):
+    return f'{first}:{Path(__file__).parents[1]}'
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_the_fields_habit_is_one_switch():
     found = parse_options(['x.py', '--selection', 'test'])
     assert os.environ['MICACL_VAL_RATIO'] == '0'
     assert found.work_dir == Path('work_dirs/kfold/x_chosen_on_test')
-    with pytest.raises(ValueError, match='--val-ratio is 0.2. Fix: leave it out'):
+    with pytest.raises(ValueError, match='is 0.2. Fix: leave it out'):
         parse_options(['x.py', '--selection', 'test', '--val-ratio', '0.2'])
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-
 from micacl_mm.cli.kfold.checkpoints import choose, count_done
+
 from micacl_mm.cli.kfold.run import Run
 from micacl_mm.faces.preparation.out_folder import check
 from micacl_mm.records.config_text import parse_config

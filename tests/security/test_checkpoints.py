@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from micacl_mm.cli.kfold.checkpoints import mend
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from torch.utils.data import Dataset
 
 from micacl_mm.apis.loading import load_model
-from micacl_mm.cli.kfold.checkpoints import mend
 from micacl_mm.records.training import Training
 from micacl_mm.visualization.runs import Run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -129,6 +130,9 @@ def _cured() -> Iterator[str]:
             yield 'a module that this mmaction2 wheel lacks (drn)'
     if find_spec('transformers'):
         yield 'multimodal models, which break with transformers'
+    compat = sys.modules.get('micacl_mm.compat')
+    if getattr(compat, '_kept', None):
+        yield 'operators of a torchvision that does not fit this torch'
     yield 'checkpoints that torch 2.6 and later refuse'
 
 
