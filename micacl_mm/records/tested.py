@@ -84,7 +84,7 @@ def dataset_id(dataset: Any) -> str:
     from micacl_mm.synthetic.reference import LABELS
 
     recipe = _recipe(root)
-    if recipe is None or recipe['labels'] != LABELS:
+    if recipe is None or recipe['labels'] != LABELS.get(recipe['level']):
         return 'synthetic'
     return '{name}-v{version}-{level}'.format(**recipe)
 

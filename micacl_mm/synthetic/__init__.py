@@ -4,13 +4,14 @@ from .action_units import ACTION_UNITS, EMOTIONS, RECIPES
 from .benchmark import make_benchmark, verify_benchmark
 from .clip import ClipSpec, clip_units, render_clip
 from .difficulty import LEVELS, Difficulty, get_difficulty
-from .reference import BENCHMARK_LEVELS, benchmark_settings
+from .reference import BENCHMARK_LEVELS, DEVELOPMENT, benchmark_settings
 from .settings import SyntheticSettings
 from .writer import make_synthetic
 
 __all__ = [
     'ACTION_UNITS',
     'BENCHMARK_LEVELS',
+    'DEVELOPMENT',
     'EMOTIONS',
     'LEVELS',
     'RECIPES',

@@ -107,7 +107,7 @@ def _compare(root: Path, level: str, settings: SyntheticSettings) -> dict:
     clips = settings.plan().clips
     blocks, damaged = frame_digests(root, clips, settings)
     expected, differs = BLOCKS[level].split(), []
-    if labels != LABELS:
+    if labels != LABELS[level]:
         differs.append(
             'Split files or annotation are not the reference: figures on '
             'this set cannot be compared. The same command writes them '

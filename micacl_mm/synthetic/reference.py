@@ -65,13 +65,16 @@ _KNOBS = {
     ),
 }
 BENCHMARK_LEVELS = tuple(_KNOBS)
+# 'medium' with another seed, hence other persons and clips: choices are made
+# on it, figures on the levels. It has no rows on the board.
+DEVELOPMENT = 'medium-dev'
 
 
 def benchmark_settings(level: str) -> SyntheticSettings:
     """Settings of a level of the benchmark.
 
     Args:
-        level (str): One of ``BENCHMARK_LEVELS``.
+        level (str): One of ``BENCHMARK_LEVELS``, or ``DEVELOPMENT``.
 
     Returns:
         SyntheticSettings: Everything that decides what the set holds.
@@ -79,18 +82,27 @@ def benchmark_settings(level: str) -> SyntheticSettings:
     Raises:
         ValueError: For an unknown level.
     """
+    if level == DEVELOPMENT:
+        recipe = {**RECIPE, 'seed': 1}
+        return SyntheticSettings(difficulty=_KNOBS['medium'], **recipe)
     if level not in _KNOBS:
         raise ValueError(
             'make_benchmark: levels must be some of '
-            f'{", ".join(_KNOBS)}, got {level!r}'
+            f'{", ".join([*_KNOBS, DEVELOPMENT])}, got {level!r}'
         )
     return SyntheticSettings(difficulty=_KNOBS[level], **RECIPE)
 
 
 # What drew the reference, and its checksums (digests.py). The labels are the
-# same on all levels; the frames have one checksum for each block of clips.
+# same on all three levels; the frames have a checksum for each block of clips.
 VERSIONS = {'numpy': '1.26.4', 'cv2': '4.11.0'}
-LABELS = '96ec9c3ba28b5ffcc2f120b6d8cff913e28e6a04775499903d56d78a47679c43'
+LABELS = dict.fromkeys(
+    BENCHMARK_LEVELS,
+    '96ec9c3ba28b5ffcc2f120b6d8cff913e28e6a04775499903d56d78a47679c43',
+)
+LABELS[DEVELOPMENT] = (
+    'd4c11ade084275e818bbd145c77c9038cd43d1a0dc8b5f0b327b97433bb3ee49'
+)
 BLOCKS = {
     'easy': """
         f51380b4 693a204e 7072f59e 9106c84f 457fecfd fe3531a7 fd605d5d
@@ -118,5 +130,14 @@ BLOCKS = {
         24da7e70 58914ced 6bf2e6e5 19f0913d 91e71ae7 4e531bff 693462e0
         5385f63a e877a68d f6f0c63c 8c42bff0 074256fe 9e6ba040 0bad635b
         cf7a0773
+    """,
+    'medium-dev': """
+        102e1464 cf009cd6 e15e0e99 8f890e4f a52f8d32 925a3ea3 6dbbf6a4
+        49beac1c 4be09c0c afdcffc5 4121aa5c 192dc8f6 f775d50b a07cbd7b
+        41a8d2e4 91dff2f4 6ff453f9 2581817e 085819ef 680fe0a5 02098069
+        416a8de8 402eeb2f 1b56681d bf4b6039 ff49afae 592745a0 1a0edcc1
+        5768a9e5 be4915fe 8fda743c 631a9670 50f599bd b92adef9 9654ba81
+        5ac46c69 dbd7a2c0 fc1363e9 79512fb1 46a0680a 57ec3328 4bb57689
+        99519f62
     """,
 }

@@ -83,6 +83,7 @@ def test_no_rows(tmp_path):
         (dict(command='a\nb'), 'command must be one line of plain text'),
         (dict(method='a\u202eb'), 'method must be one line of plain text'),
         (dict(dataset='DFEW'), 'dataset must be dfew, ferv39k, synthetic-v'),
+        (dict(dataset='synthetic-v1-medium-dev'), 'dataset must be dfew, '),
         (dict(fold='6'), "fold must be 1 to 5 or empty, got '6'"),
         (dict(dataset='dfew', fold=''), 'DFEW is tested fold by fold'),
         (dict(dataset='ferv39k'), 'fold must be empty, FERV39k has one'),

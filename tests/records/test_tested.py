@@ -31,7 +31,9 @@ def test_ids(tmp_path):
     assert dataset_id(lazy(tmp_path, FERV39kDataset)) == 'ferv39k'
     (tmp_path / 'synthetic.json').write_text('{}')
     assert dataset_id(lazy(tmp_path, FERV39kDataset)) == 'synthetic'
-    recipe = dict(name='synthetic', version=1, level='hard', labels=LABELS)
+    recipe = dict(
+        name='synthetic', version=1, level='hard', labels=LABELS['hard']
+    )
     (tmp_path / 'benchmark.json').write_text(json.dumps(recipe))
     assert dataset_id(lazy(tmp_path)) == 'synthetic-v1-hard'
     other = json.dumps({**recipe, 'labels': 'others'})
@@ -42,7 +44,9 @@ def test_ids(tmp_path):
 
 def test_frames_of_a_level_are_told_from_others(tmp_path):
     assert frames_of(lazy(tmp_path)) is None
-    recipe = dict(name='synthetic', version=1, level='hard', labels=LABELS)
+    recipe = dict(
+        name='synthetic', version=1, level='hard', labels=LABELS['hard']
+    )
     for level, expected in (('hard', 'reference'), ('easy', 'differ')):
         frames = join_blocks(BLOCKS[level].split())
         text = json.dumps({**recipe, 'frames': frames})
