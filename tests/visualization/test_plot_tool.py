@@ -162,7 +162,7 @@ def test_recalls_of_rows(plot, rows, tmp_path):
     arguments = ('--from-rows', rows, '--out', tmp_path)
     methods = ('--methods', 'baseline', 'micacl')
     code, out = plot(*arguments, *methods)
-    assert code == 1 and '--where selection=' in out
+    assert code == 2 and '--where selection=' in out
     code, out = plot(*arguments, *methods, '--where', 'selection=val')
     assert code == 0 and str(tmp_path / 'recall.png') in out
     check_png(tmp_path / 'recall.png')
