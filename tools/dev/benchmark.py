@@ -12,6 +12,7 @@ over the other: less is better. docs/speed.md shows the results.
 
 import argparse
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -105,7 +106,7 @@ class Stepper:
     """A recognizer of our configs, its optimizer and random bags.
 
     Args:
-        name (str): Config below ``configs``.
+        name (str): Method of the leaderboard, at its size for DFEW.
         batch (int): Videos of 4 x 4 frames.
         quick (bool): 32 px and a narrow backbone instead of 112 px.
         device (str): Defaults to ``'cpu'``.
@@ -123,7 +124,8 @@ class Stepper:
         compiled: bool = False,
     ) -> None:
         init_default_scope('mmaction')
-        config = Config.fromfile(CONFIGS / name)
+        os.environ['MICACL_SET'] = 'dfew'
+        config = Config.fromfile(CONFIGS / f'leaderboard/{name}.py')
         torch.manual_seed(0)
         self.model = MODELS.build(config.model).to(device)
         for module in self.model.modules():
@@ -170,8 +172,8 @@ def measure_step(quick: bool) -> Iterable[Figure]:
     Random bags, MMEngine's own train step with AdamW.
     """
     batch, rounds = (2, 1) if quick else (8, 5)
-    names = ('micacl_plus_dfew', 'micacl_dfew', 'baseline_dfew')
-    steppers = [Stepper(f'{name}.py', batch, quick) for name in names]
+    names = ('micacl_plus', 'micacl_reference', 'r3d18_mil')
+    steppers = [Stepper(name, batch, quick) for name in names]
     for what in ('train', 'infer'):
         functions = [getattr(stepper, what) for stepper in steppers]
         *ours, other = time_in_turn(functions, rounds)
@@ -372,9 +374,7 @@ def measure_gpu(quick: bool) -> Iterable[Figure]:
             continue
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
-        step = Stepper(
-            'micacl_plus_dfew.py', batch, quick, device, dtype, compiled
-        )
+        step = Stepper('micacl_plus', batch, quick, device, dtype, compiled)
         (times,) = time_in_turn([step.train], 2 if quick else 20)
         seconds = statistics.median(times)
         peak = torch.cuda.max_memory_allocated() if on_gpu else None
