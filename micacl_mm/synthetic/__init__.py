@@ -1,9 +1,14 @@
 """A drawn set of facial expressions in the layouts of DFEW and FERV39k."""
 
-from .action_units import ACTION_UNITS, EMOTIONS, RECIPES
+from .action_units import (
+    ACTION_UNITS,
+    EMOTIONS,
+    LEVELS,
+    RECIPES,
+    Difficulty,
+)
 from .benchmark import make_benchmark, verify_benchmark
 from .clip import ClipSpec, clip_units, render_clip
-from .difficulty import LEVELS, Difficulty, get_difficulty
 from .reference import BENCHMARK_LEVELS, DEVELOPMENT, benchmark_settings
 from .settings import SyntheticSettings
 from .writer import make_synthetic
@@ -20,7 +25,6 @@ __all__ = [
     'SyntheticSettings',
     'benchmark_settings',
     'clip_units',
-    'get_difficulty',
     'make_benchmark',
     'make_synthetic',
     'render_clip',

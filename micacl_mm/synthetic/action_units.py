@@ -1,4 +1,4 @@
-"""Emotions as recipes of facial action units, and their course in time.
+"""Emotions as recipes of facial action units, their course and strength.
 
 The prototypes follow the Facial Action Coding System and its emotion table
 (EMFACS); the mean intensities are ours, chosen by eye.
@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from .difficulty import Difficulty
 
 EMOTIONS = (
     'Happy',
@@ -66,6 +64,64 @@ RECIPES = {
     'Fear': Recipe(
         {1: 1.0, 2: 0.6, 4: 0.8, 5: 1.0, 20: 1.0, 25: 0.9, 26: 0.45}, {}
     ),
+}
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """Strength of the expression and of everything that hides it.
+
+    Args:
+        intensity_low (float): Weakest peak of a clip's expression.
+        intensity_high (float): Strongest peak of a clip's expression.
+        missing (float): Chance that an action unit of the recipe stays away.
+        crosstalk (float): Highest intensity of units that do not belong.
+        apex_low (float): Shortest apex as a share of the clip.
+        apex_high (float): Longest apex as a share of the clip.
+        pose (float): Spread of yaw in degrees; pitch and roll follow.
+        shift (float): Spread of the crop's offset in half image widths.
+        light (float): Strength of gain, gradient and colour of the light.
+        occlusion (float): Chance of something standing before the face.
+        blur (float): Largest blur in pixels of a 64 px frame.
+        noise (float): Largest standard deviation of the noise, of 255.
+        speech (float): Chance that the mouth talks for part of the clip.
+    """
+
+    intensity_low: float
+    intensity_high: float
+    missing: float
+    crosstalk: float
+    apex_low: float
+    apex_high: float
+    pose: float
+    shift: float
+    light: float
+    occlusion: float
+    blur: float
+    noise: float
+    speech: float
+
+
+# Those of the benchmark's version 1, which never change.
+_LEVELS = {
+    # knob: easy, medium, hard
+    'intensity_low': (0.9, 0.75, 0.4),
+    'intensity_high': (1.0, 1.0, 0.9),
+    'missing': (0.0, 0.06, 0.2),
+    'crosstalk': (0.05, 0.12, 0.3),
+    'apex_low': (0.4, 0.25, 0.15),
+    'apex_high': (0.6, 0.45, 0.3),
+    'pose': (6.0, 10.0, 15.0),
+    'shift': (0.1, 0.12, 0.15),
+    'light': (0.3, 0.6, 1.0),
+    'occlusion': (0.05, 0.15, 0.35),
+    'blur': (0.4, 0.7, 1.2),
+    'noise': (4.0, 7.0, 14.0),
+    'speech': (0.2, 0.35, 0.6),
+}
+LEVELS = {
+    level: Difficulty(**{knob: row[i] for knob, row in _LEVELS.items()})
+    for i, level in enumerate(('easy', 'medium', 'hard'))
 }
 
 

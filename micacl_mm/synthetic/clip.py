@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .action_units import activation_curve, draw_units, unit_dict
-from .difficulty import Difficulty
+from .action_units import (
+    Difficulty,
+    activation_curve,
+    draw_units,
+    unit_dict,
+)
 from .face import FacePainter
 from .scene import Scene, draw_identity, draw_scene
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .difficulty import Difficulty
+from micacl_mm.errors import ConfigError
+
+from .action_units import LEVELS
 from .settings import SyntheticSettings
 
 NAME, VERSION = 'synthetic', 1
@@ -16,55 +18,7 @@ RECIPE = dict(
     folds=(1,),
     test_per_class=80,
 )
-# Not LEVELS, which may change.
-_KNOBS = {
-    'easy': Difficulty(
-        intensity_low=0.9,
-        intensity_high=1.0,
-        missing=0.0,
-        crosstalk=0.05,
-        apex_low=0.4,
-        apex_high=0.6,
-        pose=6.0,
-        shift=0.1,
-        light=0.3,
-        occlusion=0.05,
-        blur=0.4,
-        noise=4.0,
-        speech=0.2,
-    ),
-    'medium': Difficulty(
-        intensity_low=0.75,
-        intensity_high=1.0,
-        missing=0.06,
-        crosstalk=0.12,
-        apex_low=0.25,
-        apex_high=0.45,
-        pose=10.0,
-        shift=0.12,
-        light=0.6,
-        occlusion=0.15,
-        blur=0.7,
-        noise=7.0,
-        speech=0.35,
-    ),
-    'hard': Difficulty(
-        intensity_low=0.4,
-        intensity_high=0.9,
-        missing=0.2,
-        crosstalk=0.3,
-        apex_low=0.15,
-        apex_high=0.3,
-        pose=15.0,
-        shift=0.15,
-        light=1.0,
-        occlusion=0.35,
-        blur=1.2,
-        noise=14.0,
-        speech=0.6,
-    ),
-}
-BENCHMARK_LEVELS = tuple(_KNOBS)
+BENCHMARK_LEVELS = tuple(LEVELS)
 # 'medium' with another seed, hence other persons and clips: choices are made
 # on it, figures on the levels. It has no rows on the board.
 DEVELOPMENT = 'medium-dev'
@@ -80,17 +34,17 @@ def benchmark_settings(level: str) -> SyntheticSettings:
         SyntheticSettings: Everything that decides what the set holds.
 
     Raises:
-        ValueError: For an unknown level.
+        ConfigError: For an unknown level.
     """
     if level == DEVELOPMENT:
         recipe = {**RECIPE, 'seed': 1}
-        return SyntheticSettings(difficulty=_KNOBS['medium'], **recipe)
-    if level not in _KNOBS:
-        raise ValueError(
+        return SyntheticSettings(difficulty='medium', **recipe)
+    if level not in LEVELS:
+        raise ConfigError(
             'make_benchmark: levels must be some of '
-            f'{", ".join([*_KNOBS, DEVELOPMENT])}, got {level!r}'
+            f'{", ".join([*LEVELS, DEVELOPMENT])}, got {level!r}'
         )
-    return SyntheticSettings(difficulty=_KNOBS[level], **RECIPE)
+    return SyntheticSettings(difficulty=level, **RECIPE)
 
 
 # What drew the reference, and its checksums (digests.py). The labels are the

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .difficulty import Difficulty
+from .action_units import Difficulty
 
 # Light to dark, in OpenCV's order blue, green, red.
 SKINS = np.array(

@@ -15,7 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER as MARKER
+from micacl_mm.datasets.base import DRAWN_MARKER as MARKER
+from micacl_mm.errors import ConfigError
+from micacl_mm.utils.files import write_text
 
 NOTICE = (
     'Drawn faces, made by micacl make-data. No clip of a real '
@@ -49,13 +51,13 @@ def claimed(root: Path, settings: dict) -> Iterator[Path]:
 
     Args:
         root (Path): New or empty folder, or one with an equal marker.
-        settings (dict): What a set must share to be gone on with.
+        settings (dict): What a set must share to be continued.
 
     Yields:
         Path: A scratch folder of this run alone, removed at the end.
 
     Raises:
-        ValueError: If the folder holds anything else.
+        ConfigError: If the folder holds anything else.
     """
     found = read_marker(root)
     if found is not None:
@@ -63,10 +65,10 @@ def claimed(root: Path, settings: dict) -> Iterator[Path]:
     elif root.exists() and not _is_unused(root):
         why = 'is there and is no synthetic set'
         if (root / MARKER).exists():
-            why = f'cannot be gone on with, for its {MARKER} is damaged'
-        raise ValueError(
-            f'make_synthetic: {root} {why}; choose an empty or new folder, '
-            'or delete it'
+            why = f'cannot be continued, since its {MARKER} is damaged'
+        raise ConfigError(
+            f'make_synthetic: {root} {why}',
+            'choose an empty or new folder, or delete it',
         )
     root.mkdir(parents=True, exist_ok=True)
     _sweep(root)
@@ -78,25 +80,10 @@ def claimed(root: Path, settings: dict) -> Iterator[Path]:
                 'settings': settings,
                 'versions': _versions(),
             }
-            part = scratch / MARKER
-            part.write_text(json.dumps(marker, indent=2) + '\n')
-            _claim(part, root, settings)
+            write_text(root / MARKER, json.dumps(marker, indent=2) + '\n')
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _claim(part: Path, root: Path, settings: dict) -> None:
-    """Put the marker in its place; of two runs at once the first wins."""
-    marker = root / MARKER
-    if marker.exists() and read_marker(root) is None:
-        marker.unlink()  # half written, in a folder without clips
-    try:
-        os.link(part, marker)
-    except FileExistsError:
-        _compare(root, read_marker(root), settings)
-    except OSError:  # a file system without links
-        publish(part, marker)
 
 
 def _versions() -> dict[str, str]:
@@ -135,9 +122,10 @@ def _is_unused(root: Path) -> bool:
 def _compare(root: Path, found: dict, settings: dict) -> None:
     other = [k for k in settings if found['settings'].get(k) != settings[k]]
     if other:
-        raise ValueError(
+        raise ConfigError(
             f'make_synthetic: {root} holds a set made with another '
-            f'{", ".join(other)}; choose an empty folder, or delete it'
+            f'{", ".join(other)}',
+            'choose an empty folder, or delete it',
         )
     if found.get('versions') != _versions():
         warnings.warn(

@@ -1,11 +1,12 @@
-"""What is asked of a synthetic set."""
+"""What is asked of a synthetic set, and how hard it is."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from .action_units import EMOTIONS
-from .difficulty import Difficulty, get_difficulty
+from micacl_mm.errors import ConfigError
+
+from .action_units import EMOTIONS, LEVELS, Difficulty
 from .layouts import LAYOUTS
 from .plan import NUM_GROUPS, Plan, plan_dfew, plan_ferv39k
 
@@ -32,7 +33,7 @@ class SyntheticSettings:
             own. Defaults to ``'medium'``.
 
     Raises:
-        ValueError: For a setting that cannot be met.
+        ConfigError: For a setting that cannot be met.
     """
 
     layout: str = 'dfew'
@@ -47,7 +48,8 @@ class SyntheticSettings:
     def __post_init__(self) -> None:
         self.folds = tuple(sorted(set(self.folds)))
         self._check()
-        self.difficulty = get_difficulty(self.difficulty)
+        if isinstance(self.difficulty, str):
+            self.difficulty = LEVELS[self.difficulty]
 
     def plan(self) -> Plan:
         """Clips and splits of the set."""
@@ -68,7 +70,7 @@ class SyntheticSettings:
         def need(condition: bool, name: str, what: str) -> None:
             if not condition:
                 got = getattr(self, name)
-                raise ValueError(
+                raise ConfigError(
                     f'make_synthetic: {name} must be {what}, got {got!r}'
                 )
 
@@ -77,8 +79,8 @@ class SyntheticSettings:
         need(
             self.num_clips >= least,
             'num_clips',
-            f'at least {least}, so that each class stands in train and test '
-            f'of layout {self.layout}',
+            f'at least {least}, for each class to be in train and test of '
+            f'layout {self.layout}',
         )
         need(self.seed >= 0, 'seed', '0 or more')
         need(32 <= self.size <= 512, 'size', '32 to 512')
@@ -86,3 +88,6 @@ class SyntheticSettings:
         known = self.folds and set(self.folds) <= set(range(1, NUM_GROUPS + 1))
         need(known, 'folds', f'some of 1 to {NUM_GROUPS}')
         need(self.test_per_class >= 0, 'test_per_class', '0 or more')
+        level = self.difficulty
+        known = isinstance(level, Difficulty) or level in LEVELS
+        need(known, 'difficulty', f'one of {", ".join(LEVELS)}')

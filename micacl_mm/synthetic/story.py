@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from micacl_mm.errors import ConfigError
+
 from .action_units import (
     EMOTIONS,
+    LEVELS,
     activation_curve,
     draw_units,
     unit_dict,
 )
 from .clip import stream
-from .difficulty import get_difficulty
 from .face import FacePainter
 from .scene import draw_identity, draw_scene
 
@@ -42,15 +44,15 @@ def render_story(
         np.ndarray: Images (size, size, 3), uint8, BGR.
 
     Raises:
-        ValueError: An unknown emotion, or none.
+        ConfigError: An unknown emotion, or none.
     """
     unknown = [name for name in emotions if name not in EMOTIONS]
     if unknown or not emotions:
-        raise ValueError(
+        raise ConfigError(
             f'render_story: emotions must be some of {", ".join(EMOTIONS)}, '
             f'got {", ".join(emotions) or "none"}'
         )
-    knobs = get_difficulty('easy')
+    knobs = LEVELS['easy']
     count = frames_each * len(emotions)
     scene = draw_scene(count, stream(seed, 12, 0), knobs)
     pose = scene.pose.copy()

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
+import numpy as np
+
+from micacl_mm.errors import check_count
+from micacl_mm.utils.workers import Progress, run_all
 
 from .action_units import EMOTIONS
-from .clip import ClipSpec
-from .clip_writer import ClipJob, write_clip
-from .layouts import write_annotation
+from .clip import ClipSpec, clip_layout, render_clip
+from .layouts import frame_dir, frame_name, video_path, write_annotation
 from .plan import Plan
-from .set_folder import NOTICE, claimed
+from .set_folder import NOTICE, claimed, publish
 from .settings import SyntheticSettings
+
+_FPS = 25
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """What a worker needs besides the clip.
+
+    Args:
+        root (Path): Root of the set.
+        scratch (Path): Folder of this run alone, on the same disk.
+        settings (SyntheticSettings): Settings of the set.
+    """
+
+    root: Path
+    scratch: Path
+    settings: SyntheticSettings
 
 
 def make_synthetic(
@@ -46,13 +62,10 @@ def make_synthetic(
         ``notice``, and ``splits``: class counts by split.
 
     Raises:
-        ValueError: For a wrong setting or a folder of anything else.
+        ConfigError: For a wrong setting or a folder of anything else.
     """
     asked = SyntheticSettings(**settings)
-    if workers < 1:
-        raise ValueError(
-            f'make_synthetic: workers must be 1 or more, got {workers!r}'
-        )
+    check_count('make_synthetic', workers=workers)
     root = Path(out).expanduser()
     plan = asked.plan()
     start = time.monotonic()
@@ -80,49 +93,67 @@ def _summary(plan: Plan) -> dict:
 def _draw(
     clips: tuple[ClipSpec, ...], job: ClipJob, workers: int, progress: bool
 ) -> int:
-    start = time.monotonic()
-    drawn = 0
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # the workers are the parallelism
-    try:
-        for done, new in enumerate(_run(clips, job, workers), start=1):
-            drawn += new
-            if progress:
-                _progress(done, len(clips), drawn, start)
-    finally:
-        cv2.setNumThreads(threads)
+    """Draw what is missing; returns how many clips that were."""
+    line, drawn = Progress(len(clips), show=progress), 0
+    for new in run_all(clips, partial(write_clip, job=job), workers):
+        drawn += new
+        line.step()
     return drawn
 
 
-def _run(
-    clips: tuple[ClipSpec, ...], job: ClipJob, workers: int
-) -> Iterator[bool]:
-    """Draw clips in order."""
-    write = partial(write_clip, job=job)
-    if workers == 1:
-        yield from map(write, clips)
-        return
-    # Forked workers start at once; others import the package first.
-    method = 'fork' if sys.platform == 'linux' else 'spawn'
-    context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
-        yield from pool.map(write, clips, chunksize=4)
+def write_clip(clip: ClipSpec, job: ClipJob) -> bool:
+    """Draw a clip unless it is there; it appears whole or not at all.
+
+    Args:
+        clip (ClipSpec): The clip.
+        job (ClipJob): Folders and settings.
+
+    Returns:
+        bool: Whether anything was drawn.
+    """
+    ours = job.settings
+    folder = job.root / frame_dir(ours.layout, clip)
+    video = job.root / video_path(ours.layout, clip)
+    if folder.exists() and (not ours.videos or video.exists()):
+        return False
+    frames = render_clip(
+        clip, ours.seed, ours.layout, ours.size, ours.difficulty
+    )
+    part = job.scratch / f'clip_{clip.clip_id}'
+    if not folder.exists():
+        _write_frames(part, frames, clip, ours)
+        publish(part, folder)
+    if ours.videos and not video.exists():
+        part = part.with_suffix('.mp4')
+        _write_video(part, frames)
+        publish(part, video)
+    return True
 
 
-def _start_worker() -> None:
-    """A forked worker must not inherit busy threads."""
-    cv2.setNumThreads(1)
-    # Ctrl-C reaches all processes; the first one ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _write_frames(
+    part: Path,
+    frames: list[np.ndarray],
+    clip: ClipSpec,
+    settings: SyntheticSettings,
+) -> None:
+    part.mkdir()
+    _, numbers = clip_layout(clip, settings.seed, settings.layout)
+    for number in numbers:
+        path = part / frame_name(settings.layout, clip, number)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+        if not cv2.imwrite(str(path), frames[number - 1], quality):
+            raise OSError(f'make_synthetic: cannot write {path}')
 
 
-def _progress(done: int, total: int, drawn: int, start: float) -> None:
-    live = sys.stderr.isatty()
-    if done % (20 if live else 200) and done < total:
-        return
-    spent = time.monotonic() - start
-    rate = drawn / spent if drawn else 0.0
-    left = (total - done) / rate if rate else 0.0
-    end = '\r' if live and done < total else '\n'
-    text = f'{done}/{total} clips, {60 * rate:.0f} a minute, {left:.0f} s left'
-    print(f'{text:<60}', end=end, file=sys.stderr, flush=True)
+def _write_video(path: Path, frames: list[np.ndarray]) -> None:
+    height, width = frames[0].shape[:2]
+    codec = cv2.VideoWriter_fourcc(*'mp4v')
+    writer = cv2.VideoWriter(str(path), codec, _FPS, (width, height))
+    if not writer.isOpened():
+        raise OSError(
+            f'make_synthetic: OpenCV cannot write {path}: this build has no '
+            'mp4 encoder; leave --videos out or install opencv-python'
+        )
+    for frame in frames:
+        writer.write(frame)
+    writer.release()

@@ -8,9 +8,9 @@ from micacl_mm.synthetic import (
     EMOTIONS,
     benchmark_settings,
 )
-from micacl_mm.synthetic.clip_writer import ClipJob, write_clip
 from micacl_mm.synthetic.digests import frame_digests
 from micacl_mm.synthetic.layouts import frame_dir
+from micacl_mm.synthetic.writer import ClipJob, write_clip
 
 
 def sample(level):

@@ -20,9 +20,9 @@ from micacl_mm.synthetic import (
 )
 from micacl_mm.synthetic import digests as checksums
 from micacl_mm.synthetic.clip import clip_layout
-from micacl_mm.synthetic.clip_writer import ClipJob, write_clip
 from micacl_mm.synthetic.layouts import write_annotation
 from micacl_mm.synthetic.plan import DFEW_COUNTS
+from micacl_mm.synthetic.writer import ClipJob, write_clip
 
 from .benchmark_sample import draw_sample, sample_digest, thumbnails
 

@@ -13,7 +13,6 @@ from micacl_mm.synthetic import (
     RECIPES,
     ClipSpec,
     clip_units,
-    get_difficulty,
     render_clip,
 )
 from micacl_mm.synthetic.action_units import (
@@ -224,12 +223,3 @@ def test_emotion_leaks_into_nothing_around_the_head():
             np.testing.assert_array_equal(first[around], other[around])
             assert not np.array_equal(first, other)
     assert outside > 0.1
-
-
-def test_difficulty_levels():
-    assert set(LEVELS) == {'easy', 'medium', 'hard'}
-    assert get_difficulty('medium') is MEDIUM
-    assert get_difficulty(MEDIUM) is MEDIUM
-    for wrong in ('impossible', '0.5', 0.5):
-        with pytest.raises(ValueError, match='difficulty must be'):
-            get_difficulty(wrong)

@@ -3,15 +3,14 @@
 import json
 import os
 import shutil
-import signal
 import time
 import warnings
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import pytest
 
-from micacl_mm.synthetic import make_synthetic, writer
+from micacl_mm.synthetic import make_synthetic
 
 from .digests import digests
 
@@ -74,12 +73,6 @@ def test_two_runs_at_once(tmp_path):
     assert not _scratch(root)
     make_synthetic(tmp_path / 'alone', **SMALL)
     assert digests(root) == digests(tmp_path / 'alone')
-
-
-def test_workers_leave_ctrl_c_to_the_first_process():
-    with ProcessPoolExecutor(1, initializer=writer._start_worker) as pool:
-        handler = pool.submit(signal.getsignal, signal.SIGINT).result()
-    assert handler == signal.SIG_IGN
 
 
 def test_leaves_the_scratch_folder_of_a_live_run(tmp_path, no_clips):
