@@ -35,8 +35,8 @@ EXPORT = [
     'onnxruntime>=1.20',
     'ml_dtypes<0.6',  # of onnx; later ones would bring numpy 2 along
 ]
-# Decodes face frames and videos faster, and reads packs of frames.
-FAST = ['lmdb>=1.6', 'simplejpeg>=1.9', 'av>=17,<19']
+# Decodes face frames and videos faster.
+FAST = ['simplejpeg>=1.9', 'av>=17,<19']
 TESTS = [
     'pytest>=8',
     'pytest-xdist>=3.8',

@@ -19,7 +19,6 @@ _PUBLIC = {
         'ClassBalancedSampler',
         'ClassFolderDataset',
         'ClipColorJitter',
-        'CropFaces',
         'DFEWDataset',
         'FaceFrameDecode',
         'FastVideoInit',
@@ -27,7 +26,7 @@ _PUBLIC = {
         'SampleInstances',
     ),
     'evaluation': ('RecallMetric',),
-    'faces': ('CenterFaceDetector', 'HaarFaceDetector'),
+    'faces': ('CenterFaceDetector', 'CropFaces', 'HaarFaceDetector'),
     'hooks': (
         'ChannelsLastHook',
         'ClassCountsHook',

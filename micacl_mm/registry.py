@@ -36,7 +36,7 @@ _LOCATIONS = {
     'micacl_mm.apis': [INFERENCERS],
     'micacl_mm.datasets': [DATASETS, DATA_SAMPLERS, TRANSFORMS],
     'micacl_mm.evaluation': [METRICS],
-    'micacl_mm.faces': [TASK_UTILS],
+    'micacl_mm.faces': [TASK_UTILS, TRANSFORMS],
     'micacl_mm.hooks': [HOOKS],
     'micacl_mm.models': [MODELS],
 }

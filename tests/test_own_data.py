@@ -15,8 +15,8 @@ from mmengine.registry import init_default_scope
 
 from micacl_mm.hooks.result_hook import check_classes
 from micacl_mm.registry import DATASETS, MODELS
+from tests.sets import OWN, write_own
 
-from .datasets.own_faces import OWN, write_own
 from .models.helpers import samples
 
 ROOT = Path(__file__).parents[1]

@@ -10,9 +10,12 @@ import mmcv
 import numpy as np
 from mmaction.utils import ConfigType
 
-from micacl_mm.datasets.class_clips import VIDEO_SUFFIXES
-from micacl_mm.datasets.folders import IMAGE_SUFFIXES, list_frames
-from micacl_mm.datasets.frame_names import FrameNames
+from micacl_mm.datasets.layouts import FrameNames
+from micacl_mm.utils.folders import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    list_frames,
+)
 
 from .rotated_video import RotatedVideo, is_garbled
 

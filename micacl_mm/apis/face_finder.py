@@ -7,8 +7,7 @@ from typing import Optional, Union
 import numpy as np
 from mmaction.utils import ConfigType
 
-from micacl_mm.datasets.transforms import CropFaces
-from micacl_mm.faces import build_detector, find_faces, main_face
+from micacl_mm.faces import CropFaces, build_detector, find_faces, main_face
 
 from .clips import Clip, ClipError
 from .predictions import ClipPrediction

@@ -1,13 +1,12 @@
 """Datasets of dynamic facial expressions, their samplers and transforms."""
 
-from .base_dfer_dataset import BaseDFERDataset
+from .base import BaseDFERDataset
 from .class_folder_dataset import ClassFolderDataset
 from .dfew_dataset import DFEWDataset
 from .ferv39k_dataset import FERV39kDataset
 from .samplers import ClassAwareBatchSampler, ClassBalancedSampler
 from .transforms import (
     ClipColorJitter,
-    CropFaces,
     FaceFrameDecode,
     FastVideoInit,
     SampleInstances,
@@ -19,7 +18,6 @@ __all__ = [
     'ClassBalancedSampler',
     'ClassFolderDataset',
     'ClipColorJitter',
-    'CropFaces',
     'DFEWDataset',
     'FERV39kDataset',
     'FaceFrameDecode',

@@ -1,27 +1,74 @@
 """Clips in a folder for each class."""
 
-import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn, Optional, Union
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, NoReturn, Optional, Union
 
 from mmaction.utils import ConfigType
 from mmengine.logging import print_log
 
+from micacl_mm.errors import ConfigError, DataError
 from micacl_mm.registry import DATASETS
+from micacl_mm.utils.folders import (
+    is_image,
+    is_video,
+    leads_up,
+    list_folder,
+    natural_key,
+    walk,
+)
 
-from .base_dfer_dataset import BaseDFERDataset
-from .class_clips import ClassClip, find_class_clips, find_classes, is_clip
-from .class_folders import EXPECTED_TREE, list_class_folders
-from .class_splits import find_shared, hold_out, name_groups
-from .clip_finders import FoundClip
-from .dfer_checks import shorten
-from .layouts import Layout
-from .probing import probe_clips
-from .splits import SplitRow, describe_counts
+from .base import BaseDFERDataset, shorten
+from .layouts import FoundClip
+from .splits import (
+    SplitRow,
+    describe_counts,
+    find_shared,
+    hold_out,
+    name_groups,
+)
 
 #: Splits in the order of the cuts, and the argument that says how large.
 CUTS = {'train': '', 'test': 'test_ratio', 'val': 'val_ratio'}
+#: Names of folders that are given splits, in any case.
+SPLITS = {
+    'train': 'train',
+    'val': 'val',
+    'valid': 'val',
+    'validation': 'val',
+    'test': 'test',
+}
+EXPECTED_TREE = """\
+<data_root>/
+  <class>/<clip>.mp4             videos, also in folders below the class
+  <class>/<clip>/*.jpg           or a folder of frames for each clip
+or, with splits of your own,
+  train/<class>/...  val/<class>/...  test/<class>/..."""
+
+
+class ClassFolder(NamedTuple):
+    """A folder of clips: its given split or '', its class, its path."""
+
+    split: str
+    name: str
+    path: str
+
+
+class ClassClip(NamedTuple):
+    """A clip: its name below the root without suffix, and where it is.
+
+    ``kind`` is ``'videos'``, ``'frames'``, ``'hollow'`` for a folder that
+    holds nothing and would be a clip if it held frames, or ``'other'`` for a
+    file that is neither video nor image.
+    """
+
+    name: str
+    path: str
+    kind: str
+    folder: ClassFolder
 
 
 @DATASETS.register_module()
@@ -65,12 +112,14 @@ class ClassFolderDataset(BaseDFERDataset):
         missing (str): ``'raise'`` or ``'drop'``, what to do about empty
             clips. Defaults to ``'raise'``.
         test_mode (bool): As in MMEngine. Defaults to False.
+        metainfo (dict, optional): With ``classes``, some of the classes to
+            use alone, in their order. Defaults to None.
         **kwargs: Further arguments of ``BaseActionDataset``.
 
     Raises:
-        ValueError: For a wrong argument, and for a folder that is no set of
-            two classes or more; the message says what is wrong.
-        FileNotFoundError: For a missing root and for empty clips.
+        ConfigError: For a wrong argument.
+        DataError: For a folder that is no set of two classes or more.
+        MissingFileError: For a missing root and for empty clips.
 
     Example:
         >>> from micacl_mm.datasets import ClassFolderDataset
@@ -94,6 +143,7 @@ class ClassFolderDataset(BaseDFERDataset):
         group_pattern: Optional[str] = None,
         missing: str = 'raise',
         test_mode: bool = False,
+        metainfo: Optional[dict] = None,
         **kwargs,
     ) -> None:
         self.data_root = os.path.expanduser(data_root)
@@ -104,8 +154,7 @@ class ClassFolderDataset(BaseDFERDataset):
         self.split_seed = split_seed
         self.group_pattern = group_pattern
         classes, source = find_classes(self.data_root, classes, source)
-        metainfo = dict(kwargs.pop('metainfo', None) or {})
-        metainfo['classes'] = tuple(classes)
+        self._all_classes = tuple(classes)
         super().__init__(
             data_root,
             pipeline,
@@ -114,16 +163,25 @@ class ClassFolderDataset(BaseDFERDataset):
             val_ratio=val_ratio,
             missing=missing,
             test_mode=test_mode,
-            metainfo=metainfo,
+            metainfo={'classes': self._all_classes, **(metainfo or {})},
             **kwargs,
         )
         # Not above: MMEngine takes a text there for the name of a file.
         name = os.path.basename(os.path.abspath(self.data_root))
         self._metainfo.setdefault('dataset_name', f'folder-{name}')
 
+    @property
+    def all_classes(self) -> tuple[str, ...]:
+        """The folders of the classes in the order of their labels."""
+        return self._all_classes
+
     def read_split(self, split: str) -> list[SplitRow]:
         """List the clips of ``'train'``, ``'val'`` or ``'test'``."""
         return self._cut(self._find())[split]
+
+    def split_rows(self) -> list[SplitRow]:
+        """Clips of the split and their labels."""
+        return self.relabel(self.read_split(self.split))
 
     def find_clips(self, root: str) -> Iterable[FoundClip]:
         """List the clips on disk, keyed by ``video_id`` in lower case."""
@@ -133,16 +191,14 @@ class ClassFolderDataset(BaseDFERDataset):
     def load_data_list(self) -> list[dict]:
         """Cut the splits and look at each clip of this one."""
         clips = self._find()
-        splits = self._cut(clips)
-        rows = splits[self.split]
+        rows = self.relabel(self._cut(clips)[self.split])
         if not rows:
-            self._raise_no_clips()
-        self.layout = f'folders of the classes in {self.data_root}'
-        paths = {clip.name.lower(): clip.path for clip in clips}
-        layout = Layout(paths, len(rows), self.layout)
-        infos, gone = probe_clips(rows, layout, self.source)
-        self._report_missing(gone, len(rows))
-        self._take_pack(infos)
+            self._fail_without_clips()
+        infos = self.take_clips(
+            rows,
+            {clip.name.lower(): clip.path for clip in clips},
+            f'folders of the classes in {self.data_root}',
+        )
         given = any(clip.folder.split == self.split for clip in clips)
         self._log_labels([info['label'] for info in infos], given)
         return infos
@@ -153,22 +209,39 @@ class ClassFolderDataset(BaseDFERDataset):
         found = find_class_clips(folders)
         own = [clip for clip in found if clip.kind == self.source]
         self._check_filled(own, {folder.split for folder in folders})
-        other = sum(map(is_clip, found)) - len(own)
-        if other:
-            self._warn(f'{other} clips are no {self.source} and left aside.')
-        if self.source == 'frames':
-            own = [clip for clip in found if clip.kind != 'videos']
-        return own
+        others = [clip for clip in found if clip.kind in ('videos', 'frames')]
+        if len(others) > len(own):
+            self._warn(
+                f'{len(others) - len(own)} clips are no {self.source} and '
+                'not used.'
+            )
+        suffixes = Counter(
+            os.path.splitext(clip.path)[1].lower() or 'without suffix'
+            for clip in found
+            if clip.kind == 'other'
+        )
+        if suffixes:
+            listed = [f'{n} {suffix}' for suffix, n in suffixes.items()]
+            self._warn(
+                'files that are neither videos nor images are not used: '
+                f'{shorten(listed)}.'
+            )
+        kinds = {self.source, 'hollow' if self.source == 'frames' else ''}
+        return [clip for clip in found if clip.kind in kinds]
 
     def _cut(self, clips: Sequence[ClassClip]) -> dict[str, list[SplitRow]]:
         """Rows of each split."""
         splits: dict[str, list[SplitRow]] = {s: [] for s in CUTS}
-        labels = {name: i for i, name in enumerate(self.metainfo['classes'])}
+        labels = {name: i for i, name in enumerate(self.all_classes)}
         for clip in clips:
             row = SplitRow(clip.name, labels[clip.folder.name])
             splits[clip.folder.split or 'train'].append(row)
         names = [clip.name for clip in clips]
-        groups = name_groups(names, self.group_pattern or '', self.data_root)
+        pattern = self.group_pattern or ''
+        try:
+            groups = name_groups(names, pattern, self.data_root)
+        except ConfigError as error:
+            self._fail(ConfigError, error.problem, error.cure)
         for split, ratio in CUTS.items():
             if ratio and not splits[split]:
                 splits['train'], splits[split] = hold_out(
@@ -185,13 +258,6 @@ class ClassFolderDataset(BaseDFERDataset):
             )
         return splits
 
-    def _warn(self, text: str) -> None:
-        print_log(
-            f'{type(self).__name__}: {text}',
-            logger='current',
-            level=logging.WARNING,
-        )
-
     def _check_has_val(self) -> None:
         """A folder may hold it, which is seen later."""
 
@@ -203,27 +269,27 @@ class ClassFolderDataset(BaseDFERDataset):
         if splits & {'', 'train'}:  # else a set to be tested alone
             bare += [
                 f'class {name}'
-                for name in self.metainfo['classes']
+                for name in self.all_classes
                 if not full & {('', name), ('train', name)}
             ]
         if bare:
-            self._raise(
-                ValueError,
+            self._fail(
+                DataError,
                 f'{self.data_root} must hold {self.source} of each split, '
                 'and of each class to train on, got none of '
                 f'{", ".join(bare)}',
                 'put clips there, or move the folder out',
             )
 
-    def _raise_no_clips(self) -> NoReturn:
+    def _fail_without_clips(self) -> NoReturn:
         cure, ratio = f'add a folder {self.split}', CUTS[self.split]
         if ratio:
             cure += (
-                f', or set {ratio} (--{ratio.replace("_", "-")}) above 0 and '
-                'have two clips, or persons, of a class to be parted'
+                f', or set {ratio} (--{ratio.replace("_", "-")}) above 0 with '
+                'at least two clips, or persons, of a class'
             )
-        self._raise(
-            ValueError,
+        self._fail(
+            DataError,
             f'there must be a clip for split {self.split!r} in '
             f'{self.data_root}, got none',
             cure,
@@ -244,3 +310,250 @@ class ClassFolderDataset(BaseDFERDataset):
         if bare:
             why = '' if given else ': a single clip or person stays in train'
             self._warn(f'{self.split} has no {", ".join(bare)}{why}.')
+
+
+def find_classes(
+    data_root: str,
+    classes: Union[str, Sequence[str], None] = None,
+    source: str = 'auto',
+) -> tuple[list[str], str]:
+    """Tell the classes of a folder and what its clips are.
+
+    Configs call it, so that nobody has to type the number of classes.
+
+    Args:
+        data_root (str): Folder of class folders.
+        classes (str | Sequence[str], optional): Their order, as a list or
+            with commas. Defaults to None or ``'auto'``, sorted naturally.
+        source (str): ``'videos'``, ``'frames'``, or ``'auto'`` for whichever
+            is there. Defaults to ``'auto'``.
+
+    Returns:
+        tuple[list[str], str]: The classes and the source. Where there is no
+        such folder, which is for the data set to say, ``classes`` as given
+        or none.
+
+    Raises:
+        DataError: The folder cannot be a set of two classes or more.
+        ConfigError: It differs from what was given.
+    """
+    if isinstance(classes, str):
+        classes = None if classes == 'auto' else classes.split(',')
+    wanted = classes and [normalise(str(name).strip()) for name in classes]
+    root = os.path.expanduser(data_root)
+    if not os.path.isdir(root):
+        return wanted or [], 'videos' if source == 'auto' else source
+    folders = list_class_folders(root)
+    found = order_classes(folders, wanted, root)
+    if source == 'auto':
+        source = _choose_source(find_class_clips(folders))
+    return found, source
+
+
+def list_class_folders(root: str) -> list[ClassFolder]:
+    """List the folders of the classes, naturally sorted.
+
+    Args:
+        root (str): A folder that exists.
+
+    Raises:
+        DataError: There is none, or some are splits and others are not.
+    """
+    top = _folders(root)
+    splits = [entry for entry in top if entry.name.lower() in SPLITS]
+    # One alone among others is a class, as `train` is among vehicles.
+    if len(splits) > 1 and len(splits) < len(top):
+        others = [entry for entry in top if entry not in splits]
+        fail(
+            f'{root} must hold splits or classes, got the splits '
+            f'{_names(splits)} and {_names(others)} beside them',
+            'move what is no split out of the folder',
+        )
+    if splits and len(splits) == len(top):
+        return _given_folders(splits, root)
+    if not top:
+        fail(
+            f'{root} must hold a folder for each class, got none',
+            'sort the clips into such folders, or set data_root (--data-root '
+            'DIR)',
+        )
+    return [ClassFolder('', normalise(e.name), e.path) for e in top]
+
+
+def order_classes(
+    folders: Sequence[ClassFolder], wanted: Optional[list[str]], root: str
+) -> list[str]:
+    """Order the classes as wanted, or naturally.
+
+    Args:
+        folders (Sequence[ClassFolder]): The folders of the classes.
+        wanted (list[str], optional): Their names in the order wanted.
+        root (str): For messages.
+
+    Raises:
+        DataError: Fewer than two classes.
+        ConfigError: Others than wanted.
+    """
+    found = sorted({folder.name for folder in folders}, key=natural_key)
+    if _doubles(found):
+        fail(
+            'classes must differ by more than case, got '
+            f'{", ".join(_doubles(found))} in {root}',
+            'rename one of them',
+        )
+    if len(found) < 2:
+        fail(
+            f'{root} must hold the folders of two classes or more, got one, '
+            f'{found[0]!r}',
+            'set data_root (--data-root DIR) to the folder right above those '
+            'of the classes',
+        )
+    if not wanted:
+        return found
+    wrong = [
+        *(f'listed twice: {name}' for name in _doubles(wanted)),
+        *(f'without a folder: {n}' for n in wanted if n not in found),
+        *(f'not listed: {name}' for name in found if name not in wanted),
+    ]
+    if wrong:
+        fail(
+            f'classes must be the folders in {root}, which are '
+            f'{", ".join(found)}, got {", ".join(wanted)} '
+            f'({"; ".join(wrong)})',
+            'list each once, or leave classes (--classes) out; to train on '
+            'some of them set metainfo=dict(classes=...)',
+            ConfigError,
+        )
+    return wanted
+
+
+def find_class_clips(folders: Sequence[ClassFolder]) -> list[ClassClip]:
+    """List all clips, those of each class naturally sorted.
+
+    A folder that holds images is one clip. Other folders, of persons for
+    instance, are looked into. Links are followed, but not up.
+
+    Args:
+        folders (Sequence[ClassFolder]): The folders of the classes.
+
+    Raises:
+        DataError: Two clips have one name, or folders are nested too deep.
+    """
+    # Threads, since the time goes into waiting for a network disk.
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        found = list(pool.map(lambda folder: list(_clips(folder)), folders))
+    return [clip for clips in found for clip in clips]
+
+
+def _choose_source(clips: Sequence[ClassClip]) -> str:
+    """Return what the clips are, ``'videos'`` or ``'frames'``."""
+    first = {clip.kind: clip.path for clip in reversed(clips)}
+    if {'videos', 'frames'} <= first.keys():
+        fail(
+            'the clips must be all videos or all folders of frames, got '
+            f'{first["videos"]} and {first["frames"]}',
+            "choose one by source='videos' or 'frames' (--source), or keep "
+            'them in two folders',
+        )
+    return 'frames' if 'frames' in first else 'videos'
+
+
+def _clips(folder: ClassFolder) -> Iterator[ClassClip]:
+    prefix = f'{folder.split}/{folder.name}/'.lstrip('/')
+    seen: dict[tuple[bool, str], str] = {}
+    for kind, path in _walk(folder.path):
+        below = os.path.relpath(path, folder.path).replace(os.sep, '/')
+        if kind == 'videos':
+            below = os.path.splitext(below)[0]
+        name = normalise(prefix + below)
+        # Without suffix, so that a video and its face crops are in one split.
+        key = kind == 'videos', name.lower()
+        if key in seen:
+            fail(
+                'clips must differ by more than suffix and case, got '
+                f'{seen[key]} and {path}',
+                'rename one of them, or remove it if it is a copy',
+            )
+        seen[key] = path
+        yield ClassClip(name, path, kind, folder)
+
+
+def _walk(path: str) -> Iterator[tuple[str, str]]:
+    """Kind and path of each clip."""
+    try:
+        for folder in walk(path):
+            videos = [e.path for e in folder.files if is_video(e.name)]
+            images = any(is_image(e.name) for e in folder.files)
+            for video in sorted(videos, key=natural_key):
+                yield 'videos', video
+            # Right below the class images are thumbnails.
+            if images and folder.depth:
+                yield 'frames', folder.path
+                folder.folders.clear()
+            elif not (videos or folder.folders) and folder.depth:
+                yield 'hollow', folder.path
+            for entry in folder.files:
+                if not (is_video(entry.name) or is_image(entry.name)):
+                    yield 'other', entry.path
+    except DataError as error:
+        fail(error.problem, error.cure)
+
+
+def fail(problem: str, cure: str, kind: type = DataError) -> NoReturn:
+    """Raise an error as :class:`ClassFolderDataset` does."""
+    raise kind(
+        f'ClassFolderDataset: {problem}',
+        f'{cure}. Expected tree:\n{EXPECTED_TREE}\n',
+    ) from None
+
+
+def normalise(name: str) -> str:
+    """One spelling: macOS takes accents apart from their letters."""
+    return unicodedata.normalize('NFC', name)
+
+
+def _given_folders(
+    splits: Sequence[os.DirEntry], root: str
+) -> list[ClassFolder]:
+    """Folders of the classes in those of the splits."""
+    found: dict[str, list[ClassFolder]] = {}
+    for entry in splits:
+        split = SPLITS[entry.name.lower()]
+        if split in found:
+            fail(
+                f'each split must have one folder, got {_names(splits)} in '
+                f'{root}',
+                'join those that mean the same',
+            )
+        found[split] = [
+            ClassFolder(split, normalise(below.name), below.path)
+            for below in _folders(entry.path, root)
+        ]
+        if not found[split]:
+            fail(
+                f'{entry.path} must hold a folder for each class, got none',
+                'sort its clips into such folders, or remove it',
+            )
+    return [folder for folders in found.values() for folder in folders]
+
+
+def _folders(folder: str, root: Optional[str] = None) -> list[os.DirEntry]:
+    """Folders that may be classes or splits, none that leads up."""
+    chain = [os.path.realpath(path) for path in (root or folder, folder)]
+    return [
+        entry
+        for entry in list_folder(folder).folders
+        if not leads_up(os.path.realpath(entry.path), chain)
+    ]
+
+
+def _doubles(names: Sequence[str]) -> list[str]:
+    """Names that are there twice but for upper and lower case."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        alike[name.lower()].append(name)
+    return [name for same in alike.values() if same[1:] for name in same]
+
+
+def _names(entries: Sequence[os.DirEntry]) -> str:
+    return ', '.join(entry.name for entry in entries)

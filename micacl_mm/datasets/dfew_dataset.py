@@ -1,13 +1,15 @@
 """DFEW."""
 
 import csv
+import re
 from collections.abc import Iterable
-from typing import Union
+from typing import Optional, Union
 
 from micacl_mm.registry import DATASETS
+from micacl_mm.utils.folders import natural_key, walk
 
-from .base_dfer_dataset import BaseDFERDataset
-from .clip_finders import FoundClip, find_numbered_clips
+from .base import BaseDFERDataset
+from .layouts import FoundClip, find_folders, find_numbered_clips
 from .splits import SplitRow
 
 ALL_COUNTS = (2445, 1894, 2669, 2173, 1469, 145, 902)
@@ -18,8 +20,8 @@ TEST_COUNTS = {
     4: (489, 379, 534, 434, 294, 29, 180),
     5: (489, 378, 533, 434, 293, 29, 180),
 }
-# `original` holds the whole scenes, in copies also as frames.
-FACES = '^(?!(.*/)?original)'
+#: Words in the names of the folders of the split files.
+_SINGLE = ('single', 'labeled', 'labelled', 'label', 'emolabel', 'datasplit')
 
 
 @DATASETS.register_module()
@@ -27,9 +29,9 @@ class DFEWDataset(BaseDFERDataset):
     """`DFEW <https://dfew-dataset.github.io/>`_, 11,697 clips in five folds.
 
     Labels are the set's codes 1..7 less one. The clips are looked for in
-    every nesting known of the release: face frames in full (preferred), in
-    a renamed folder, or 16 to a clip, and the original videos. Frames of the
-    whole scenes, below ``original``, are never taken for faces.
+    every nesting known of the release: face frames in full (preferred), 16
+    to a clip or in a renamed folder, and the original videos. Whole scenes,
+    optical flow, landmarks and the like are never taken for faces.
 
     Args:
         data_root (str): The folder of the set.
@@ -38,8 +40,9 @@ class DFEWDataset(BaseDFERDataset):
         **kwargs: Arguments of :class:`BaseDFERDataset`.
 
     Raises:
-        ValueError: For a wrong argument or a wrong row of a split file.
-        FileNotFoundError: For a missing root, split file or clip.
+        ConfigError: For a wrong argument.
+        DataError: For a wrong row of a split file.
+        MissingFileError: For a missing root, split file or clip.
 
     Example:
         >>> from micacl_mm.datasets import DFEWDataset
@@ -60,18 +63,14 @@ class DFEWDataset(BaseDFERDataset):
     SPLIT_FOLDER = 'EmoLabel_DataSplit'
     CLIP_FOLDERS = {
         'frames': (
-            ('all face frames', rf'{FACES}.*clip_224x224(?!.*16f)'),
-            (
-                'face frames in a renamed folder',
-                rf'{FACES}(?!.*(16f|flow|heat|landmark|mask))'
-                r'.*(jpg|256|face|crop)',
-            ),
-            ('16 face frames a clip', rf'{FACES}.*16f'),
-            # The least likely to be faces: optical flow, heat maps, ..
-            ('frames in a folder of another name', FACES),
+            ('all face frames', '(^|/)clip_224x224$'),
+            ('16 face frames a clip', r'16f\b'),
+            ('face frames in a renamed folder', 'jpg|256|face|crop|224'),
+            ('frames in a folder of another name', ''),
         ),
         'videos': (('original videos', 'original'), ('videos', '')),
     }
+    NUMBERED_FRAMES = True
     EXPECTED_TREE = """\
 <data_root>/
   EmoLabel_DataSplit/
@@ -96,15 +95,31 @@ class DFEWDataset(BaseDFERDataset):
 
     def read_split(self, split: str) -> list[SplitRow]:
         """Read ``set_<fold>.csv``; its first row is a header."""
-        path = self.find_split_file(
+        path = self._renamed_split_file(split) or self.find_split_file(
             f'{split}(single-labeled)/set_{self.fold}.csv'
         )
-        lines = self.read_lines(path)
-        # The header is told by its content, for a copy without one would
-        # lose its first clip otherwise.
-        if lines and not any(char.isdigit() for char in lines[0][1]):
-            lines = lines[1:]
-        return self.parse_rows(path, lines)
+        return self.parse_rows(path, self.read_lines(path))
+
+    def _renamed_split_file(self, split: str) -> Optional[str]:
+        """The split file, whatever way its folder is spelt.
+
+        ``train(single-labeled)``, ``train(single_labeled)``, ``train``, each
+        also within another.
+        """
+        found = []
+        for root in find_folders(self.data_root, self.SPLIT_FOLDER):
+            for folder in walk(root, 3):
+                above = re.findall('[a-z]+', folder.path[len(root) :].lower())
+                if not set(above) <= {split, *_SINGLE} or split not in above:
+                    continue
+                files = {e.name.lower(): e.path for e in folder.files}
+                path = files.get(f'set_{self.fold}.csv')
+                if path:
+                    release = 'single-labeled' not in folder.path.lower()
+                    found.append((release, natural_key(path), path))
+            if found:
+                return min(found)[2]
+        return None
 
     def find_clips(self, root: str) -> Iterable[FoundClip]:
         """List the clips on disk, keyed by five digits."""
@@ -113,7 +128,7 @@ class DFEWDataset(BaseDFERDataset):
     def parse_row(self, line: str) -> SplitRow:
         """Read ``<clip number>,<label>``."""
         cells = [cell.strip() for cell in next(csv.reader([line]))]
-        name = cells[0].removesuffix('.mp4')
+        name = re.sub(r'^\./|\.(mp4|avi)$', '', cells[0], flags=re.IGNORECASE)
         if len(cells) < 2 or not name.isdecimal():
             raise ValueError(
                 f"a row must be '<clip number>,<label 1..7>', got {line!r}"

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable
 
+from micacl_mm.errors import DataError
 from micacl_mm.registry import DATASETS
 
-from .base_dfer_dataset import BaseDFERDataset
-from .clip_finders import FoundClip, find_emotion_clips, pad_number
-from .dfer_checks import RESTORE
-from .splits import SplitRow
+from .base import BaseDFERDataset
+from .layouts import FoundClip, find_emotion_clips, pad_number
+from .splits import RESTORE, SplitRow
 
 SCENARIOS = {
     'Daily Life': (
@@ -38,6 +38,7 @@ SCENARIOS = {
     'Anomaly Issues': ('Crisis', 'History', 'Terror', 'War'),
 }
 SCENES = tuple(scene for group in SCENARIOS.values() for scene in group)
+_SPELLING = {scene.lower(): scene for scene in SCENES}
 
 
 @DATASETS.register_module()
@@ -57,8 +58,9 @@ class FERV39kDataset(BaseDFERDataset):
         **kwargs: Arguments of :class:`BaseDFERDataset`.
 
     Raises:
-        ValueError: For a wrong argument or a wrong row of a split file.
-        FileNotFoundError: For a missing root, split file or clip.
+        ConfigError: For a wrong argument.
+        DataError: For a wrong row of a split file.
+        MissingFileError: For a missing root, split file or clip.
 
     Example:
         >>> from micacl_mm.datasets import FERV39kDataset
@@ -77,7 +79,11 @@ class FERV39kDataset(BaseDFERDataset):
     VARIANT = 'subset'
     SPLIT_FOLDER = '4_setups'
     CLIP_FOLDERS = {
-        'frames': (('face crops', 'ClipsforFaceCrop'), ('frames', '')),
+        'frames': (
+            ('face crops', '(^|/)2_Clips?forFaceCrop$'),
+            ('face crops in a renamed folder', 'face|crop'),
+            ('frames in a folder of another name', ''),
+        ),
         'videos': (('labelled clips', 'LabelClips'), ('videos', '')),
     }
     EXPECTED_TREE = """\
@@ -97,7 +103,7 @@ class FERV39kDataset(BaseDFERDataset):
         super().__init__(data_root, pipeline, **kwargs)
 
     def read_split(self, split: str) -> list[SplitRow]:
-        """Read the subset's rows; the files have no header."""
+        """Read the subset's rows."""
         # Only scenes have a file of their own, and copies often lack these
         # or hold empty ones.
         whole = f'All_scenes/{split}_All.csv'
@@ -114,10 +120,10 @@ class FERV39kDataset(BaseDFERDataset):
         scenes = {s.lower() for s in SCENARIOS.get(self.subset, [self.subset])}
         rows = [r for r in rows if r.video_id.split('/')[0].lower() in scenes]
         if not rows:
-            self._raise(
-                ValueError,
+            self._fail(
+                DataError,
                 f'{path} has no clip of subset {self.subset!r}',
-                f"{RESTORE}, or take subset='all' (--subset all)",
+                f"{RESTORE}, or use subset='all' (--subset all)",
             )
         return rows
 
@@ -127,12 +133,13 @@ class FERV39kDataset(BaseDFERDataset):
 
     def parse_row(self, line: str) -> SplitRow:
         """Read ``<Scene>/<Emotion>/<clip> <Emotion>``."""
-        cells = re.split(r'[\s,]+', line)
-        parts = cells[0].replace('\\', '/').split('/')
+        cells = re.split(r'[\s,]+', line.replace('"', ''))
+        path = cells[0].replace('\\', '/').removeprefix('./')
+        parts = path.split('/')
         if len(cells) != 2 or len(parts) != 3 or not all(parts):
             raise ValueError(
-                "a row must be '<Scene>/<Emotion>/<clip> <Emotion>' and the "
-                f'file has no header, got {line!r}'
+                f"a row must be '<Scene>/<Emotion>/<clip> <Emotion>', got "
+                f'{line!r}'
             )
         if '.' in parts or '..' in parts:
             raise ValueError(
@@ -150,5 +157,8 @@ class FERV39kDataset(BaseDFERDataset):
                 "label must be the emotion of the clip's path, got "
                 f'{cells[1]!r} for {cells[0]!r}'
             )
-        name = re.sub(r'\.(mp4|avi)$', '', parts[2], flags=re.IGNORECASE)
-        return SplitRow(f'{parts[0]}/{parts[1]}/{pad_number(name)}', label)
+        name = re.sub(r'\.\w{2,4}$', '', parts[2])
+        # As the release spells them: the validation slice depends on names.
+        scene = _SPELLING.get(parts[0].lower(), parts[0])
+        name = f'{scene}/{self.CLASSES[label]}/{pad_number(name)}'
+        return SplitRow(name, label)

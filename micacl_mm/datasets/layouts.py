@@ -1,17 +1,47 @@
-"""Choose one of the copies of a set's clips that were found on disk."""
+"""Find the clips of a set on disk, however they were unpacked.
+
+Archives of the same set end up doubled (``a/a/clip``), cut into part folders
+or below one more folder, and several copies lie side by side. The folders
+below the root are walked to a small depth, whatever looks like a clip is
+collected, and one copy is chosen.
+"""
 
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import NamedTuple, Optional
 
-from .clip_finders import FoundClip
-from .folders import list_frames
+from micacl_mm.utils.folders import (
+    VIDEO_SUFFIXES,
+    Folder,
+    list_folder,
+    list_frames,
+    walk,
+)
+
+from .splits import SplitRow
 
 # Below this share of the best copy's clips of the split a copy is incomplete.
 COMPLETE = 0.95
 PROBES = 5  # clip folders looked into before a copy is believed
+DEPTH = 5  # levels below the root where clips may lie
+#: What is derived from faces or shows more than a face is never one.
+NOT_FACES = (
+    '(?<!work)(?<!over)(?<!tensor)flow|landmark|lmk|key_?point|heat_?map|heat$'
+    '|(?<!un)mask|segm|parsing|depth|skeleton|pose|tvl1|optical|(^|/)original'
+    '|audio|spectrogram|scen[^/]*$|body|background'
+)
+
+
+class FoundClip(NamedTuple):
+    """A clip on disk: its name in the set, its path, what it lies in."""
+
+    key: str
+    path: str
+    base: str
 
 
 @dataclass(frozen=True)
@@ -22,11 +52,124 @@ class Layout:
         clips (dict): Path of each clip by its key; empty if no copy fits.
         covered (int): Number of the wanted clips among them.
         text (str): Where the clips lie, in words, for the log.
+        copy (str): Folder of the clips below the root. Defaults to ''.
     """
 
     clips: dict[str, str]
     covered: int
     text: str
+    copy: str = ''
+
+
+class FrameNames:
+    """A list of file names that answers like a file name template.
+
+    MMAction2's ``RawFrameDecode`` asks ``filename_tmpl.format(index)`` for
+    the name of a frame. Face frames are numbered with gaps wherever no face
+    was found, so no template fits; with this object the index counts the
+    frames that are there, from 0.
+
+    Args:
+        names (Sequence[str]): The file names in order.
+
+    Raises:
+        IndexError: In :meth:`format`, for an index outside the clip.
+
+    Example:
+        >>> FrameNames(['00007_00001.jpg', '00007_00005.jpg']).format(1)
+        '00007_00005.jpg'
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    def format(self, index: int) -> str:
+        """Name of the frame at a position."""
+        # A negative index would silently read from the end of the clip.
+        if not 0 <= index < len(self.names):
+            raise IndexError(
+                f'FrameNames: index must be in 0..{len(self.names) - 1}, got '
+                f'{index}; sample with start_index=0.'
+            )
+        return self.names[index]
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({len(self.names)} frames)'
+
+
+def find_numbered_clips(root: str, source: str) -> Iterator[FoundClip]:
+    """Clips named by a number alone, as in DFEW.
+
+    Args:
+        root (str): Where to search.
+        source (str): ``'frames'`` for folders, ``'videos'`` for files.
+
+    Yields:
+        FoundClip: With the number in five digits as its key, so that ``1``
+        and ``00001`` are the same clip.
+    """
+
+    def enters(name: str) -> bool:
+        # Videos may lie in part folders '00', '01', .. beside thousands of
+        # folders of frames, '00001', which are not worth a look.
+        return not name.isdecimal() or (source == 'videos' and len(name) < 4)
+
+    for folder in _levels(root, enters):
+        for name, path in _named_clips(folder, source):
+            if name.isdecimal():
+                yield FoundClip(f'{int(name):05d}', path, folder.path)
+
+
+def find_emotion_clips(
+    root: str, source: str, emotions: Sequence[str]
+) -> Iterator[FoundClip]:
+    """Clips in ``<Scene>/<Emotion>/<clip>``, as in FERV39k.
+
+    The scenes are recognised by the emotion folders below them.
+
+    Args:
+        root (str): Where to search.
+        source (str): ``'frames'`` for folders, ``'videos'`` for files.
+        emotions (Sequence[str]): Names of the emotion folders, any case.
+
+    Yields:
+        FoundClip: With ``scene/emotion/clip`` in lower case as its key, the
+        clip's number in four digits.
+    """
+    names = {emotion.lower() for emotion in emotions}
+    for folder in _levels(root, lambda name: name.lower() not in names):
+        base, scene = os.path.split(folder.path)
+        for emotion in folder.folders:
+            if emotion.name.lower() in names:
+                listed = list_folder(emotion.path)
+                for name, path in _named_clips(listed, source):
+                    key = f'{scene}/{emotion.name}/{pad_number(name)}'
+                    yield FoundClip(key.lower(), path, base)
+
+
+def pad_number(name: str) -> str:
+    """A clip's number in four digits; other names as they are."""
+    return f'{int(name):04d}' if name.isdecimal() else name
+
+
+def _levels(root: str, enters: Callable[[str], bool]) -> list[Folder]:
+    """Folders below a root, shallow ones first."""
+    found = []
+    for folder in walk(root, DEPTH):
+        found.append(folder._replace(folders=list(folder.folders)))
+        folder.folders[:] = [e for e in folder.folders if enters(e.name)]
+    return sorted(found, key=lambda folder: folder.depth)
+
+
+def _named_clips(folder: Folder, source: str) -> Iterator[tuple[str, str]]:
+    """Name and path of what may be clips."""
+    if source == 'frames':
+        yield from ((entry.name, entry.path) for entry in folder.folders)
+        return
+    for entry in folder.files:
+        stem, suffix = os.path.splitext(entry.name)
+        if suffix.lower() in VIDEO_SUFFIXES:
+            yield stem, entry.path
 
 
 @dataclass(eq=False)
@@ -48,25 +191,26 @@ def choose_layout(
     preferred: Sequence[tuple[str, str]],
     wanted: Collection[str],
     source: str,
-    above: str = '',
+    named: bool = False,
 ) -> Layout:
     """Choose one copy of the clips where several lie side by side.
 
     Part folders and doubled folders of one copy are joined. A copy in whose
-    folders no image is found, or whose path below ``root`` fits no pattern,
-    is never chosen, one that fits only the last pattern not if another holds
-    half of the wanted clips. Of the rest those win that hold nearly as many
-    of these as the best, among them the first by ``preferred``.
+    folders no image is found, or whose path tells that it holds no faces
+    (:data:`NOT_FACES`), is never chosen, one that fits only the last pattern
+    not if another holds some of the wanted clips. Of the rest those win that
+    hold nearly as many of these as the best, among them the first by
+    ``preferred``.
 
     Args:
         found (Iterable[FoundClip]): The clips, the shallowest first.
         root (str): Where the search began.
         preferred (Sequence[tuple[str, str]]): Pairs of a copy's description
             and a pattern of its folder, the last for any folder.
-        wanted (Collection[str]): Keys of the clips of the split.
+        wanted (Collection[str]): Keys of the clips of the set.
         source (str): ``'frames'`` or ``'videos'``.
-        above (str): Folders above ``root`` that the patterns see too.
-            Defaults to ''.
+        named (bool): Whether a person has named ``root``: then its own name
+            counts too, and what lies there is taken. Defaults to False.
 
     Returns:
         Layout: Without clips if no copy fits.
@@ -74,10 +218,22 @@ def choose_layout(
     copies = _collect(found, root)
     for copy in copies:
         copy.covered = sum(key in copy.clips for key in wanted)
-        _judge(copy, preferred, above)
-        if copy.fits and source == 'frames' and not _has_images(copy, wanted):
+        path = copy.path
+        if named:
+            path = '/'.join([*root.split(os.sep)[-2:], path]).rstrip('/.')
+        kinds = (i for i, (_, p) in enumerate(preferred) if _fits(p, path))
+        copy.kind = next(kinds, len(preferred) - 1)
+        copy.text = preferred[copy.kind][0]
+        if source == 'videos':
+            continue
+        if not named and _fits(NOT_FACES, path):
+            copy.fits, copy.text = False, 'not of faces'
+        elif not _has_images(copy, wanted):
             copy.fits, copy.text = False, 'no image in them'
-    copies = _rank(copies, len(preferred) - 1, len(wanted))
+        elif named and _fits(NOT_FACES, path):
+            copy.kind = len(preferred) - 1
+            copy.text = preferred[-1][0]
+    copies = _rank(copies, len(preferred) - 1)
     texts = [
         f'{_shorten(list(copy.bases))} ({copy.text}, {copy.covered} of '
         f'{len(wanted)} clips)'
@@ -85,29 +241,22 @@ def choose_layout(
     ]
     best = copies[0] if copies and copies[0].fits else _Copy('')
     used = f'{texts.pop(0)} ' if best.path else ''
-    rest = f'; left aside: {"; ".join(texts)}' if texts else ''
-    return Layout(best.clips, best.covered, f'{used}below {root}{rest}')
+    rest = f'; not used: {"; ".join(texts)}' if texts else ''
+    return Layout(
+        best.clips, best.covered, f'{used}below {root}{rest}', best.path
+    )
 
 
-def _judge(
-    copy: _Copy, preferred: Sequence[tuple[str, str]], above: str
-) -> None:
-    """Say by its name what a copy is, and whether it is to be had."""
-    last = len(preferred) - 1
-    kind = _kind(copy.path, preferred)
-    copy.fits = kind is not None
-    if above and kind in (None, last):
-        kind = _kind(f'{above}/{copy.path}', preferred)
-    copy.kind = last if kind is None else kind
-    copy.text = preferred[copy.kind][0] if copy.fits else 'not of faces'
+def _fits(pattern: str, path: str) -> bool:
+    return re.search(pattern, path, re.IGNORECASE) is not None
 
 
-def _rank(copies: list[_Copy], last: int, total: int) -> list[_Copy]:
+def _rank(copies: list[_Copy], last: int) -> list[_Copy]:
     fitting = [copy for copy in copies if copy.fits]
-    known = [copy for copy in fitting if copy.kind < last]
+    known = [copy for copy in fitting if copy.kind < last and copy.covered]
     # What a folder of any other name holds is not known: better a person is
     # told that a tenth of the faces is missing than given something else.
-    if 2 * max((c.covered for c in known), default=0) >= total:
+    if known:
         fitting = known
     bar = COMPLETE * max((c.covered for c in fitting), default=0)
 
@@ -129,14 +278,6 @@ def _collect(found: Iterable[FoundClip], root: str) -> list[_Copy]:
         copy.clips.setdefault(key, path)
         copy.bases[relative] = None
     return list(copies.values())
-
-
-def _kind(path: str, preferred: Sequence[tuple[str, str]]) -> Optional[int]:
-    """Position of the first pattern that fits."""
-    for kind, (_, pattern) in enumerate(preferred):
-        if re.search(pattern, path, re.IGNORECASE):
-            return kind
-    return None
 
 
 def _has_images(copy: _Copy, wanted: Collection[str]) -> bool:
@@ -173,3 +314,150 @@ def _shorten(names: Sequence[str]) -> str:
     if len(names) <= 2:
         return ' and '.join(names)
     return f'{names[0]} and {len(names) - 1} more folders'
+
+
+class Probed(NamedTuple):
+    """What a look at the clips of a split has found.
+
+    ``infos`` are the data of those that are there, in the order of the
+    split; ``missing`` names the others with what is wrong; ``foreign`` names
+    by clip the images whose names tell that they belong elsewhere.
+    """
+
+    infos: list[dict]
+    missing: list[str]
+    foreign: dict[str, list[str]]
+
+
+def probe_clips(
+    rows: Sequence[SplitRow],
+    clips: dict[str, str],
+    source: str,
+    named: bool = False,
+) -> Probed:
+    """Look the clips of a split up on disk, each folder once.
+
+    Args:
+        rows (Sequence[SplitRow]): The clips.
+        clips (dict[str, str]): Path of each clip by its name in lower case.
+        source (str): ``'frames'`` or ``'videos'``.
+        named (bool): Whether ``12_7.jpg`` is a frame of clip 12 and of no
+            other. Defaults to False.
+    """
+
+    def probe(row: SplitRow) -> dict:
+        path = clips.get(row.video_id.lower())
+        if path is None:
+            return {'wrong': f'{row.video_id} (absent)'}
+        info = {'label': row.label, 'video_id': row.video_id}
+        try:
+            if source == 'frames':
+                return {**info, **_probe_frames(path, named)}
+            _check_size(path)
+            return {**info, 'filename': path}
+        except ValueError as error:
+            return {'wrong': f'{row.video_id} ({error})'}
+        except OSError as error:
+            # A link to nothing, a folder that may not be read or has gone.
+            reason = error.strerror or type(error).__name__
+            return {'wrong': f'{row.video_id} (cannot read {path}: {reason})'}
+
+    # Threads, since the time goes into waiting for a network disk.
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        probed = list(pool.map(probe, rows))
+    infos = [info for info in probed if 'wrong' not in info]
+    pairs = ((info['video_id'], info.pop('foreign', [])) for info in infos)
+    return Probed(
+        infos,
+        [info['wrong'] for info in probed if 'wrong' in info],
+        {clip: names for clip, names in pairs if names},
+    )
+
+
+def _probe_frames(path: str, named: bool) -> dict:
+    frames = list_frames(path)
+    if not frames:
+        raise ValueError(f'no image in {path}')
+    clip = os.path.basename(path)
+    number = int(clip) if named and clip.isdecimal() else None
+    own, foreign = own_frames(frames, number)
+    if not own:
+        raise ValueError(f'the frames in {path} are of another clip')
+    # The size of every frame would cost a request each. An unpacking that
+    # ran out of space leaves whole clips of empty files.
+    _check_size(os.path.join(path, own[0]))
+    return {
+        'frame_dir': path,
+        'frames': own,
+        'total_frames': len(own),
+        'foreign': foreign,
+    }
+
+
+def own_frames(
+    names: Sequence[str], number: Optional[int] = None
+) -> tuple[list[str], list[str]]:
+    """Part the frames of a clip from images that belong elsewhere.
+
+    The frames of a clip are named alike, but for their numbers and suffix:
+    ``12_1.jpg``, ``12_2.jpg`` or ``1.jpg``, ``2.png``. Of several ways of
+    naming the one that begins with the clip's own number is the clip's, then
+    one with numbers that half of the images have. The same name with two
+    suffixes is one frame.
+
+    Args:
+        names (Sequence[str]): Images of one folder in natural order.
+        number (int, optional): Number of the clip, if ``12_1.jpg`` can only
+            be of clip 12. Defaults to None.
+
+    Returns:
+        tuple[list[str], list[str]]: Its frames, and the others.
+    """
+    stems = {name: os.path.splitext(name)[0].lower() for name in names}
+    suffixes = {name: os.path.splitext(name)[1].lower() for name in names}
+    ways: dict[str, tuple] = {}
+    for name, stem in stems.items():
+        front = re.match(r'(\d+)[_-]\d+$', stem)
+        of = int(front[1]) if front and number is not None else None
+        way = re.sub(r'\d+', '#', stem)
+        ways[name] = of, way if '#' in way else ''
+    counts = Counter(ways.values())
+    foreign = {way for way in counts if way[0] not in (None, number)}
+    fitting = [way for way in counts if way not in foreign]
+    if not fitting:
+        return [], list(names)
+
+    def rank(way: tuple) -> tuple:
+        return way[0] is not None, way[1] != '', counts[way]
+
+    best = max(fitting, key=rank)  # the first of equals
+    if best[0] is None and 2 * counts[best] < len(names):
+        return list(names), []  # names of no system
+    usual = Counter(suffixes[n] for n in names if ways[n] == best)
+    own: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: usual[suffixes[name]]):
+        if ways[name] == best:
+            own[stems[name]] = name  # that of the usual suffix is the last
+    kept = set(own.values())
+    return (
+        [name for name in names if name in kept],
+        [name for name in names if name not in kept],
+    )
+
+
+def _check_size(path: str) -> None:
+    if not os.path.getsize(path):
+        raise ValueError(f'empty file {path}')
+
+
+def find_folders(root: str, name: str, depth: int = 2) -> Iterator[str]:
+    """Folders of that name (any case) below ``root``, shallow ones first."""
+    found = []
+    for folder in walk(root, depth):
+        named = [e for e in folder.folders if e.name.lower() == name.lower()]
+        found += [(folder.depth, entry.path) for entry in named]
+        folder.folders[:] = [
+            e for e in folder.folders if not e.name.isdecimal()
+        ]
+    for _, path in sorted(found, key=lambda it: it[0]):
+        yield path

@@ -2,10 +2,15 @@
 
 import hashlib
 import os
+import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import NamedTuple, Optional
 
+from micacl_mm.errors import ConfigError, DataError
+
+RESTORE = 'restore the split file of the release'
 #: A split file of 40,000 clips has two.
 _MOST_MIB = 64
 
@@ -29,18 +34,20 @@ def read_lines(path: str) -> list[tuple[int, str]]:
         list[tuple[int, str]]: Line number, from 1, and stripped line.
 
     Raises:
-        ValueError: It is no text, or too large for a split file.
+        DataError: It is no text, or too large for a split file.
     """
     if os.path.getsize(path) > _MOST_MIB * 2**20:
-        raise ValueError(
-            f'{path} must be a split file of less than {_MOST_MIB} MiB'
+        raise DataError(
+            f'{path} must be a split file of less than {_MOST_MIB} MiB',
+            RESTORE,
         )
     try:
         with open(path, encoding='utf-8-sig') as file:
             lines = [(i, line.strip()) for i, line in enumerate(file, start=1)]
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{path} must be UTF-8 text, got byte {error.start} that is none'
+        raise DataError(
+            f'{path} must be UTF-8 text, got an invalid byte at {error.start}',
+            RESTORE,
         ) from None
     return [(i, line) for i, line in lines if line]
 
@@ -100,27 +107,19 @@ def cut_validation(
         more is on both sides, a single clip stays in training.
 
     Raises:
-        ValueError: If no class has two clips.
+        ConfigError: If no class has two clips.
     """
-    by_class: dict[int, list[str]] = defaultdict(list)
-    for row in rows:
-        by_class[row.label].append(row.video_id)
-
-    def lot(video_id: str) -> bytes:
-        return hash_name(f'{seed}/{video_id}')
-
-    held: set[str] = set()
-    for names in by_class.values():
-        size = min(max(round(ratio * len(names)), 1), len(names) - 1)
-        held.update(sorted(names, key=lot)[:size])
-    if not held:
-        raise ValueError(
-            'A validation slice needs a class of two clips or more, got '
-            f'{len(rows)} clips of {len(by_class)} classes; do set '
-            'val_ratio=0.'
+    train, val = hold_out(
+        rows, {row.video_id: row.video_id for row in rows}, ratio, seed
+    )
+    if not val:
+        classes = {row.label for row in rows}
+        raise ConfigError(
+            'a validation slice needs a class of at least two clips, got '
+            f'{len(rows)} clips of {len(classes)} classes',
+            'set val_ratio=0',
         )
-    train = [row for row in rows if row.video_id not in held]
-    return train, [row for row in rows if row.video_id in held]
+    return train, val
 
 
 def hash_name(name: str) -> bytes:
@@ -143,3 +142,153 @@ def find_repeated(
     for number, name in names:
         lines[name.lower()].append(number)
     return {name: found for name, found in lines.items() if len(found) > 1}
+
+
+def name_groups(
+    names: Sequence[str], pattern: str, root: str = ''
+) -> dict[str, str]:
+    """Tell the person of each clip by its name.
+
+    Args:
+        names (Sequence[str]): Names of clips, ``'happy/anna_001'``.
+        pattern (str): Regular expression, whose first group is the person,
+            searched in each name. Empty: each clip is a group of its own.
+        root (str): For messages. Defaults to ''.
+
+    Returns:
+        dict[str, str]: Group by name.
+
+    Raises:
+        ConfigError: A wrong pattern, or a name that it does not match.
+    """
+    if not pattern:
+        return {name: name for name in names}
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ConfigError(
+            f'group_pattern {pattern!r} is no regular expression: {error}',
+            'correct it (--group-pattern)',
+        ) from None
+    if not compiled.groups:
+        raise ConfigError(
+            f'group_pattern must have a group, got {pattern!r}',
+            r"put parentheses around the person, e.g. '/([^/_]+)_'",
+        )
+    found = {name: compiled.search(name) for name in names}
+    groups = {name: match and match[1] for name, match in found.items()}
+    gone = [name for name in names if not groups[name]]
+    if gone:
+        raise ConfigError(
+            f'group_pattern {pattern!r} must find a person in the name of '
+            f'every clip of {root}, got none in {len(gone)} of {len(names)}, '
+            f'such as {gone[0]!r}',
+            'change it (--group-pattern), or rename these',
+        )
+    return groups
+
+
+def hold_out(
+    rows: Sequence[SplitRow],
+    groups: Mapping[str, str],
+    ratio: float,
+    seed: int,
+) -> tuple[list[SplitRow], list[SplitRow]]:
+    """Hold out a share of each class, whole groups at a time.
+
+    Groups are gone through in the order of a hash of seed and name, and one
+    is held out if this brings the classes closer to their shares, all
+    classes alike. So where each clip is a group the share is exact, and a
+    new clip moves at most one other. A class that nothing was held out of
+    then gets the group that fits best.
+
+    Args:
+        rows (Sequence[SplitRow]): The clips.
+        groups (Mapping[str, str]): Group of each clip by ``video_id``.
+        ratio (float): Share of each class, in [0, 1).
+        seed (int): Another seed draws others.
+
+    Returns:
+        tuple[list[SplitRow], list[SplitRow]]: What stays and what is held
+        out, in the order of ``rows``. Every class stays with a clip at least;
+        one of a single clip, or of one group, is not held out.
+    """
+    counts: dict[str, Counter] = defaultdict(Counter)
+    for row in rows:
+        counts[groups[row.video_id]][row.label] += 1
+    cut = _Cut(sum(counts.values(), Counter()), ratio)
+
+    def lot(group: str) -> bytes:
+        return hash_name(f'{seed}/{group}')
+
+    order = sorted(counts, key=lot) if ratio else []
+    for group in order:
+        if cut.gain(counts[group]) > 0 and cut.spares(counts[group]):
+            cut.take(group, counts[group])
+    for label in cut.empty():
+        fitting = [
+            group
+            for group in order
+            if counts[group][label] and cut.spares(counts[group])
+        ]
+        if fitting and not cut.held[label]:
+            best = max(fitting, key=lambda group: cut.gain(counts[group]))
+            cut.take(best, counts[best])
+    apart = [groups[row.video_id] in cut.taken for row in rows]
+    pairs = list(zip(rows, apart, strict=True))
+    return (
+        [row for row, held in pairs if not held],
+        [row for row, held in pairs if held],
+    )
+
+
+def find_shared(
+    splits: Mapping[str, Sequence[SplitRow]], groups: Mapping[str, str]
+) -> list[str]:
+    """Groups that are in more than one split, as given splits may have it.
+
+    Args:
+        splits (Mapping[str, Sequence[SplitRow]]): Rows of each split.
+        groups (Mapping[str, str]): Group of each clip by ``video_id``.
+    """
+    sides: dict[str, set[str]] = defaultdict(set)
+    for split, rows in splits.items():
+        for row in rows:
+            sides[groups[row.video_id]].add(split)
+    return [group for group, side in sides.items() if len(side) > 1]
+
+
+class _Cut:
+    """What has been held out so far, and what is aimed at."""
+
+    def __init__(self, totals: Counter, ratio: float) -> None:
+        self.totals = totals
+        self.wanted = {
+            label: min(max(round(ratio * total), 1), total - 1)
+            for label, total in totals.items()
+        }
+        self.held: Counter = Counter()
+        self.taken: set[str] = set()
+
+    def gain(self, group: Counter) -> Fraction:
+        """By how much a group brings the shares closer to the aim.
+
+        Exact, for a sum of floats depends on the order of its terms.
+        """
+        gaps = {k: self.wanted[k] - self.held[k] for k in group}
+        return sum(
+            Fraction(abs(gaps[k]) - abs(gaps[k] - group[k]), self.totals[k])
+            for k in group
+        )
+
+    def spares(self, group: Counter) -> bool:
+        """Whether a clip at least of each class would stay without it."""
+        left = self.totals - self.held
+        return all(group[k] < left[k] for k in group)
+
+    def take(self, name: str, group: Counter) -> None:
+        self.taken.add(name)
+        self.held += group
+
+    def empty(self) -> list[int]:
+        return sorted(k for k in self.totals if not self.held[k])

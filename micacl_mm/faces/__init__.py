@@ -1,5 +1,6 @@
 """Faces in clips: detectors, tracks and crops."""
 
+from .crop_faces import CropFaces
 from .cropping import crop_face, square_boxes
 from .detectors import (
     BaseFaceDetector,
@@ -15,6 +16,7 @@ from .tracking import fill_gaps, order, smooth, track_faces
 __all__ = [
     'BaseFaceDetector',
     'CenterFaceDetector',
+    'CropFaces',
     'FaceTrack',
     'HaarFaceDetector',
     'NoFaceError',

@@ -1,13 +1,12 @@
 """Class counts of the training set, carried to whoever asks for them."""
 
-from numbers import Integral
-
-from mmengine.dataset import ConcatDataset
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from micacl_mm.errors import DataError
 from micacl_mm.registry import HOOKS
+from micacl_mm.utils.datasets import distinct_labels
 
 
 def count_classes(dataset, num_classes: int) -> list[int]:
@@ -15,29 +14,25 @@ def count_classes(dataset, num_classes: int) -> list[int]:
 
     Args:
         dataset: Any dataset of MMAction2 with single labels, also inside
-            ClassBalancedDataset, RepeatDataset or ConcatDataset. Wrappers
-            that show a video more often do not change how many there are.
+            ClassBalancedDataset, RepeatDataset, ConcatDataset or a torch
+            Subset. Wrappers that show a video more often do not change how
+            many there are.
         num_classes (int): K.
 
     Returns:
         list[int]: length K.
 
     Raises:
-        ValueError: A label outside of [0, K), or labels that are no integers.
+        DataError: A label outside of [0, K), or labels that are no integers.
     """
-    if isinstance(dataset, ConcatDataset):
-        parts = [count_classes(part, num_classes) for part in dataset.datasets]
-        return [sum(column) for column in zip(*parts, strict=True)]
-    if hasattr(dataset, 'dataset'):
-        return count_classes(dataset.dataset, num_classes)
     counts = [0] * num_classes
-    for index in range(len(dataset)):
-        label = dataset.get_data_info(index)['label']
-        if not isinstance(label, Integral) or not 0 <= label < num_classes:
-            raise ValueError(
-                f'ClassCountsHook: video {index} has the label {label!r}, '
-                f'which is no class of {num_classes}; make num_classes and '
-                'the annotation agree, or give class_counts to the loss'
+    for label in distinct_labels(dataset, 'ClassCountsHook'):
+        if not 0 <= label < num_classes:
+            raise DataError(
+                f'ClassCountsHook: a video has the label {label}, which is '
+                f'no class of {num_classes}',
+                'make num_classes and the annotation agree, or give '
+                'class_counts to the loss',
             )
         counts[label] += 1
     return counts

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER, BaseDFERDataset
+from micacl_mm.datasets.base import DRAWN_MARKER, BaseDFERDataset
 from micacl_mm.registry import TRANSFORMS
 
 from .config_text import short_type
@@ -133,7 +133,7 @@ def count_dropped(dataset: Any, clips: int) -> Optional[int]:
     """
     if not isinstance(dataset, BaseDFERDataset) or dataset.split != 'test':
         return None
-    return len(dataset.read_split('test')) - clips
+    return len(dataset.split_rows()) - clips
 
 
 def sampling_in_words(pipeline: Sequence[Any]) -> str:

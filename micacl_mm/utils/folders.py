@@ -73,7 +73,7 @@ def walk(root: str, depth: Optional[int] = None) -> Iterator[Folder]:
     def below(
         path: str, chain: tuple[str, ...], in_link: bool
     ) -> Iterator[Folder]:
-        folder = _list(path, len(chain) - 1)
+        folder = list_folder(path, len(chain) - 1)
         yield folder
         if folder.depth == depth:
             return
@@ -112,25 +112,36 @@ def find_clips(
         DataError: Folders are nested too deep.
     """
     found: list[tuple[Folder, list[FoundClip]]] = []
-    for folder in walk(root):
+    for folder in walk(root.rstrip(os.sep) or root):
         folder.folders[:] = [e for e in folder.folders if not skip(e.path)]
-        videos = filter(is_video, (entry.name for entry in folder.files))
-        names = sorted(videos, key=natural_key)
-        paths = [os.path.join(folder.path, name) for name in names]
-        found.append((folder, [FoundClip(path, True) for path in paths]))
-    # Known only from below: whether images beside folders are thumbnails.
-    clips: list[list[FoundClip]] = []
-    full = DEEPEST + 2  # depth of a folder right below which clips are
-    for folder, videos in reversed(found):
-        has_clips = bool(videos) or full == folder.depth + 1
-        if not has_clips and any(is_image(e.name) for e in folder.files):
-            videos, has_clips = [FoundClip(folder.path, False)], True
-        clips.append(videos)
-        if has_clips:
-            full = folder.depth
-        elif full > folder.depth:
-            full = DEEPEST + 2
-    return [clip for part in reversed(clips) for clip in part]
+        videos = [e.path for e in folder.files if is_video(e.name)]
+        videos = sorted(videos, key=natural_key)
+        found.append((folder, [FoundClip(path, True) for path in videos]))
+    # From below, where it is known whether folders hold clips.
+    parents: set[str] = set()
+    for folder, clips in reversed(found):
+        has_below = folder.path in parents
+        images = any(is_image(entry.name) for entry in folder.files)
+        if images and not (clips or has_below):
+            clips.append(FoundClip(folder.path, False))
+        if clips or has_below:
+            parents.add(os.path.dirname(folder.path))
+    return [clip for _, clips in found for clip in clips]
+
+
+def list_folder(path: str, depth: int = 0) -> Folder:
+    """List one folder as :func:`walk` does."""
+    folders, files = [], []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name[0] != '.' and entry.name not in _STRAY:
+                    (folders if _is_dir(entry) else files).append(entry)
+    except OSError as error:
+        # Such as a lost+found at the top of a mounted disk.
+        return Folder(path, depth, [], [], error)
+    folders.sort(key=lambda entry: natural_key(entry.name))
+    return Folder(path, depth, folders, files)
 
 
 def list_frames(folder: str) -> list[str]:
@@ -150,16 +161,11 @@ def list_frames(folder: str) -> list[str]:
     return sorted(names, key=natural_key)
 
 
-def list_folders(folder: str) -> list[os.DirEntry]:
-    """Folders right below one, naturally sorted; none if it is unreadable."""
-    return _list(folder, 0).folders
-
-
 def find_file(folder: str, name: str) -> Optional[str]:
     """The file ``name``, which may hold slashes, in any case."""
     paths = [folder]
     for part in name.split('/'):
-        listed = (_list(path, 0) for path in paths)
+        listed = (list_folder(path) for path in paths)
         entries = [e for it in listed for e in (*it.folders, *it.files)]
         named = [e for e in entries if e.name.lower() == part.lower()]
         # The exact spelling first, where a disk holds both.
@@ -195,20 +201,6 @@ def leads_up(real: str, chain: Iterable[str]) -> bool:
     """
     inside = os.path.join(real, '')
     return any(path == real or path.startswith(inside) for path in chain)
-
-
-def _list(path: str, depth: int) -> Folder:
-    folders, files = [], []
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.name[0] != '.' and entry.name not in _STRAY:
-                    (folders if _is_dir(entry) else files).append(entry)
-    except OSError as error:
-        # Such as a lost+found at the top of a mounted disk.
-        return Folder(path, depth, [], [], error)
-    folders.sort(key=lambda entry: natural_key(entry.name))
-    return Folder(path, depth, folders, files)
 
 
 def _is_dir(entry: os.DirEntry) -> bool:

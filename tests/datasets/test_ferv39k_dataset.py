@@ -5,8 +5,7 @@ import pytest
 import micacl_mm
 from micacl_mm.datasets import FERV39kDataset
 from micacl_mm.datasets.ferv39k_dataset import SCENARIOS, SCENES
-
-from .tree import (
+from tests.sets import (
     CLASSES,
     logged,
     write_ferv,
@@ -17,6 +16,9 @@ CLIPS = [
     f'{scene}/{CLASSES[(3 * number) % 7]}/{number:04d}'
     for number, scene in enumerate(SCENES, start=1)
 ]
+
+
+SPLITS = ('train', 'val')
 
 
 def load(root, **kwargs):
@@ -80,10 +82,10 @@ def test_case_of_the_emotion_and_backslashes(tmp_path):
         ('Action/Sad/0010 Sadness', ['label must be one of', "'Sadness'"]),
         ('Action/Sad/0010 2', ['label must be one of', "'2'"]),
         ('Action/Sad/0010 Happy', ["emotion of the clip's path", "'Happy'"]),
-        ('Action/Sad/0010', ['a row must be', 'no header']),
+        ('Action/Sad/0010', ['a row must be']),
         ('Sad/0010 Sad', ['a row must be']),
         ('x/Action/Sad/0010 Sad', ['a row must be']),
-        ('video_name label', ['a row must be', 'no header']),
+        ('video_name label', ['a row must be']),
         ('Action/Sad/0010 Sad 30', ['a row must be']),
         ('/Sad/0010 Sad', ['a row must be']),
         ('/Action/Sad/0010 Sad', ['a row must be']),
@@ -97,9 +99,8 @@ def test_wrong_rows(tmp_path, line, words):
     path.write_text(path.read_text() + line + '\n')
     with pytest.raises(ValueError) as error:
         load(tmp_path)
-    told = ['line 3', str(path), 'FERV39kDataset', '; do restore', '4_setups']
-    for word in [*words, *told, 'Expected tree']:
-        assert word in str(error.value)
+    told = [f'FERV39kDataset: {path}, line 3', 'Fix: restore', '4_setups']
+    assert all(word in str(error.value) for word in [*words, *told])
 
 
 def test_clip_listed_twice(tmp_path):
@@ -107,8 +108,8 @@ def test_clip_listed_twice(tmp_path):
     write_ferv_split(tmp_path, 'train', [*CLIPS[:2], CLIPS[1]])
     with pytest.raises(ValueError, match='once, got 1 of them') as error:
         load(tmp_path)
-    for word in [f'{path}, line 3', '(lines 2, 3)', 'do', 'Expected tree']:
-        assert word in str(error.value)
+    assert f'{path}, line 3' in error.value.problem
+    assert '(lines 2, 3)' in error.value.problem
 
 
 def test_scenarios_hold_the_22_scenes():
@@ -182,32 +183,54 @@ def test_subset_without_clips(tmp_path):
     path = write_ferv(tmp_path, ['War/Sad/0001'])
     with pytest.raises(ValueError, match="subset 'Speech'") as error:
         load(tmp_path, subset='Speech')
-    assert str(path) in str(error.value)
-    assert '--subset all' in str(error.value)
-    assert 'Expected tree' in str(error.value)
+    assert str(path) in error.value.problem
+    assert '--subset all' in error.value.cure
 
 
 @pytest.mark.parametrize('subset', ['All', 'war', 'Daily', '', None])
 def test_unknown_subset(tmp_path, subset):
     with pytest.raises(ValueError, match='subset must be one of') as error:
         load(tmp_path, subset=subset)
-    assert "'Anomaly Issues'" in str(error.value)
-    assert "'Talkshow'" in str(error.value)
-    assert str(tmp_path) in str(error.value)
-    assert 'Expected tree' in str(error.value)
+    for name in ("'Anomaly Issues'", "'Talkshow'", str(tmp_path)):
+        assert name in error.value.problem
 
 
 def test_missing_split_file_shows_the_expected_tree(tmp_path):
     write_ferv(tmp_path, CLIPS[:2])
-    with pytest.raises(FileNotFoundError) as error:
+    with pytest.raises(FileNotFoundError, match='no split file') as error:
         load(tmp_path, split='test')
-    for word in [
-        str(tmp_path),
-        '4_setups/All_scenes/test_All.csv',
-        'Expected tree',
-        '2_ClipsforFaceCrop/Action/Sad/0010',
-    ]:
-        assert word in str(error.value)
+    assert '4_setups/All_scenes/test_All.csv' in error.value.problem
+    assert '2_ClipsforFaceCrop/Action/Sad/0010' in error.value.cure
+
+
+@pytest.mark.parametrize('change', [str.lower, str.upper, str.swapcase])
+def test_the_slice_does_not_depend_on_the_case_of_the_file(tmp_path, change):
+    clips = [
+        f'{s}/{e}/{n:04d}' for s in SCENES for e in CLASSES for n in (1, 2)
+    ]
+    write_ferv(tmp_path, clips)
+    before = [ids(load(tmp_path, split=s, val_ratio=0.25)) for s in SPLITS]
+    path = write_ferv_split(tmp_path, 'train', clips)
+    path.write_text(change(path.read_text()))
+    after = [ids(load(tmp_path, split=s, val_ratio=0.25)) for s in SPLITS]
+    assert after == before and len(before[1]) == len(clips) // 4
+
+
+@pytest.mark.parametrize(
+    'row',
+    [
+        'War/Sad/0001 Sad',
+        '"War/Sad/0001" "Sad"',
+        './War/Sad/0001.MP4 Sad',
+        '"War/Sad/1",Sad',
+        'War\\Sad\\0001.avi,sad',
+    ],
+)
+@pytest.mark.parametrize('header', ['', 'video_name label\n'])
+def test_forms_of_a_row(tmp_path, row, header):
+    path = write_ferv(tmp_path, ['War/Sad/0001'])
+    path.write_text(header + row)
+    assert ids(load(tmp_path)) == ['War/Sad/0001']
 
 
 def test_official_counts_add_up():

@@ -1,11 +1,17 @@
-"""The held-out slice."""
+"""Held-out slices by class and, where they are known, by person."""
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 
-from micacl_mm.datasets.splits import SplitRow, cut_validation
+from micacl_mm.datasets.splits import (
+    SplitRow,
+    cut_validation,
+    find_shared,
+    hold_out,
+    name_groups,
+)
 
 SIZES = [60, 45, 31, 10, 3, 2, 1]
 ROWS = [
@@ -60,3 +66,145 @@ def test_larger_slice_contains_the_smaller():
 def test_nothing_to_cut():
     with pytest.raises(ValueError, match='val_ratio=0'):
         cut_validation(ROWS[-1:], 0.5, 0)
+
+
+# ---- whole persons
+
+
+def clips(*counts):
+    return [
+        SplitRow(f'class{label}/clip_{number}', label)
+        for label, count in enumerate(counts)
+        for number in range(count)
+    ]
+
+
+def alone(rows):
+    return {row.video_id: row.video_id for row in rows}
+
+
+def persons(rows, total, seed):
+    """Persons of very different numbers of clips."""
+    rng = random.Random(seed)
+    weights = [rng.random() ** 2 + 0.02 for _ in range(total)]
+    names = [f'person{i}' for i in range(total)]
+    return {r.video_id: rng.choices(names, weights)[0] for r in rows}
+
+
+def by_class(rows):
+    return Counter(row.label for row in rows)
+
+
+@pytest.mark.parametrize('ratio', [0.1, 0.2, 0.5])
+def test_the_share_of_each_class_is_met_to_a_clip(ratio):
+    rows = clips(2, 3, 9, 10, 57, 400)
+    rest, held = hold_out(rows, alone(rows), ratio, 0)
+    assert sorted(rest + held) == sorted(rows)
+    for label, total in by_class(rows).items():
+        assert abs(by_class(held)[label] - ratio * total) < 1
+        assert by_class(held)[label] >= 1 and by_class(rest)[label] >= 1
+
+
+def test_nothing_is_held_out_by_a_ratio_of_zero_or_of_a_single_clip():
+    rows = clips(5, 1)
+    assert hold_out(rows, alone(rows), 0, 0) == (rows, [])
+    rest, held = hold_out(rows, alone(rows), 0.5, 0)
+    assert by_class(held) == {0: 2} and by_class(rest) == {0: 3, 1: 1}
+    assert hold_out([], {}, 0.5, 0) == ([], [])
+
+
+def test_the_order_of_the_clips_and_the_seed():
+    rows = clips(30, 20, 10)
+    groups = persons(rows, 9, 0)
+    held = set(hold_out(rows, groups, 0.3, 0)[1])
+    shuffled = random.Random(1).sample(rows, len(rows))
+    assert set(hold_out(shuffled, groups, 0.3, 0)[1]) == held
+    assert set(hold_out(rows, groups, 0.3, 1)[1]) != held
+
+
+def test_a_new_clip_moves_at_most_one_other_in_a_cut():
+    rows = clips(40, 13)
+    before = set(hold_out(rows, alone(rows), 0.2, 0)[1])
+    moved = Counter()
+    for number in range(60):
+        more = [*rows, SplitRow(f'class1/new_{number}', 1)]
+        after = set(hold_out(more, alone(more), 0.2, 0)[1])
+        moved[len((before ^ after) - {more[-1]})] += 1
+    assert set(moved) == {0, 1}
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_persons_stay_together(seed):
+    rows = clips(200, 90, 40, 12)
+    groups = persons(rows, 15, seed)
+    rest, held = hold_out(rows, groups, 0.2, seed)
+    sides = [{groups[row.video_id] for row in part} for part in (rest, held)]
+    assert sides[0].isdisjoint(sides[1]) and all(sides)
+    assert find_shared({'a': rest, 'b': held}, groups) == []
+    assert sorted(rest + held) == sorted(rows)
+    # Each class on both sides wherever a person can be spared.
+    of_class = defaultdict(set)
+    for row in rows:
+        of_class[row.label].add(groups[row.video_id])
+    assert all(by_class(rest)[label] for label in of_class)
+    largest = max(Counter(groups.values()).values())
+    assert abs(len(held) - 0.2 * len(rows)) <= largest
+    for label in by_class(rows).keys() - by_class(held).keys():
+        for person in of_class[label]:
+            left = by_class(r for r in rest if groups[r.video_id] != person)
+            assert set(left) != set(of_class), (label, person)
+
+
+def test_two_persons_with_all_classes_are_parted():
+    rows = clips(50, 50)
+    groups = {r.video_id: 'ab'[int(r.video_id[-1]) % 2] for r in rows}
+    rest, held = hold_out(rows, groups, 0.1, 0)
+    assert len(rest) == len(held) == 50
+
+
+def test_shares_of_many_persons_come_close():
+    rows = clips(900, 600, 150)
+    rng = random.Random(0)
+    groups = {r.video_id: f'{rng.randrange(60)}' for r in rows}
+    held = by_class(hold_out(rows, groups, 0.2, 0)[1])
+    for label, total in by_class(rows).items():
+        assert held[label] / total == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_new_clip_of_a_person_moves_few_persons():
+    rows = clips(300, 120)
+    groups = persons(rows, 40, 3)
+    before = {groups[r.video_id] for r in hold_out(rows, groups, 0.2, 0)[1]}
+    for person in sorted(set(groups.values())):
+        more = [*rows, SplitRow('class0/new', 0)]
+        after = hold_out(more, {**groups, 'class0/new': person}, 0.2, 0)[1]
+        after = {{**groups, 'class0/new': person}[r.video_id] for r in after}
+        assert len(before ^ after) <= 4
+
+
+def test_groups_by_name():
+    names = ['happy/anna_1', 'sad/anna_2', 'sad/ben_1']
+    assert name_groups(names, '') == {name: name for name in names}
+    found = name_groups(names, '/([^/_]+)_')
+    assert list(found.values()) == ['anna', 'anna', 'ben']
+
+
+@pytest.mark.parametrize(
+    ('pattern', 'words'),
+    [
+        ('(', 'is no regular expression'),
+        ('anna', r"must have a group, got 'anna'"),
+        ('(anna)_', "got none in 1 of 2, such as 'sad/ben_1'"),
+        ('/(x*)', "got none in 2 of 2, such as 'sad/anna_1'"),
+    ],
+)
+def test_patterns_that_find_no_person(pattern, words):
+    with pytest.raises(ValueError, match=words):
+        name_groups(['sad/anna_1', 'sad/ben_1'], pattern, '/data')
+
+
+def test_persons_on_two_sides_are_named():
+    rows = clips(2, 2)
+    groups = dict(zip((r.video_id for r in rows), 'aabc', strict=True))
+    parts = {'train': rows[:1], 'test': rows[1:3], 'val': rows[3:]}
+    assert find_shared(parts, groups) == ['a']

@@ -2,7 +2,7 @@
 
 import shutil
 
-from tests.datasets.tree import write_dfew_split
+from tests.sets import write_dfew_split
 
 from .planting import fault, of_config
 from .tree import clip_dir, frame_path, rows_of, write_frame

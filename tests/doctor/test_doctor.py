@@ -11,7 +11,7 @@ import torch
 from micacl_mm.doctor.clip_files import list_clips
 from micacl_mm.doctor.command import main
 from micacl_mm.doctor.registry import CHECKS
-from tests.datasets.tree import (
+from tests.sets import (
     CLASSES,
     write_ferv,
     write_ferv_split,

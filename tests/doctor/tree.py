@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from tests.datasets.tree import write_dfew_split
+from tests.sets import write_dfew_split
 
 from ..records.tiny import ROOT
 

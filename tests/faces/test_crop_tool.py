@@ -17,7 +17,6 @@ import pytest
 
 from micacl_mm.cli import crop_faces
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
-from micacl_mm.datasets.folders import list_frames
 from micacl_mm.faces import BaseFaceDetector, preparation
 from micacl_mm.faces.preparation import (
     containers,
@@ -27,8 +26,9 @@ from micacl_mm.faces.preparation import (
     sources,
 )
 from micacl_mm.registry import TASK_UTILS
+from micacl_mm.utils.folders import list_frames
+from tests.sets import write_dfew_split, write_ferv_split
 
-from ..datasets.tree import write_dfew_split, write_ferv_split
 from .portrait import (
     DotDetector,
     dots,

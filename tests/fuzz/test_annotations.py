@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
+from tests.sets import write_dfew, write_ferv
 
-from ..datasets.tree import write_dfew, write_ferv
 from .profile import fuzzed
 
 #: What the docstrings of the data sets say.

@@ -15,10 +15,10 @@ from micacl_mm.datasets import (
     DFEWDataset,
     FERV39kDataset,
 )
-from micacl_mm.datasets.class_clips import find_classes
+from micacl_mm.datasets.class_folder_dataset import find_classes
 from micacl_mm.faces.preparation.sources import find_clips
+from tests.sets import write_dfew, write_ferv
 
-from ..datasets.tree import write_dfew, write_ferv
 from .profile import bounded, fuzzed
 from .test_annotations import check
 

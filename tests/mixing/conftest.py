@@ -1,6 +1,7 @@
 import pytest
 
-from .actions_set import write_actions
+from tests.sets import write_actions
+
 from .examples import COUNTS, NAMES
 
 

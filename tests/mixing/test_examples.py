@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from micacl_mm.registry import DATASETS, HOOKS, METRICS, MODELS
+from tests.sets import write_dfew_split
 
-from ..datasets.tree import write_dfew_split
 from .examples import (
     ACTIONS,
     FACES,

@@ -22,7 +22,7 @@ from micacl_mm.records.record import (
 )
 from micacl_mm.records.row_checks import COLUMNS, problems
 from micacl_mm.records.rows import ENTRY_KEY, ResultRow
-from tests.datasets.tree import write_dfew_split
+from tests.sets import write_dfew_split
 
 from .tiny import write_config, write_set
 

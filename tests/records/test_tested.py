@@ -17,7 +17,7 @@ from micacl_mm.records.tested import (
 )
 from micacl_mm.synthetic.digests import join_blocks
 from micacl_mm.synthetic.reference import BLOCKS, LABELS
-from tests.datasets.tree import write_dfew, write_dfew_split, write_ferv_split
+from tests.sets import write_dfew, write_dfew_split, write_ferv_split
 
 from .test_training import ROOT
 

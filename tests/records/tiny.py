@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.datasets.tree import write_dfew
+from tests.sets import write_dfew
 
 ROOT = Path(__file__).parents[2]
 #: A model that trains for two iterations.

@@ -10,8 +10,7 @@ from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.faces.preparation.clip_cropper import ClipCropper
 from micacl_mm.faces.preparation.settings import CropSettings
 from micacl_mm.faces.preparation.sources import find_clips
-
-from ..datasets.tree import write_dfew, write_ferv, write_frames
+from tests.sets import write_dfew, write_ferv, write_frames
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = ('../9', '../../outside/9', '/etc/9', '{root}/../outside/9', '~/9')

@@ -1,6 +1,6 @@
 # Clips in a folder for each class, see docs/own_data.md.
 _base_ = './bags.py'
-from micacl_mm.datasets.class_clips import find_classes
+from micacl_mm.datasets.class_folder_dataset import find_classes
 from micacl_mm.options import option
 
 data_root = option('data_root', 'data/own')

@@ -10,7 +10,8 @@ from mmengine.dataset import DefaultSampler
 from torch import Generator
 from torch.utils.data import Sampler
 
-from .labels import class_labels
+from micacl_mm.errors import ConfigError
+from micacl_mm.utils.datasets import class_labels
 
 
 @DATA_SAMPLERS.register_module()
@@ -57,7 +58,7 @@ class ClassAwareBatchSampler(Sampler):
 
     Raises:
         TypeError: Another sampler, which knows no epochs.
-        ValueError: A joint batch smaller than m or larger than the epoch, or
+        ConfigError: A joint batch smaller than m or larger than the epoch, or
             a label that is no integer.
 
     Examples:
@@ -96,22 +97,23 @@ class ClassAwareBatchSampler(Sampler):
 
     def _check(self) -> None:
         if not 1 <= self.samples_per_class <= self.joint_size:
-            raise ValueError(
+            raise ConfigError(
                 'ClassAwareBatchSampler: samples_per_class must be from 1 to '
                 f'the batch of all ranks, {self.joint_size}, got '
                 f'{self.samples_per_class}'
             )
         if self.power < 0:
-            raise ValueError(
-                'ClassAwareBatchSampler: power must not be negative, got '
-                f'{self.power}; 0 shows classes as often as they occur'
+            raise ConfigError(
+                'ClassAwareBatchSampler: power must be at least 0, got '
+                f'{self.power}',
+                'use 0 to show classes as often as they occur',
             )
         if not len(self):
-            raise ValueError(
+            raise ConfigError(
                 'ClassAwareBatchSampler: a batch of '
                 f'{self.joint_size} over all ranks is more than the '
-                f'{len(self.sampler.dataset)} clips; make batch_size smaller '
-                'or set drop_last=False'
+                f'{len(self.sampler.dataset)} clips',
+                'reduce batch_size, or set drop_last=False',
             )
 
     def __len__(self) -> int:

@@ -10,7 +10,8 @@ from mmengine.dataset import DefaultSampler
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .labels import class_labels
+from micacl_mm.errors import ConfigError
+from micacl_mm.utils.datasets import class_labels
 
 
 @DATA_SAMPLERS.register_module()
@@ -38,7 +39,7 @@ class ClassBalancedSampler(DefaultSampler):
             to None, drawn by MMEngine.
 
     Raises:
-        ValueError: ``power`` is negative, or a label is no integer.
+        ConfigError: ``power`` is negative, or a label is no integer.
 
     Examples:
         >>> train_dataloader = dict(
@@ -55,10 +56,10 @@ class ClassBalancedSampler(DefaultSampler):
         seed: Optional[int] = None,
     ) -> None:
         if power < 0:
-            raise ValueError(
-                'ClassBalancedSampler: power must not be negative, got '
-                f'{power}; 1 shows all classes equally often, 0 as often as '
-                'they occur'
+            raise ConfigError(
+                f'ClassBalancedSampler: power must be at least 0, got {power}',
+                'use 1 to show all classes equally often, 0 for as often as '
+                'they occur',
             )
         super().__init__(dataset, shuffle=True, seed=seed)
         self.power = power

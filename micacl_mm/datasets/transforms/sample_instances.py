@@ -6,6 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from micacl_mm.errors import ConfigError, DataError
 from micacl_mm.registry import TRANSFORMS
 
 
@@ -40,8 +41,8 @@ class SampleInstances(BaseTransform):
         test_mode (bool): Take the middle of each segment. Defaults to False.
 
     Raises:
-        ValueError: If the windows do not end at the last frame, and in
-            :meth:`transform` for a clip without frames.
+        ConfigError: The windows do not end at the last frame.
+        DataError: In :meth:`transform`, a clip without frames.
 
     Example:
         >>> sample = SampleInstances(num_frames=4, instance_len=2,
@@ -65,17 +66,17 @@ class SampleInstances(BaseTransform):
         }
         for name, value in sizes.items():
             if not isinstance(value, int) or value < 1:
-                raise ValueError(
+                raise ConfigError(
                     f'SampleInstances: {name} must be a positive integer, '
-                    f'got {value!r}.'
+                    f'got {value!r}'
                 )
         rest = num_frames - instance_len
         if rest < 0 or rest % stride:
-            raise ValueError(
+            raise ConfigError(
                 'SampleInstances: num_frames must be instance_len plus a '
                 f'multiple of instance_stride, got {num_frames} frames, '
-                f'instances of {instance_len} and stride {stride}; do change '
-                'one of the three, 16, 4 and 4 or 16, 4 and 2 for example.'
+                f'instances of {instance_len} and stride {stride}',
+                'use e.g. 16, 4 and 4, or 16, 4 and 2',
             )
         self.num_frames = num_frames
         self.instance_len = instance_len
@@ -110,11 +111,11 @@ class SampleInstances(BaseTransform):
         """
         total_frames = results.get('total_frames', 0)
         if total_frames < 1:
-            raise ValueError(
+            raise DataError(
                 'SampleInstances: total_frames must be at least 1, got '
-                f'{total_frames} for clip {results.get("video_id", "?")}; do '
+                f'{total_frames} for clip {results.get("video_id", "?")}',
                 'delete the empty clip, or put DecordInit in front if the '
-                'clips are videos.'
+                'clips are videos',
             )
         frames = self._sample(total_frames) + results.get('start_index', 0)
         starts = np.arange(self.num_instances) * self.instance_stride

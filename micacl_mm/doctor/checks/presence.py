@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from micacl_mm.datasets.base_dfer_dataset import BaseDFERDataset
-from micacl_mm.datasets.class_folder_dataset import ClassFolderDataset
-from micacl_mm.datasets.splits import cut_validation
+from micacl_mm.datasets.base import BaseDFERDataset
 
 from ..case import Case
 from ..clip_files import list_clips
@@ -24,7 +22,7 @@ def missing_clips(case: Case) -> Iterator[Finding]:
     dropped = []
     for name, dataset in case.built():
         if isinstance(dataset, BaseDFERDataset):
-            wanted = _expected(dataset)
+            wanted = len(dataset.split_rows())
             if len(dataset) < wanted:
                 less = wanted - len(dataset)
                 dropped.append(f'{less} of {wanted} of {name}')
@@ -57,13 +55,3 @@ def _gone(case: Case) -> Iterator[Finding]:
             f'there: {some(named)}',
             f'{cure}: frames are counted from start_index',
         )
-
-
-def _expected(dataset: BaseDFERDataset) -> int:
-    if isinstance(dataset, ClassFolderDataset):
-        return len(dataset.read_split(dataset.split))
-    rows = dataset.read_split('test' if dataset.split == 'test' else 'train')
-    if dataset.split == 'test' or not dataset.val_ratio:
-        return len(rows)
-    parts = cut_validation(rows, dataset.val_ratio, dataset.val_seed)
-    return len(parts[dataset.split == 'val'])

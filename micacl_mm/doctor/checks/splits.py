@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from micacl_mm.datasets.base_dfer_dataset import DRAWN_MARKER, BaseDFERDataset
-from micacl_mm.datasets.class_splits import find_shared, name_groups
-from micacl_mm.datasets.dfer_checks import RESTORE
+from micacl_mm.datasets.base import DRAWN_MARKER, BaseDFERDataset
 from micacl_mm.datasets.dfew_dataset import DFEWDataset
+from micacl_mm.datasets.splits import RESTORE, find_shared, name_groups
 
 from ..case import Case
 from ..finding import (

@@ -10,15 +10,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from micacl_mm.datasets.class_clips import VIDEO_SUFFIXES
-from micacl_mm.datasets.class_folders import is_stray
-from micacl_mm.datasets.clip_finders import pad_number
-from micacl_mm.datasets.folders import (
-    DEEPEST,
-    is_dir,
-    list_frames,
-    list_visible,
-)
+from micacl_mm.datasets.layouts import pad_number
+from micacl_mm.utils import folders
+from micacl_mm.utils.folders import VIDEO_SUFFIXES, list_frames
 
 from .containers import is_cut_off
 
@@ -62,7 +56,13 @@ def find_clips(
     Raises:
         ValueError: If there is no clip, or folders are nested too deep.
     """
-    found = _walk(source, out)
+    found = [(source, True)]
+    if not source.is_file():
+        away = os.path.realpath(out)
+        below = folders.find_clips(
+            str(source), lambda path: os.path.realpath(path) == away
+        )
+        found = [(Path(clip.path), clip.is_video) for clip in below]
     if not found:
         raise ValueError(
             f'crop_faces: no clip in {source}; name a folder with videos '
@@ -103,38 +103,6 @@ def _target(path: Path, source: Path, is_video: bool, layout: str) -> str:
     if layout == 'ferv39k':
         parts = [*parts[-3:-1], pad_number(parts[-1])]
     return '/'.join(parts)
-
-
-def _walk(source: Path, out: Path) -> list[tuple[Path, bool]]:
-    """Path of each clip, and whether it is a video."""
-    if source.is_file():
-        return [(source, True)]
-    return _walk_folder(source, {os.path.realpath(out)})
-
-
-def _walk_folder(
-    folder: Path, seen: set[str], depth: int = 0
-) -> list[tuple[Path, bool]]:
-    if depth > DEEPEST:
-        raise ValueError(
-            f'crop_faces: folders must not be deeper than {DEEPEST} levels, '
-            f'got {folder}; name a folder further down'
-        )
-    # A link may lead up, or to what was seen already.
-    if os.path.realpath(folder) in seen:
-        return []
-    seen.add(os.path.realpath(folder))
-    entries = [e for e in list_visible(str(folder)) if not is_stray(e.name)]
-    found = [
-        (Path(entry.path), True)
-        for entry in entries
-        if entry.name.lower().endswith(VIDEO_SUFFIXES) and not is_dir(entry)
-    ]
-    for entry in filter(is_dir, entries):
-        found += _walk_folder(Path(entry.path), seen, depth + 1)
-    if not found and entries and list_frames(str(folder)):
-        return [(folder, False)]
-    return found
 
 
 def read_frames(clip: SourceClip) -> Iterator[tuple[int, np.ndarray]]:

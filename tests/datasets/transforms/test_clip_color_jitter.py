@@ -7,8 +7,7 @@ import pytest
 from mmaction.datasets.transforms import ColorJitter
 
 from micacl_mm.datasets import ClipColorJitter
-
-from .images import picture
+from tests.sets import picture
 
 RECIPE = dict(brightness=0.4, contrast=0.4, saturation=0.4, hue=0)
 

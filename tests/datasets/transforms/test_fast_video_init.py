@@ -8,11 +8,11 @@ import decord
 import numpy as np
 import pytest
 
-from micacl_mm.datasets import FastVideoInit, skipping_video
-from micacl_mm.datasets.skipping_video import SkippingVideo
+from micacl_mm.datasets import FastVideoInit
+from micacl_mm.datasets.transforms import fast_video_init
+from micacl_mm.datasets.transforms.fast_video_init import SkippingVideo
 from micacl_mm.registry import TRANSFORMS
-
-from .images import picture
+from tests.sets import picture
 
 av = pytest.importorskip('av')
 
@@ -146,7 +146,7 @@ def test_what_may_differ_is_left_to_decord(tmp_path):
     ours = run(path, ('FastVideoInit', 'DecordDecode'), [1, 4])
     stock = run(path, ('DecordInit', 'DecordDecode'), [1, 4])
     assert np.array_equal(ours['imgs'], stock['imgs'])
-    with pytest.raises(skipping_video.UnusualVideoError):
+    with pytest.raises(fast_video_init.UnusualVideoError):
         SkippingVideo(path.read_bytes())
 
 
@@ -181,7 +181,7 @@ def test_less_is_decoded(inds, most):
 def test_without_pyav_it_is_decord(tmp_path, monkeypatch):
     path = tmp_path / 'a.mp4'
     path.write_bytes(make(length=4))
-    monkeypatch.setattr(skipping_video, 'av', None)
+    monkeypatch.setattr(fast_video_init, 'av', None)
     results = FastVideoInit()(dict(filename=str(path)))
     assert isinstance(results['video_reader'], decord.VideoReader)
 

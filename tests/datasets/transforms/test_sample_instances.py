@@ -9,8 +9,7 @@ from mmcv.transforms.utils import cache_random_params
 
 from micacl_mm.datasets import SampleInstances
 from micacl_mm.registry import TRANSFORMS
-
-from ..tree import frame_number, grey, write_frames, write_video
+from tests.sets import frame_number, grey, write_frames, write_video
 
 LENGTHS = [*range(1, 70), 155, 847]
 

@@ -10,7 +10,7 @@ from micacl_mm import CropFaces
 from micacl_mm.faces import FaceTrack, NoFaceError, crop_face, square_boxes
 from micacl_mm.registry import TRANSFORMS
 
-from ..faces.portrait import (
+from .portrait import (
     DotDetector,
     dots,
     grey,

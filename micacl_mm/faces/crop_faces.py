@@ -6,17 +6,13 @@ import numpy as np
 from mmaction.utils import ConfigType
 from mmcv.transforms import BaseTransform
 
-from micacl_mm.faces import (
-    FaceTrack,
-    NoFaceError,
-    build_detector,
-    crop_face,
-    find_faces,
-    main_face,
-    square_boxes,
-)
-from micacl_mm.faces.detectors import Detector
 from micacl_mm.registry import TRANSFORMS
+
+from .cropping import crop_face, square_boxes
+from .detectors import Detector, build_detector
+from .errors import NoFaceError
+from .face_track import FaceTrack
+from .finding import find_faces, main_face
 
 _CENTERFACE = dict(type='CenterFaceDetector')
 # Their coordinates would have to move with a crop that moves.

@@ -1,0 +1,527 @@
+"""What the datasets of dynamic facial expressions have in common."""
+
+import logging
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
+from numbers import Real
+from typing import NoReturn, Optional, Union
+
+from mmaction.datasets.base import BaseActionDataset
+from mmaction.utils import ConfigType
+from mmengine.logging import print_log
+
+from micacl_mm.errors import ConfigError, DataError, MissingFileError
+from micacl_mm.utils.folders import find_file
+
+from .layouts import (
+    COMPLETE,
+    FoundClip,
+    FrameNames,
+    Layout,
+    choose_layout,
+    find_folders,
+    probe_clips,
+)
+from .pack import FramePack, fit_pack
+from .splits import (
+    RESTORE,
+    SplitRow,
+    cut_validation,
+    describe_counts,
+    find_repeated,
+    read_lines,
+)
+
+DRAWN_MARKER = 'synthetic.json'  # in the root of a set that we drew
+LONGEST_ROW = 1000  # characters
+
+
+class BaseDFERDataset(BaseActionDataset):
+    """Clips of faces, each of one expression.
+
+    A subclass reads its split files (:meth:`read_split`) and names the clips
+    on disk (:meth:`find_clips`); here the two are joined, checked against
+    the disk and counted. Frames are counted in the folders themselves:
+    frame counts that travel with a set are not trusted, and nothing is ever
+    written beside the data. Images whose names tell that they belong
+    elsewhere are left out with a warning.
+
+    A sample has ``label``, ``video_id``, ``start_index`` 0 and, by
+    ``source``, ``frame_dir``, ``frames``, ``filename_tmpl`` and
+    ``total_frames`` for ``RawFrameDecode`` or ``filename`` for
+    ``DecordInit``; with ``pack`` also ``pack`` and ``pack_clip`` for
+    ``FaceFrameDecode``.
+
+    Args:
+        data_root (str): The folder of the set.
+        pipeline (list): Transforms.
+        split (str): ``'train'``, ``'val'`` or ``'test'``. The sets have no
+            official validation split: ``'val'`` is a slice of train. Defaults
+            to ``'train'``.
+        source (str): ``'frames'`` for folders of face crops, ``'videos'`` for
+            the clips as files. Defaults to ``'frames'``.
+        val_ratio (float): Share of each class that is taken from train and
+            given to val. Train and val need the same value. Defaults to 0.
+        val_seed (int): Seed of that slice. Defaults to 0.
+        missing (str): ``'raise'`` or ``'drop'``, what to do about clips of
+            the split file that are absent or empty on disk. With more than
+            half of them missing both raise. Defaults to ``'raise'``.
+        clip_root (str, optional): Folder of the clips, absolute or below
+            ``data_root``, to use instead of a search. Defaults to None.
+        pack (str, optional): A file made by ``micacl pack`` to read
+            the frames from, see docs/packs.md. It must match the folders.
+            Defaults to None.
+        test_mode (bool): As in MMEngine. Defaults to False.
+        metainfo (dict, optional): ``dict(classes=...)`` orders the classes
+            anew, and the labels with them; clips of classes that are not
+            named are left out. Defaults to None.
+        **kwargs: Further arguments of ``BaseActionDataset``.
+
+    Attributes:
+        layout (str): In words, where the clips were found.
+        copy (str): Folder below the root whose clips are used. It is chosen
+            by the clips of train and test together.
+        foreign (dict[str, list[str]]): By clip the images left out.
+
+    Raises:
+        ConfigError: For a wrong argument.
+        DataError: For a wrong row of a split file.
+        MissingFileError: For a missing root, split file or clip.
+    """
+
+    CLASSES = (
+        'Happy',
+        'Sad',
+        'Neutral',
+        'Angry',
+        'Surprise',
+        'Disgust',
+        'Fear',
+    )
+    METAINFO = {'classes': CLASSES}
+    # Official counts by variant (a fold, a subset), then by split.
+    OFFICIAL_COUNTS: dict[Union[int, str], dict[str, list[int]]] = {}
+    SPLIT_FOLDER = ''
+    # By source, what `choose_layout` prefers.
+    CLIP_FOLDERS: dict[str, tuple[tuple[str, str], ...]] = {}
+    # Name of the attribute that is the key to the official counts.
+    VARIANT = ''
+    # Whether 12_7.jpg is a frame of clip 12 and of no other.
+    NUMBERED_FRAMES = False
+    EXPECTED_TREE = ''
+    ROOT_CURE = 'set data_root (--data-root) or clip_root (--clip-root DIR)'
+
+    def __init__(
+        self,
+        data_root: str,
+        pipeline: list[Union[ConfigType, Callable]],
+        split: str = 'train',
+        source: str = 'frames',
+        val_ratio: float = 0.0,
+        val_seed: int = 0,
+        missing: str = 'raise',
+        clip_root: Optional[str] = None,
+        pack: Optional[str] = None,
+        test_mode: bool = False,
+        metainfo: Optional[dict] = None,
+        **kwargs,
+    ) -> None:
+        self.data_root = os.path.expanduser(data_root)
+        self.split = split
+        self.source = source
+        self.val_ratio = val_ratio
+        self.val_seed = val_seed
+        self.missing = missing
+        self.clip_root = clip_root
+        self.pack = pack
+        self.layout = self.copy = ''
+        self.foreign: dict[str, list[str]] = {}
+        self._opened: Optional[FramePack] = None
+        self._check_args()
+        super().__init__(
+            ann_file='',
+            pipeline=pipeline,
+            data_prefix={},
+            data_root=self.data_root,
+            test_mode=test_mode,
+            start_index=0,
+            metainfo=metainfo,
+            **kwargs,
+        )
+
+    @property
+    def all_classes(self) -> tuple[str, ...]:
+        """The classes in the order of the labels of :meth:`read_split`."""
+        return self.CLASSES
+
+    @abstractmethod
+    def read_split(self, split: str) -> list[SplitRow]:
+        """Read the official ``'train'`` or ``'test'`` rows."""
+
+    @abstractmethod
+    def find_clips(self, root: str) -> Iterable[FoundClip]:
+        """List the clips on disk, keyed by ``video_id`` in lower case."""
+
+    def parse_row(self, line: str) -> SplitRow:
+        """Read one row of a split file; for sets that have such files.
+
+        Raises:
+            ValueError: With what is wrong about it, and no more.
+        """
+        raise NotImplementedError
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Number of loaded clips of each class."""
+        labels = [self.get_cat_ids(idx)[0] for idx in range(len(self))]
+        return [labels.count(i) for i in range(len(self.metainfo['classes']))]
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The class of a clip, as a list for ``ClassBalancedDataset``."""
+        # Past our own method, which has work to do for the pipeline.
+        return [super().get_data_info(idx)['label']]
+
+    def get_data_info(self, idx: int) -> dict:
+        """Data of a clip, as the decoding transforms want it."""
+        info = super().get_data_info(idx)
+        if self.source == 'frames':
+            info['filename_tmpl'] = FrameNames(info['frames'])
+        if self._opened:
+            info['pack'] = self._opened
+        return info
+
+    def load_data_list(self) -> list[dict]:
+        """Join the split file with the clips on disk."""
+        self._check_root()
+        rows, rest = self._split_in_two()
+        layout = self._find_layout()
+        self.copy = layout.copy
+        infos = self.take_clips(rows, layout.clips, layout.text)
+        labels = [info['label'] for info in infos]
+        self._log_counts(labels, [row.label for row in rest])
+        return infos
+
+    def split_rows(self) -> list[SplitRow]:
+        """Clips of the split and their labels, on disk or not."""
+        return self._split_in_two()[0]
+
+    def _split_in_two(self) -> tuple[list[SplitRow], list[SplitRow]]:
+        """Rows of the split, and those on the other side of the slice."""
+        official = 'test' if self.split == 'test' else 'train'
+        rows, rest = self.read_split(official), []
+        if official == 'train' and self.val_ratio:
+            rows, rest = cut_validation(rows, self.val_ratio, self.val_seed)
+        if self.split == 'val':
+            rows, rest = rest, rows
+        return self.relabel(rows), self.relabel(rest)
+
+    def take_clips(
+        self, rows: Sequence[SplitRow], clips: dict[str, str], layout: str
+    ) -> list[dict]:
+        """Look the clips of the split up.
+
+        Args:
+            rows (Sequence[SplitRow]): The clips.
+            clips (dict[str, str]): Path by name in lower case.
+            layout (str): In words, where they lie.
+        """
+        self.layout = layout
+        probed = probe_clips(rows, clips, self.source, self.NUMBERED_FRAMES)
+        self.foreign = probed.foreign
+        if probed.foreign:
+            total = sum(map(len, probed.foreign.values()))
+            named = [
+                f'{clip} ({shorten(names, 3)})'
+                for clip, names in probed.foreign.items()
+            ]
+            self._warn(
+                f'{total} images in {len(named)} clips are not used, since '
+                f'they are not named like the frames of their clip: '
+                f'{shorten(named)}.'
+            )
+        self._report_missing(probed.missing, len(rows))
+        if self.pack and probed.infos:
+            self._take_pack(probed.infos)
+        return probed.infos
+
+    def relabel(self, rows: Sequence[SplitRow]) -> list[SplitRow]:
+        """Rows of the classes in ``metainfo``, labelled in their order."""
+        classes = list(self.metainfo['classes'])
+        unknown = [name for name in classes if name not in self.all_classes]
+        if unknown or len(set(classes)) < len(classes):
+            raise ConfigError(
+                f'{type(self).__name__}: classes in metainfo must be some of '
+                f'{", ".join(self.all_classes)}, got {", ".join(classes)}',
+                'name each class once',
+            )
+        labels = {self.all_classes.index(n): i for i, n in enumerate(classes)}
+        return [
+            row._replace(label=labels[row.label])
+            for row in rows
+            if row.label in labels
+        ]
+
+    def find_split_file(self, *names: str) -> str:
+        """Path of the first split file that exists of those named."""
+        for folder in find_folders(self.data_root, self.SPLIT_FOLDER):
+            for path in (find_file(folder, name) for name in names):
+                if path:
+                    return path
+        self._fail(
+            MissingFileError,
+            f'no split file {self.SPLIT_FOLDER}/{names[-1]} below '
+            f'{self.data_root}',
+            'unpack the split files of the release there',
+        )
+
+    def read_lines(self, path: str) -> list[tuple[int, str]]:
+        """Number and text of the rows of a split file.
+
+        Blank lines are left out, and a header: a first line without a digit.
+        Copies differ in whether they have one.
+
+        Raises:
+            DataError: It is no such file.
+        """
+        try:
+            lines = read_lines(path)
+        except DataError as error:
+            self._fail(DataError, error.problem, error.cure)
+        has_header = lines and not any(map(str.isdigit, lines[0][1]))
+        return lines[1:] if has_header else lines
+
+    def parse_rows(
+        self, path: str, lines: Sequence[tuple[int, str]]
+    ) -> list[SplitRow]:
+        """Read the rows of a split file.
+
+        Args:
+            path (str): The file, for messages.
+            lines (Sequence[tuple[int, str]]): Line number and text of each
+                row.
+
+        Raises:
+            DataError: For a wrong row, for a clip that is listed twice, and
+                if there is no row.
+        """
+        if not lines:
+            self._fail(
+                DataError,
+                f'{path} must list at least one clip, got none',
+                RESTORE,
+            )
+        rows = []
+        for number, line in lines:
+            try:
+                if len(line) > LONGEST_ROW or '\0' in line:
+                    raise ValueError(
+                        f'a row must be text of at most {LONGEST_ROW} '
+                        f'characters, got {len(line)}, {line[:40]!r} ..'
+                    )
+                rows.append(self.parse_row(line))
+            except ValueError as error:
+                self._fail(
+                    DataError, f'{path}, line {number}: {error}', RESTORE
+                )
+        names = [row.video_id for row in rows]
+        numbers = [number for number, _ in lines]
+        twice = find_repeated(list(zip(numbers, names, strict=True)))
+        if twice:
+            listed = [
+                f'{name} (lines {", ".join(map(str, found))})'
+                for name, found in twice.items()
+            ]
+            self._fail(
+                DataError,
+                f'{path}, line {next(iter(twice.values()))[1]}: each clip '
+                f'must be listed once, got {len(twice)} of them more often: '
+                f'{shorten(listed)}',
+                RESTORE,
+            )
+        return rows
+
+    def _find_layout(self) -> Layout:
+        # By train and test: every split and fold takes the same copy.
+        rows: list[SplitRow] = []
+        for split in ('train', 'test'):
+            with suppress(OSError, ValueError):  # reported where it is needed
+                rows += self.read_split(split)
+        wanted = dict.fromkeys(row.video_id.lower() for row in rows)
+        layouts = []
+        for root in self._clip_roots():
+            layouts.append(
+                choose_layout(
+                    self.find_clips(root),
+                    root,
+                    self.CLIP_FOLDERS[self.source],
+                    wanted,
+                    self.source,
+                    named=self.clip_root is not None,
+                )
+            )
+            if layouts[-1].covered >= COMPLETE * len(wanted):
+                break
+        best = max(layouts, key=lambda it: (it.covered, bool(it.clips)))
+        if not best.clips:
+            self._fail(
+                MissingFileError,
+                f'no {self.source} of clips {best.text}',
+                'unpack the clips there, name their folder by clip_root '
+                '(--clip-root DIR), or use the other source of "frames" and '
+                '"videos" (--source)',
+            )
+        return best
+
+    def _clip_roots(self) -> Iterator[str]:
+        """Where to look."""
+        if self.clip_root is None:
+            # Other sets may lie below the root: look by the split files.
+            folders = find_folders(self.data_root, self.SPLIT_FOLDER)
+            roots = chain(map(os.path.dirname, folders), [self.data_root])
+            yield from dict.fromkeys(map(os.path.normpath, roots))
+            return
+        root = os.path.expanduser(self.clip_root)
+        root = os.path.normpath(os.path.join(self.data_root, root))
+        if not os.path.isdir(root):
+            self._fail(
+                MissingFileError,
+                f'clip_root {root} does not exist or is no folder',
+                'set clip_root (--clip-root DIR) to the folder of the clips',
+            )
+        yield root
+
+    def _take_pack(self, infos: Sequence[dict]) -> None:
+        """Note the clips' places in the pack, which must be read."""
+        steps = self.pipeline.transforms
+        if steps and not any(getattr(s, 'reads_packs', False) for s in steps):
+            raise ConfigError(
+                f'{type(self).__name__}: no transform of the pipeline reads '
+                f'pack {self.pack}',
+                'decode by FaceFrameDecode instead of RawFrameDecode, or '
+                'leave the pack out',
+            )
+        self._opened = FramePack(self.pack)
+        clips = [
+            (
+                info['frame_dir'],
+                [*info['frames'], *self.foreign.get(info['video_id'], ())],
+            )
+            for info in infos
+        ]
+        places = fit_pack(self._opened, clips)
+        for info, place in zip(infos, places, strict=True):
+            info['pack_clip'] = place
+        print_log(
+            f'{type(self).__name__}: frames are read from pack '
+            f'{self._opened.path}.',
+            logger='current',
+        )
+
+    def _log_counts(self, loaded: list, rest: list) -> None:
+        variant = getattr(self, self.VARIANT)
+        split = 'test' if self.split == 'test' else 'train'
+        official = self.OFFICIAL_COUNTS.get(variant, {}).get(split)
+        classes = self.metainfo['classes']
+        drawn = os.path.isfile(os.path.join(self.data_root, DRAWN_MARKER))
+        if drawn:
+            official = None
+        if official:
+            official = [official[self.all_classes.index(n)] for n in classes]
+        counts = describe_counts(classes, loaded, rest, official)
+        if drawn:
+            counts += ' Synthetic set: no official counts.'
+        print_log(
+            f'{type(self).__name__}, {self.VARIANT} {variant}, {self.split}: '
+            f'{counts} Found {self.source} in {self.layout}.',
+            logger='current',
+        )
+
+    def _check_args(self) -> None:
+        self._check_choice('split', self.split, ('train', 'val', 'test'))
+        self._check_choice('source', self.source, ('frames', 'videos'))
+        self._check_choice('missing', self.missing, ('raise', 'drop'))
+        self._check_ratio('val_ratio', self.val_ratio)
+        self._check_has_val()
+        if self.pack and self.source == 'videos':
+            raise ConfigError(
+                f"{type(self).__name__}: a pack needs source='frames', got "
+                f"source='videos' and pack {self.pack}",
+                'leave one of --source and --pack out',
+            )
+
+    def _check_ratio(self, name: str, value: object) -> None:
+        # A config's environment variable in quotes arrives as text.
+        if not isinstance(value, Real) or not 0 <= value < 1:
+            raise ConfigError(
+                f'{type(self).__name__}: {name} must be in [0, 1), got '
+                f'{value!r}',
+                'use 0.1 to hold out 10 % of each class',
+            )
+
+    def _check_has_val(self) -> None:
+        if self.split == 'val' and self.val_ratio == 0:
+            raise ConfigError(
+                f"{type(self).__name__}: split='val' needs val_ratio above "
+                '0, since the set has no validation split',
+                "set the same val_ratio, e.g. 0.1, here and for split='train'",
+            )
+
+    def _check_root(self) -> None:
+        if not os.path.isdir(self.data_root):
+            self._fail(
+                MissingFileError,
+                f'data_root {self.data_root} does not exist or is no folder',
+                'set data_root (--data-root DIR)',
+            )
+
+    def _check_choice(self, name: str, value: object, choices: tuple) -> None:
+        if value not in choices:
+            self._fail(
+                ConfigError,
+                f'{name} must be one of {", ".join(map(repr, choices))}, got '
+                f'{value!r} (data_root {self.data_root})',
+                'choose one of these',
+            )
+
+    def _report_missing(self, gone: list[str], total: int) -> None:
+        if not gone:
+            return
+        most = 2 * len(gone) > total
+        drop = self.missing == 'drop' and not most
+        text = f'{len(gone)} of {total} clips are missing'
+        end = " Dropped by missing='drop'." if drop else ''
+        self._warn(f'{text}: {", ".join(gone)}.{end}')
+        if drop:
+            return
+        cure = "unpack them again, or set missing='drop' (--missing drop)"
+        if most:
+            text += ' (more than half, so probably a wrong folder)'
+            cure = self.ROOT_CURE
+        self._fail(
+            MissingFileError,
+            f'{text}: {shorten(gone)}; the log names all of them; the clips '
+            f'were taken from {self.layout}',
+            cure,
+        )
+
+    def _warn(self, text: str) -> None:
+        print_log(
+            f'{type(self).__name__}: {text}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+    def _fail(self, kind: type, problem: str, cure: str) -> NoReturn:
+        # `from None`: the message is the whole story.
+        raise kind(
+            f'{type(self).__name__}: {problem}',
+            f'{cure}. Expected tree:\n{self.EXPECTED_TREE}\n',
+        ) from None
+
+
+def shorten(names: Sequence[str], most: int = 10) -> str:
+    """The first few of many names."""
+    return ', '.join(names[:most]) + (', ...' if names[most:] else '')

@@ -1,0 +1,230 @@
+"""Tiny clips and sets, made on the spot, for all tests."""
+
+import contextlib
+import io
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+CLASSES = ('Happy', 'Sad', 'Neutral', 'Angry', 'Surprise', 'Disgust', 'Fear')
+STEP = 12  # grey levels between two frames; JPEG and mp4v stay far below
+
+
+# ---- pictures
+
+
+def grey(number, size=16):
+    """The picture of a frame's position in its clip."""
+    return np.full((size, size, 3), STEP * number, np.uint8)
+
+
+def frame_number(image):
+    """Position of a decoded frame in its clip."""
+    return int(np.rint(np.asarray(image, float).mean() / STEP))
+
+
+def picture(height=96, width=96, seed=0):
+    """Smooth colours with some edges, (H, W, 3), RGB."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    image = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    cv2.circle(image, (width // 2, height // 3), width // 5, (250, 9, 90), -1)
+    return image
+
+
+def noise(seed=0, size=24):
+    """Random pixels, (size, size, 3)."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (size, size, 3), np.uint8)
+
+
+def compressed(image, form='jpeg', mode='RGB', **options):
+    """The bytes of an image file."""
+    file = io.BytesIO()
+    Image.fromarray(image).convert(mode).save(file, form, **options)
+    return file.getvalue()
+
+
+# ---- clips
+
+
+def touch(path, content=b'x'):
+    """A file that is there, and nothing that can be decoded."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def write_frames(folder, names):
+    """Write one image for each name, the k-th with grey level k."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        assert cv2.imwrite(str(folder / name), grey(number))
+
+
+def write_clip(folder, count=6, suffix='jpg', **options):
+    """A folder of pictures; returns the clip's data, as a data set does."""
+    for number in range(count):
+        data = compressed(picture(seed=number), **options)
+        touch(Path(folder, f'{number:03d}.{suffix}'), data)
+    return dict(
+        frame_dir=str(folder),
+        filename_tmpl='{:03d}.' + suffix,
+        total_frames=count,
+        start_index=0,
+        modality='RGB',
+        label=0,
+    )
+
+
+def write_video(path, frames, fps=25):
+    """Write BGR images, or so many frames of grey levels, as mp4."""
+    if isinstance(frames, int):
+        frames = [grey(number, 64) for number in range(frames)]
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    code = cv2.VideoWriter_fourcc(*'mp4v')
+    writer = cv2.VideoWriter(str(path), code, fps, frames[0].shape[1::-1])
+    assert writer.isOpened()
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+
+
+# ---- DFEW and FERV39k
+
+
+def write_dfew_split(root, split, rows, fold=1, header=True, end='\n'):
+    """Write a split file of ``(name, label)``; returns its path."""
+    path = Path(root, 'EmoLabel_DataSplit', f'{split}(single-labeled)')
+    path.mkdir(parents=True, exist_ok=True)
+    lines = ['video_name,label'] * header
+    lines += [f'{name},{label}' for name, label in rows]
+    path = path / f'set_{fold}.csv'
+    path.write_bytes((end.join(lines) + end).encode())
+    return path
+
+
+def write_dfew(root, rows, clips='Clip/clip_224x224', split='train', **kw):
+    """Write a split file and two frames a clip, with gaps in the names."""
+    for name, _ in rows:
+        clip = f'{int(name):05d}'
+        names = [f'{clip}_{number:05d}.jpg' for number in (3, 9)]
+        write_frames(Path(root, clips, clip), names)
+    return write_dfew_split(root, split, rows, **kw)
+
+
+def write_ferv_split(root, split, clips, name=None, end='\n'):
+    """Write All_scenes/<split>_All.csv, or another file named."""
+    path = Path(root, '4_setups', name or f'All_scenes/{split}_All.csv')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f'{clip} {clip.split("/")[1]}' for clip in clips]
+    path.write_bytes((end.join(lines) + end).encode())
+    return path
+
+
+def write_ferv(root, clips, base='2_ClipsforFaceCrop', split='train'):
+    """Write a split file and two frames a clip."""
+    for clip in clips:
+        write_frames(Path(root, base, clip), ['0001.jpg', '0002.jpg'])
+    return write_ferv_split(root, split, clips)
+
+
+# ---- drawn faces
+
+#: Folder of the class, its emotion, and how many clips: 5 to 1.
+OWN = {
+    '1_joy': ('Happy', 15),
+    '2_calm': ('Neutral', 9),
+    '10_rage': ('Angry', 3),
+}
+
+
+def draw_clip(emotion, clip_id, person, size=32):
+    """Frames of an easy clip of the drawn set."""
+    from micacl_mm.synthetic import LEVELS, ClipSpec, render_clip
+
+    spec = ClipSpec(clip_id, (emotion,), person, 0)
+    return render_clip(spec, 0, 'dfew', size, LEVELS['easy'])
+
+
+def write_own(root, classes=OWN, frames=False):
+    """Write a folder a class, clips named by person, six of a person."""
+    clip_id = 0
+    for name, (emotion, total) in classes.items():
+        for number in range(total):
+            person = clip_id // 6
+            path = Path(root, name, f'p{person:02d}_{number:03d}')
+            drawn = draw_clip(emotion, clip_id, person)
+            if frames:
+                path.mkdir(parents=True)
+                for place, frame in enumerate(drawn):
+                    cv2.imwrite(str(path / f'{1 + 2 * place:05d}.jpg'), frame)
+            else:
+                write_video(path.with_suffix('.mp4'), drawn)
+            clip_id += 1
+
+
+# ---- lists of MMAction2
+
+#: Ways that a square goes: falls, rises, crosses. No mirror image of one of
+#: them is another.
+ACTIONS = ((0, 1), (0, -1), (1, 0))
+
+
+def draw_action(label, rng, size=64, count=20, side=12):
+    """Frames of a square on its way from one edge to the other."""
+    room = size - side
+    step = np.array(ACTIONS[label])
+    across = int(rng.integers(room))
+    colour = rng.integers(150, 256, 3).tolist()
+    frames = []
+    for time in np.linspace(0, room, count):
+        at = np.where(step > 0, time, np.where(step < 0, room - time, across))
+        x, y = at.round().astype(int).tolist()
+        frames.append(np.full((size, size, 3), 40, np.uint8))
+        corner = (x + side, y + side)
+        cv2.rectangle(frames[-1], (x, y), corner, colour, -1)
+    return frames
+
+
+def write_actions(root, **splits):
+    """Write videos and lists; each split names its clips of each class."""
+    rng = np.random.default_rng(0)
+    for split, counts in splits.items():
+        lines = []
+        for label, count in enumerate(counts):
+            for number in range(count):
+                name = f'{split}/{label}_{number}.mp4'
+                frames = draw_action(label, rng)
+                write_video(Path(root, 'videos', name), frames)
+                lines.append(f'{name} {label}\n')
+        Path(root, f'{split}.txt').write_text(''.join(lines))
+
+
+# ---- looking on
+
+
+def files_below(root):
+    """Every path below a root with its time of change."""
+    return {p: p.lstat().st_mtime_ns for p in Path(root).rglob('*')}
+
+
+@contextlib.contextmanager
+def logged():
+    """Collect what MMEngine's current logger says."""
+    from mmengine.logging import MMLogger
+
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
