@@ -170,7 +170,7 @@ def test_a_loader_of_a_config_runs_it_by_epochs():
     [
         (dict(samples_per_class=9), 'from 1 to the batch of all ranks, 8'),
         (dict(samples_per_class=0), 'from 1 to'),
-        (dict(power=-1.0), 'power must not be negative'),
+        (dict(power=-1.0), 'power must be at least 0'),
         (dict(batch_size=101), 'more than the 100 clips'),
         (dict(labels=[[0, 1], [1]] * 4), 'video 0 has the label'),
     ],

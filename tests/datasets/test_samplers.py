@@ -147,7 +147,7 @@ def test_a_loader_of_a_config_runs_it_by_epochs():
 @pytest.mark.parametrize(
     'labels, options, match',
     [
-        (LABELS, dict(power=-1), 'power must not be negative'),
+        (LABELS, dict(power=-1), 'power must be at least 0'),
         ([[0, 1], [1]], {}, 'video 0 has the label'),
         ([0.5, 1.0], {}, 'video 0 has the label 0.5'),
     ],
