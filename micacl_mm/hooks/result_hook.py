@@ -14,9 +14,9 @@ from micacl_mm.evaluation import RecallMetric
 from micacl_mm.records.collect import collect_record
 from micacl_mm.records.complexity import measure_complexity
 from micacl_mm.records.record import FILE_NAME, write_record
-from micacl_mm.records.tested import inner
 from micacl_mm.records.training import FACTS, Training, training_facts
 from micacl_mm.registry import HOOKS
+from micacl_mm.utils.datasets import unwrap
 from micacl_mm.utils.files import replacing
 
 from .class_counts_hook import count_classes
@@ -236,7 +236,7 @@ class ResultHook(Hook):
 
     @staticmethod
     def _warn(runner: Runner, training: Training, record: dict) -> None:
-        mismatch = training.mismatch(inner(runner.test_dataloader.dataset))
+        mismatch = training.mismatch(unwrap(runner.test_dataloader.dataset))
         if mismatch:
             runner.logger.warning(mismatch)
         if record['missing']:

@@ -7,6 +7,7 @@ from typing import Any, Optional
 import torch
 from mmengine.config import Config
 
+from micacl_mm.utils.datasets import unwrap
 from micacl_mm.version import __version__
 
 from .config_text import inner_dataset
@@ -16,7 +17,6 @@ from .tested import (
     count_dropped,
     dataset_id,
     frames_of,
-    inner,
     sampling_in_words,
 )
 from .training import Training
@@ -45,7 +45,7 @@ def collect_record(
     Returns:
         dict: the record, see docs/protocol.md, without size and speed.
     """
-    dataset, clips = inner(dataset), matrix.sum(dim=1)
+    dataset, clips = unwrap(dataset), matrix.sum(dim=1)
     tested = inner_dataset(config.get('test_dataloader'))
     selection = training.selection(checkpoint)
     if training.mismatch(dataset):

@@ -31,30 +31,6 @@ _NESTED = ('crop', 'transforms', 'subroutines')
 _CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}
 
 
-def inner(dataset: Any) -> Any:
-    """Look through wrappers at the data set itself."""
-    while hasattr(dataset, 'dataset'):
-        dataset = dataset.dataset
-    return dataset
-
-
-def leaves(dataset: Any) -> Iterator[Any]:
-    """All data sets within wrappers, joined ones too.
-
-    Args:
-        dataset: A built one, or settings of one.
-
-    Yields:
-        Data sets without wrappers, or their settings.
-    """
-    within = _part(dataset, 'datasets') or [_part(dataset, 'dataset')]
-    within = [d for d in within if d is not None and not isinstance(d, str)]
-    if not within:
-        yield dataset
-    for part in within:
-        yield from leaves(part)
-
-
 def _part(of: Any, name: str) -> Any:
     """A setting, or an attribute of what is built."""
     if isinstance(of, Mapping):

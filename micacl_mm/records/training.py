@@ -6,11 +6,13 @@ from typing import Any, NamedTuple, Optional
 
 from mmengine.dist import get_world_size
 
+from micacl_mm.utils.datasets import unwrap
+
 from .config_hash import config_hash
 from .config_text import inner_dataset, parse_config
 from .machine import NO_COMMIT, git_commit
 from .pretraining import pretraining_of
-from .tested import dataset_id, inner
+from .tested import dataset_id
 
 #: Where a checkpoint's ``meta`` holds :func:`training_facts`.
 FACTS = 'micacl_mm'
@@ -31,7 +33,7 @@ def training_facts(
         dict[str, Any]: ``processes``, ``dataset``, ``subset`` and
         ``commits``, those of all its parts, in plain types.
     """
-    dataset = inner(dataset)
+    dataset = unwrap(dataset)
     commit = git_commit(config=config) or NO_COMMIT
     commits = plain_facts(before or {}).get('commits', [])
     return {

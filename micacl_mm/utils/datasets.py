@@ -26,6 +26,15 @@ def innermost(dataset: Any) -> Iterator[Any]:
         yield from innermost(part)
 
 
+def unwrap(dataset: Any) -> Any:
+    """The data set within wrappers of one; joined ones stay joined."""
+    while (inner := _get(dataset, 'dataset')) is not None:
+        if isinstance(inner, str):  # the name of one, in settings
+            break
+        dataset = inner
+    return dataset
+
+
 def data_infos(dataset: Any) -> Iterator[dict]:
     """What each shown clip is, without reading its files.
 

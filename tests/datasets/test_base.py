@@ -11,7 +11,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Subset
 
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.hooks.class_counts_hook import count_classes
-from micacl_mm.utils.datasets import class_labels, innermost
+from micacl_mm.utils.datasets import class_labels, innermost, unwrap
 from tests.sets import (
     CLASSES,
     files_below,
@@ -367,6 +367,13 @@ def test_counts_are_those_of_the_clips_that_are_shown(dfew, wrap, counts):
     assert len(labels) == len(wrapped)
     assert labels == [wrapped[i]['label'] for i in range(len(wrapped))]
     assert all(type(d) is DFEWDataset for d in innermost(wrapped))
+
+
+def test_settings_of_wrapped_data_sets():
+    one, two = dict(type='A'), dict(type='B', dataset='name of a set')
+    wrapped = dict(dataset=dict(datasets=[one, dict(dataset=two)]))
+    assert list(innermost(wrapped)) == [one, two]
+    assert list(innermost(one)) == [one] == [unwrap(dict(dataset=one))]
 
 
 def test_balance_rounds_every_number_of_repeats_up(tmp_path):

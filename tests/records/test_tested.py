@@ -11,12 +11,11 @@ from micacl_mm.records.tested import (
     count_dropped,
     dataset_id,
     frames_of,
-    inner,
-    leaves,
     sampling_in_words,
 )
 from micacl_mm.synthetic.digests import join_blocks
 from micacl_mm.synthetic.reference import BLOCKS, LABELS
+from micacl_mm.utils.datasets import unwrap
 from tests.sets import write_dfew, write_dfew_split, write_ferv_split
 
 from .test_training import ROOT
@@ -64,7 +63,7 @@ def test_ids_of_other_sets_and_wrappers():
     class Wrapper:
         dataset = Other()
 
-    assert dataset_id(inner(Wrapper())) == 'other'
+    assert dataset_id(unwrap(Wrapper())) == 'other'
 
 
 def test_dropped_clips_are_counted_from_the_split_file(tmp_path):
@@ -270,10 +269,3 @@ def test_wrapped_and_unknown_operations():
     # A sampler of a stranger may draw.
     assert draws(dict(type='SampleNobodyKnows'))
     assert not draws(dict(type='SampleNobodyKnows', test_mode=True))
-
-
-def test_leaves():
-    one, two = dict(type='A'), dict(type='B', dataset='name of a set')
-    wrapped = dict(dataset=dict(datasets=[one, dict(dataset=two)]))
-    assert list(leaves(wrapped)) == [one, two]
-    assert list(leaves(one)) == [one]
