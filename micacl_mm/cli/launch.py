@@ -71,25 +71,31 @@ def stock_tool(name: str) -> Path:
     )
 
 
-def place_config(arguments: Sequence[str], index: int = 0) -> list[str]:
-    """Put the path of the config where its name stands.
+def find_files(arguments: Sequence[str]) -> list[str]:
+    """Look up the config, and see that the checkpoint of a test is there.
 
     Args:
-        arguments (Sequence[str]): Of a stock tool.
-        index (int): Which of the positional arguments it is. Defaults to 0.
+        arguments (Sequence[str]): Of the stock train or test tool.
+
+    Returns:
+        list[str]: with the path of the config where its name stands.
 
     Raises:
-        MissingFileError: There is no such config.
+        MissingFileError: There is no such config or checkpoint.
     """
-    found, before, several = list(arguments), '', False
+    found, before, several, config = list(arguments), '', False, None
     for i, token in enumerate(arguments):
         if token.startswith('-'):
             several = token.partition('=')[0] == '--cfg-options'
-        elif not (several or before in _VALUED):
-            if not index:
-                found[i] = find_config(token)
-                return found
-            index -= 1
+        elif several or before in _VALUED:
+            pass
+        elif config is None:
+            config = found[i] = find_config(token)
+        elif '://' not in token and not Path(token).exists():
+            raise MissingFileError(
+                f'there is no checkpoint {token}',
+                'name a .pth file of a training',
+            )
         before = token
     return found
 
@@ -239,7 +245,7 @@ def run_tool(name: str, arguments: Sequence[str]) -> int:
         arguments = take_options(arguments)
     limit_threads()
     if ours and not help_asked:
-        arguments = default_options(name, place_config(arguments))
+        arguments = default_options(name, find_files(arguments))
         arguments = prepare_cpu_ranks(arguments)
     sys.argv = [str(path), *arguments]
     runpy.run_path(str(path), run_name='__main__')

@@ -26,8 +26,8 @@ def stock_call(monkeypatch, clean, tmp_path):
     seen = []
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'c').mkdir()
-    for name in ('x.py', 'c/x.py'):
-        (tmp_path / name).write_text('work_dir = None')
+    for name in ('x.py', 'c/x.py', 'y.pth'):
+        (tmp_path / name).touch()
     monkeypatch.setattr(sys, 'argv', ['ours'])
     monkeypatch.setattr(
         launch.runpy, 'run_path', lambda *_, **__: seen.extend(sys.argv)

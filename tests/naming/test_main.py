@@ -74,6 +74,8 @@ def test_unknown_names_are_answered_with_what_there_is(capsys):
     assert "no tool 'trian'. Fix: try one of" in capsys.readouterr().err
     assert cli.main(['train', 'no_config']) == 2
     assert 'no config no_config. Fix: ' in capsys.readouterr().err
+    assert cli.main(['test', 'micacl_demo', 'gone.pth']) == 2
+    assert 'no checkpoint gone.pth. Fix: ' in capsys.readouterr().err
     assert cli.main(['train', 'micacl_demo', '--fold', 'one']) == 2
     assert '--fold (MICACL_FOLD) must be' in capsys.readouterr().err
 

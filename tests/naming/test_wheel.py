@@ -59,8 +59,8 @@ def test_a_run_without_a_clone(micacl, tmp_path):
     """Draw, train by the name of a shipped config, test, look, predict."""
     micacl('make-data', 'set', '--clips', 35, '--size', 32, '--folds', 1)
     data = ('--data-root', 'set', '--work-dir', 'work')
-    short = ('--cfg-options', 'train_cfg.max_epochs=1')
-    micacl('train', 'micacl_demo', *data, *short, MICACL_VAL_RATIO=0)
+    short = ['train_cfg.max_epochs=1', 'train_dataloader.batch_size=4']
+    micacl('train', 'micacl_demo', *data, '--cfg-options', *short)
     (best,) = tmp_path.glob('work/best_*.pth')
     text = micacl('test', 'micacl_demo', best, *data)
     assert 'UAR' in text and 'WAR' in text

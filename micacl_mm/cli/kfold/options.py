@@ -4,13 +4,13 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Optional
+
+import torch
 
 from micacl_mm.errors import ConfigError
 from micacl_mm.options import (
-    OPTIONS,
     find_config,
-    flag,
+    help_options,
     option,
     set_option,
     take_options,
@@ -24,12 +24,6 @@ RULES = {
     'val': 'best on the validation slice, cut from the training clips',
     'last': 'last epoch',
     'test': "best on the test split itself, the field's habit, which flatters",
-}
-#: Options of the stock tools that kfold sets itself, and what to use.
-_OURS = {
-    '--fold': 'use --folds',
-    '--seed': 'use --seeds',
-    '--resume': 'leave it out, an unfinished run is always resumed',
 }
 #: Flags of the stock train tool, as settings of the config.
 _FLAGS = {
@@ -48,53 +42,24 @@ Train and test the folds and seeds of one config, and summarise them.
 
 Interrupted in any way, the same command continues: finished runs are not run
 again, an unfinished training is resumed."""
-_EPILOG = 'Options of the data:\n' + '\n'.join(
-    f'  {flag(name):<16} {known.help}'
-    for name, known in OPTIONS.items()
-    if name != 'fold'
-)
+_EPILOG = f'Options of the data:\n{help_options()}'
 
 
-class Options(NamedTuple):
-    """What the user wants."""
-
-    config: str
-    folds: Optional[list[int]]
-    seeds: list[int]
-    selection: str
-    #: Method in the tables, if the user names it.
-    name: Optional[str]
-    work_dir: Path
-    processes: int
-    launcher: str
-    jobs: int
-    #: Settings of the config, ``a.b=1``, for training and test.
-    cfg_options: list[str]
-    #: For the training alone.
-    train_options: list[str]
-    #: Post-hoc logit adjustment of the test.
-    logit_adjust: Optional[float]
-    class_counts: Optional[list[int]]
-
-    @property
-    def rule(self) -> str:
-        """Names what is tested: the selection, and adjusted logits."""
-        tau = self.logit_adjust
-        return self.selection + (f'_adjusted_{tau:g}' if tau else '')
-
-
-def parse_options(arguments: Sequence[str]) -> Options:
+def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line; data options go to the environment.
+
+    Returns:
+        argparse.Namespace: As of the parser, with ``rule``, which names what
+        is tested: the selection, and adjusted logits.
 
     Raises:
         ConfigError: Options that contradict each other.
     """
-    for token in arguments:
-        name = token.partition('=')[0]
-        if name in _OURS:
-            raise ConfigError(f'{name} is set for each run', _OURS[name])
     found = _parser().parse_args(take_options(arguments))
     found.config = find_config(found.config)
+    fold = option('fold')
+    folds = found.folds or ([] if fold is None else [fold])
+    found.folds, found.seeds = sorted(set(folds)), sorted(set(found.seeds))
     if found.selection == 'test':
         _validate_on_test()
     if found.launcher == 'none' and (found.nproc or 1) > 1:
@@ -102,26 +67,14 @@ def parse_options(arguments: Sequence[str]) -> Options:
             f'--nproc {found.nproc} needs several processes',
             'add --launcher pytorch',
         )
-    processes = found.nproc or 1
-    if found.launcher != 'none' and not found.nproc:
-        import torch
-
-        processes = max(1, torch.cuda.device_count())
-    return Options(
-        config=found.config,
-        folds=found.folds and sorted(set(found.folds)),
-        seeds=sorted(set(found.seeds)),
-        selection=found.selection,
-        name=found.name,
-        work_dir=found.work_dir or _work_dir(found),
-        processes=processes,
-        launcher=found.launcher,
-        jobs=found.jobs,
-        cfg_options=found.cfg_options,
-        train_options=[s for part in found.flags or [] for s in part],
-        logit_adjust=found.logit_adjust or None,
-        class_counts=found.class_counts,
-    )
+    if found.nproc is None:
+        many = found.launcher != 'none'
+        found.nproc = max(1, torch.cuda.device_count()) if many else 1
+    found.train_options = [s for part in found.train_options for s in part]
+    found.work_dir = found.work_dir or _work_dir(found)
+    tau = found.logit_adjust
+    found.rule = found.selection + (f'_adjusted_{tau:g}' if tau else '')
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -166,8 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     for name, settings in _FLAGS.items():
         add(
             name,
-            dest='flags',
+            dest='train_options',
             action='append_const',
+            default=[],
             const=settings,
             help='as of micacl train',
         )

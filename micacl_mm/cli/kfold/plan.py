@@ -1,8 +1,8 @@
 """Which runs there are, checked before the first one starts."""
 
-import argparse
 import hashlib
 import os
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -27,15 +27,14 @@ from micacl_mm.records.tested import (
 from micacl_mm.records.training import Training
 from micacl_mm.registry import DATASETS, HOOKS
 
-from .options import Options
 from .run import Run
 
 
-def make_plan(options: Options) -> list[Run]:
+def make_plan(options: Namespace) -> list[Run]:
     """List the runs, fold by fold.
 
     Args:
-        options (Options): What the user wants.
+        options (Namespace): What the user wants.
 
     Returns:
         list[Run]: one per fold and seed.
@@ -60,7 +59,7 @@ def make_plan(options: Options) -> list[Run]:
             'fold': fold,
             'subset': settings.get('subset'),
             'data set': '' if dataset is None else _digest(dataset),
-            'processes': options.processes,
+            'processes': options.nproc,
             'settings': essentials(config),
         }
         folder = options.work_dir / (f'fold{fold}' if fold else '')
@@ -78,17 +77,17 @@ def make_plan(options: Options) -> list[Run]:
     return runs
 
 
-def trained_config(options: Options, fold: Optional[int]) -> dict[str, Any]:
+def trained_config(options: Namespace, fold: Optional[int]) -> dict[str, Any]:
     """Return the config as the train tool will make it.
 
     Args:
-        options (Options): With settings of the config.
+        options (Namespace): With settings of the config.
         fold (int, optional): The fold.
 
     Returns:
         dict[str, Any]: its variables, as a checkpoint keeps them.
     """
-    parser = argparse.ArgumentParser()
+    parser = ArgumentParser()
     parser.add_argument('--settings', nargs='*', action=DictAction)
     settings = [*options.cfg_options, *options.train_options]
     given = parser.parse_args(['--settings', *settings]).settings
@@ -107,7 +106,7 @@ def trained_config(options: Options, fold: Optional[int]) -> dict[str, Any]:
     return parse_config(plain.pretty_text)
 
 
-def _choose_folds(options: Options) -> Sequence[Optional[int]]:
+def _choose_folds(options: Namespace) -> Sequence[Optional[int]]:
     config = trained_config(options, (options.folds or [None])[0])
     settings = inner_dataset(config.get('train_dataloader'))
     kind = DATASETS.get(short_type(settings.get('type', '')))

@@ -4,6 +4,7 @@ import json
 import re
 import reprlib
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,6 @@ from micacl_mm.records.record import FILE_NAME, read_record, write_record
 from micacl_mm.utils.files import write_text
 
 from ..launch import adjustment_settings
-from .options import Options
 
 MARKER = 'run.json'
 LOG = 'kfold.log'
@@ -41,7 +41,7 @@ class Run(NamedTuple):
         folder (Path): Its own.
         facts (dict): What the training is; a folder with another one is
             refused.
-        options (Options): What the user wants.
+        options (Namespace): What the user wants.
         environment (dict): Variables that the tools get.
         own_settings (list[str]): Settings of the config that the training
             gets beside the user's.
@@ -49,7 +49,7 @@ class Run(NamedTuple):
 
     folder: Path
     facts: dict[str, Any]
-    options: Options
+    options: Namespace
     environment: dict[str, str]
     own_settings: list[str]
 
@@ -214,7 +214,7 @@ class Run(NamedTuple):
         wanted = {
             **{k: self.facts[k] for k in _IN_RECORD},
             'selection': self.options.selection,
-            'logit_adjust': self.options.logit_adjust,
+            'logit_adjust': self.options.logit_adjust or None,
         }
         other = differences({k: record.get(k) for k in wanted}, wanted)
         return '; '.join(other) or None
@@ -256,7 +256,7 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 
 def tool_command(
-    tool: str, arguments: Sequence[str], options: Options
+    tool: str, arguments: Sequence[str], options: Namespace
 ) -> list[str]:
     """Return the command that runs a tool in this interpreter."""
     module = ['-m', 'micacl_mm', tool, *arguments]
@@ -264,7 +264,7 @@ def tool_command(
         return [sys.executable, *module]
     return [
         *(sys.executable, '-m', 'torch.distributed.run', '--standalone'),
-        *('--nproc-per-node', str(options.processes), *module),
+        *('--nproc-per-node', str(options.nproc), *module),
         *('--launcher', options.launcher),
     ]
 
