@@ -11,10 +11,9 @@ class FeatureQueue(nn.Module):
     """A ring buffer of features and labels, the oldest leave first.
 
     The memory of `MoCo <https://arxiv.org/abs/1911.05722>`_ and
-    `XBM <https://arxiv.org/abs/1912.06798>`_. It is made of buffers, so that
-    it travels in the checkpoint. How much of it is filled is known without
-    asking the device. A checkpoint without a queue, or with one of another
-    size, leaves this one empty, with a warning.
+    `XBM <https://arxiv.org/abs/1912.06798>`_, as buffers, which the checkpoint
+    keeps. A checkpoint without a queue, or with one of another size, leaves
+    this one empty, with a warning.
 
     Args:
         size (int): Q, features that it holds.
@@ -42,15 +41,14 @@ class FeatureQueue(nn.Module):
         self.register_buffer('features', torch.zeros(size, channels))
         # Distributions, which hold classes and blended labels alike.
         self.register_buffer('labels', torch.zeros(size, num_classes))
-        # Filled slots and the next one to write. The numbers beside it are
-        # what the code looks at: reading a buffer would stall a GPU.
+        # Filled slots and the next one to write, also kept as numbers:
+        # reading a buffer makes a GPU wait.
         self.register_buffer('position', torch.zeros(2, dtype=torch.long))
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
         self._move(0, 0)
-        self._blended = 0  # pushes until no blended label is left
 
     def _move(self, filled: int, write: int) -> None:
         self._filled, self._next = filled, write
@@ -61,22 +59,13 @@ class FeatureQueue(nn.Module):
     def __len__(self) -> int:
         return self._filled
 
-    @property
-    def blended(self) -> bool:
-        """Whether a label in it may be a blend of classes."""
-        return self._blended > 0
-
     # Compilers would make a new graph of every position.
     @torch.compiler.disable
     def contents(self, blended: bool = False) -> tuple[Tensor, Tensor]:
-        """Return what is in it; empty slots are left out.
+        """Return features (n, D) and labels, without empty slots.
 
-        Args:
-            blended (bool): Labels as distributions over classes, else
-                as classes. Defaults to False.
-
-        Returns:
-            tuple[Tensor, Tensor]: features (n, D) and labels (n, K) or (n,).
+        The labels are distributions (n, K) if ``blended``, else the largest
+        class of each (n,).
         """
         labels = self.labels[: self._filled]
         labels = labels if blended else labels.argmax(dim=1)
@@ -91,12 +80,8 @@ class FeatureQueue(nn.Module):
             features (Tensor): shape (n, D). Of more than Q the last stay.
             labels (Tensor): classes (n,) or distributions (n, K).
         """
-        new = len(features)
-        self._blended = max(0, self._blended - new)
-        if labels.dim() == 2:
-            self._blended = self.size
         labels = as_shares(labels, self.labels.shape[1])
-        new, write = min(new, self.size), self._next
+        new, write = min(len(features), self.size), self._next
         head = min(new, self.size - write)  # before the ring starts anew
         for buffer, values in (
             (self.features, features),
@@ -131,8 +116,6 @@ class FeatureQueue(nn.Module):
             state_dict.update({prefix + name: own[name] for name in own})
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._filled, self._next = self.position.tolist()
-        kept = self.labels[: self._filled]
-        self._blended = self.size * bool((kept.amax(-1) < 1).any())
 
 
 def as_shares(labels: Tensor, num_classes: int) -> Tensor:

@@ -111,14 +111,15 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
             self._checked = True
         self._check_shapes(cls_score, label)
         precision = torch.promote_types(cls_score.dtype, torch.float32)
-        scores = cls_score.to(precision) + self._adjustment(precision)
+        counts = self.class_counts.to(precision)
+        shares = counts.clamp(min=1)
+        adjustment = self.logit_adjustment * (shares / shares.sum()).log()
+        scores = cls_score.to(precision) + adjustment
         logs = scores.log_softmax(dim=1)  # (B, K)
         if label.dim() == 1:
             label = F.one_hot(label, self.num_classes)
-        weights = class_weights(
-            self.class_counts, self.class_weight, self.beta
-        )
-        mass = label * weights.to(precision)  # (B, K)
+        # (B, K)
+        mass = label * class_weights(counts, self.class_weight, self.beta)
         if self.gamma:
             # Not quite 0, where a power below 1 has no derivative.
             miss = -(label * logs.expm1()).sum(dim=1, keepdim=True)
@@ -142,8 +143,3 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
                 f'{shape[:1]} or {shape}, got {tuple(label.shape)}; give one '
                 'class, or a share of each, a video'
             )
-
-    def _adjustment(self, dtype: torch.dtype) -> Tensor:
-        """Tau times the logarithm of each class's share, (K,)."""
-        counts = self.class_counts.clamp(min=1).to(dtype)
-        return self.logit_adjustment * (counts / counts.sum()).log()
