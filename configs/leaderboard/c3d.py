@@ -6,7 +6,7 @@ _base_ = [
     'mmaction::_base_/models/c3d_sports1m_pretrained.py',
 ]
 model = dict(
-    backbone=dict(pretrained=None, out_dim=2048 if _base_.small else 4096),
+    backbone=dict(pretrained=None, out_dim=2048 if _base_.small else 8192),
     cls_head=dict(
         num_classes=7,
         dropout_ratio={{_base_.dropout_ratio}},

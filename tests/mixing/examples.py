@@ -1,6 +1,5 @@
 """The leaves of configs/mixing, and how to make a small twin of each."""
 
-import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,17 +12,14 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'configs' / 'mixing'
 OUT = 64  # channels that leave the small WIAN
 
-_WIAN = {'model.neck.out_channels': OUT, 'model.cls_head.in_channels': OUT}
-_CHAIN = {
-    'model.neck.necks.1.out_channels': OUT,
-    'model.cls_head.in_channels': OUT,
-}
-
 
 def _chain_of(channels: int) -> dict:
-    places = (0, 1)
-    names = (f'model.neck.necks.{place}.in_channels' for place in places)
-    return {**dict.fromkeys(names, channels), **_CHAIN}
+    return {
+        'model.neck.necks.0.in_channels': channels,
+        'model.neck.necks.1.in_channels': channels,
+        'model.neck.necks.1.out_channels': OUT,
+        'model.cls_head.in_channels': OUT,
+    }
 
 
 #: Overrides that leave the kinds of all parts as they are.
@@ -36,7 +32,8 @@ SMALL = {
             num_heads=[1, 2, 2, 2],
         ),
         'model.neck.in_channels': 192,
-        **_WIAN,
+        'model.neck.out_channels': OUT,
+        'model.cls_head.in_channels': OUT,
     },
     'geiim_wian_mvit_dfew': {
         'model.backbone.arch': dict(
@@ -133,13 +130,3 @@ def build(cfg: Config):
 def sampler_of(pipeline: list):
     (sampler,) = (step for step in pipeline if 'Sample' in step.type)
     return TRANSFORMS.build(sampler)
-
-
-def own_classes(name: str, number: int) -> str:
-    """The leaf as a guest changes it: the number of classes, once."""
-    text = (FOLDER / f'{name}.py').read_text()
-    text = text.replace("'../_base_", f"'{ROOT.as_posix()}/configs/_base_")
-    pattern = r'(?m)^num_classes = \d+  # yours'
-    text, times = re.subn(pattern, f'num_classes = {number}  #', text)
-    assert times == 1
-    return text

@@ -43,8 +43,10 @@ IDLE = {
 }
 AUXILIARY = {
     'supcon': ['loss_supcon'],
-    'mccl': ['loss_mccl'],
-    'micacl': ['loss_mccl'],
+    **dict.fromkeys(
+        ('mccl', 'geiim_wian_mccl', 'micacl_plus', 'micacl_reference'),
+        ['loss_mccl'],
+    ),
 }
 #: Their rates of stochastic depth come from tensors.
 NOT_ABSTRACT = ('swin_tiny', 'videomae_vit_small', 'videomae_vit_base')
