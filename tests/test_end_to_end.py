@@ -29,7 +29,7 @@ model = dict(
 # Nothing random in the pipeline, so that a resumed run can be compared.
 fixed = {{{{_base_.test_pipeline}}}}
 loader = dict(batch_size=8, num_workers=0, persistent_workers=False)
-train_dataloader = dict(**loader, dataset=dict(dataset=dict(pipeline=fixed)))
+train_dataloader = dict(**loader, dataset=dict(pipeline=fixed))
 val_dataloader = loader
 test_dataloader = loader
 train_cfg = dict(max_epochs={epochs})

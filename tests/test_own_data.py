@@ -1,6 +1,7 @@
 """From a folder for each class to a tested model, as the page has it."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -69,7 +70,8 @@ def test_the_folders_say_how_many_classes_there_are(own, number):
     model = MODELS.build(config.model)
     assert model.cls_head.num_classes == number
     train = DATASETS.build({**config.train_dataloader.dataset, 'pipeline': []})
-    model.neck.aux_loss.set_class_counts(train.class_counts)
+    for loss in (model.neck.aux_loss, model.cls_head.loss_cls):
+        loss.set_class_counts(train.class_counts)
     # Also for a last batch of one clip.
     for labels in ([0, number - 1], [0]):
         clips = torch.rand(len(labels), 4, 3, 4, 32, 32)
@@ -92,11 +94,12 @@ def test_a_stored_config_needs_the_folder_no_more(own, tmp_path):
     assert 'find_classes' not in (tmp_path / 'stored.py').read_text()
     assert before['test_dataloader']['dataset']['classes'] == ['c', 'a', 'b']
     shutil.rmtree(root)
-    assert Config.fromfile(tmp_path / 'stored.py') == before
+    after = Config.fromfile(tmp_path / 'stored.py')
+    assert after.to_dict() == before.to_dict()
     # The folder has got another class since.
     own(['a', 'b', 'c', 'd'])
     init_default_scope('mmaction')
-    with pytest.raises(ValueError, match='not listed: d.*stored lists'):
+    with pytest.raises(ValueError, match='not listed: d'):
         DATASETS.build({**config.test_dataloader.dataset, 'pipeline': []})
 
 
@@ -145,21 +148,21 @@ def test_a_checkpoint_of_other_classes_is_refused(own, old):
 
 def page_command(tool):
     """The first command of the page for a tool."""
-    return re.search(rf'^python (tools/{tool}.py configs/.*)$', PAGE, re.M)[1]
+    return re.search(rf'^micacl ({tool} .*)$', PAGE, re.M)[1]
 
 
 def run(place, command, *options):
     """Run a command of the page on our clips and on a tiny model."""
     parts = shlex.split(command.replace('/data/faces', 'faces'))
     for index, part in enumerate(parts):
-        if part.startswith(('tools/', 'configs/', 'micacl_mm/')):
-            parts[index] = str(ROOT / part)
         if part.startswith(CHECKPOINT):
             (path,) = place.glob(f'{CHECKPOINT}*.pth')
             parts[index] = str(path)
     found = subprocess.run(
-        [sys.executable, *parts, '--cfg-options', *TINY, *options],
+        [sys.executable, '-m', 'micacl_mm', *parts]
+        + ['--cfg-options', *TINY, *options],
         cwd=place,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -193,7 +196,7 @@ def test_videos_are_trained_and_tested_by_the_commands_of_the_page(tmp_path):
         assert line in log
     check_table(run(tmp_path, page_command('test')), tmp_path)
     # And the model predicts, by the config that the training has stored.
-    command = re.search(r'^python (tools/infer.py .*)$', PAGE, re.M)[1]
+    command = page_command('infer')
     clip = next((tmp_path / 'faces').rglob('*.mp4'))
     command = command.replace('new.mp4', str(clip))
     run(tmp_path, command.replace('centerface', 'none'))
@@ -211,5 +214,5 @@ def test_frames_with_balanced_sampling_and_the_stored_config(tmp_path):
     stored = Config.fromfile(tmp_path / 'work_dirs/micacl_folder' / LEAF)
     sampler = stored['train_dataloader']['sampler']
     assert sampler == {'type': 'ClassBalancedSampler'}
-    again = re.search(r'^python (tools/test.py work_dirs.*)$', PAGE, re.M)[1]
+    again = re.search(r'^micacl (test work_dirs.*)$', PAGE, re.M)[1]
     check_table(run(tmp_path, again), tmp_path)

@@ -51,6 +51,8 @@ auto_scale_lr = dict(enable=not small, base_batch_size=64 if small else 256)
 # The size of the models. The small R3D-18 halves frame rate and size once
 # more at its stem.
 dropout_ratio = 0.2 if small else 0.5
+head = dict(num_classes=7, dropout_ratio=dropout_ratio, label_smooth_eps=0.1)
+one_clip = dict(type='BagDataPreprocessor', view='clip')
 width = 128 if small else 512
 r3d18 = (
     dict(

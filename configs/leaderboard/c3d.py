@@ -7,11 +7,7 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(pretrained=None, out_dim=2048 if _base_.small else 8192),
-    cls_head=dict(
-        num_classes=7,
-        dropout_ratio={{_base_.dropout_ratio}},
-        label_smooth_eps=0.1,
-    ),
+    cls_head={{_base_.head}},
     data_preprocessor=dict(
         type='BagDataPreprocessor',
         view='clip',

@@ -14,11 +14,6 @@ model = dict(
             else {}
         ),
     ),
-    cls_head=dict(
-        num_classes=7,
-        in_channels={{_base_.width}},
-        dropout_ratio={{_base_.dropout_ratio}},
-        label_smooth_eps=0.1,
-    ),
-    data_preprocessor=dict(type='BagDataPreprocessor', view='clip'),
+    cls_head=dict(_base_.head, in_channels={{_base_.width}}),
+    data_preprocessor={{_base_.one_clip}},
 )

@@ -2,5 +2,5 @@
 _base_ = './r3d18_mil.py'
 model = dict(
     neck=None,
-    data_preprocessor=dict(type='BagDataPreprocessor', view='clip'),
+    data_preprocessor={{_base_.one_clip}},
 )

@@ -6,11 +6,6 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(pretrained=None, base_channels=8 if _base_.small else 64),
-    cls_head=dict(
-        num_classes=7,
-        in_channels=256 if _base_.small else 2048,
-        dropout_ratio={{_base_.dropout_ratio}},
-        label_smooth_eps=0.1,
-    ),
-    data_preprocessor=dict(type='BagDataPreprocessor', view='clip'),
+    cls_head=dict(_base_.head, in_channels=256 if _base_.small else 2048),
+    data_preprocessor={{_base_.one_clip}},
 )

@@ -14,11 +14,6 @@ model = dict(
     backbone=dict(
         arch=small_arch if _base_.small else 'tiny', pretrained2d=False
     ),
-    cls_head=dict(
-        num_classes=7,
-        in_channels=192 if _base_.small else 768,
-        dropout_ratio={{_base_.dropout_ratio}},
-        label_smooth_eps=0.1,
-    ),
-    data_preprocessor=dict(type='BagDataPreprocessor', view='clip'),
+    cls_head=dict(_base_.head, in_channels=192 if _base_.small else 768),
+    data_preprocessor={{_base_.one_clip}},
 )

@@ -9,11 +9,9 @@ model = dict(
         pretrained2d=False,
     ),
     cls_head=dict(
+        _base_.head,
         num_segments=16,
-        num_classes=7,
         in_channels=512 if _base_.small else 2048,
-        dropout_ratio={{_base_.dropout_ratio}},
-        label_smooth_eps=0.1,
     ),
     data_preprocessor=dict(type='BagDataPreprocessor', view='frames'),
 )

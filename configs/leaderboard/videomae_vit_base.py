@@ -11,5 +11,5 @@ model = dict(
         label_smooth_eps=0.1,
         **(dict(in_channels=192, dropout_ratio=0.2) if _base_.small else {}),
     ),
-    data_preprocessor=dict(type='BagDataPreprocessor', view='clip'),
+    data_preprocessor={{_base_.one_clip}},
 )

@@ -2,10 +2,6 @@
 _base_ = ['../_base_/leaderboard.py', 'mmaction::_base_/models/x3d.py']
 model = dict(
     backbone=dict(gamma_d=1 if _base_.small else 2.2),
-    cls_head=dict(
-        num_classes=7,
-        dropout_ratio={{_base_.dropout_ratio}},
-        label_smooth_eps=0.1,
-    ),
-    data_preprocessor=dict(type='BagDataPreprocessor', view='clip'),
+    cls_head={{_base_.head}},
+    data_preprocessor={{_base_.one_clip}},
 )

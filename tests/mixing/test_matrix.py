@@ -98,7 +98,6 @@ REFUSALS = {
         'channels',
     ),
 }
-results: dict[str, dict[str, str]] = {}
 forms: dict[str, str] = {}
 reasons: dict[str, str] = {}
 
@@ -235,7 +234,6 @@ def test_row(family, tmp_path):
         pytest.importorskip(package)
     for column in COLUMNS:
         check_cell(family, column, tmp_path / 'model.pth')
-        results.setdefault(family.name, {})[column] = 'yes'
 
 
 def check_cell(family, column, path):
@@ -287,23 +285,19 @@ def test_what_cannot_work_says_why(name):
 
 
 def table() -> str:
-    head = ['backbone', 'gives', 'head', *COLUMNS]
-    lines = [head, ['---', *['---'] * 2, *[':-:'] * len(COLUMNS)]]
+    lines = [['backbone', 'gives', 'head'], ['---'] * 3]
     for family in FAMILIES:
         heads = [head_of(family, c)['type'] for c in ('MCCL', 'GEIIM')]
         heads = ', '.join(dict.fromkeys(heads))
         name = family.name + (f' ({family.note})' if family.note else '')
-        cells = [results[family.name][column] for column in COLUMNS]
-        lines.append([name, f'`{forms[family.name]}`', heads, *cells])
+        lines.append([name, f'`{forms[family.name]}`', heads])
     text = ''.join(f'| {" | ".join(line)} |\n' for line in lines)
     notes = [f'- {n}: no. {w[0].upper()}{w[1:]}\n' for n, w in reasons.items()]
     return text + '\n' + ''.join(notes)
 
 
 def test_the_table_in_the_docs_is_of_this_run():
-    ran = {(f, c) for f, row in results.items() for c in row}
-    complete = len(reasons) == len(REFUSALS)
-    if not complete or len(ran) < len(FAMILIES) * len(COLUMNS):
+    if len(reasons) < len(REFUSALS) or len(forms) < len(FAMILIES):
         pytest.skip('not all rows ran: part of them selected, or no images')
     text = DOCS.read_text(encoding='utf-8')
     before, rest = text.split(MARKS[0])

@@ -46,6 +46,7 @@ clips = dict(source=source, val_ratio=val_ratio, missing=missing)
 clips.update({} if clip_root == 'auto' else dict(clip_root=clip_root))
 clips.update({} if pack == 'none' else dict(pack=pack))
 loader = dict(batch_size=32, num_workers=8, persistent_workers=True)
+in_order = dict(**loader, sampler=dict(type='DefaultSampler', shuffle=False))
 train_dataloader = dict(
     **loader,
     drop_last=True,
@@ -53,8 +54,7 @@ train_dataloader = dict(
     dataset=dict(**clips, split='train', pipeline=train_pipeline),
 )
 val_dataloader = dict(
-    **loader,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    **in_order,
     dataset=dict(
         **clips,
         split='val' if val_ratio else 'test',
@@ -63,8 +63,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = dict(
-    **loader,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    **in_order,
     dataset=dict(
         **clips, split='test', pipeline=test_pipeline, test_mode=True
     ),

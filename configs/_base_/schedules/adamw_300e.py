@@ -5,16 +5,10 @@ test_cfg = dict(type='TestLoop')
 
 param_scheduler = [
     dict(
-        type='LinearLR',
-        start_factor=0.02,
-        by_epoch=True,
-        begin=0,
-        end=10,
-        convert_to_iter_based=True,
+        type='LinearLR', start_factor=0.02, end=10, convert_to_iter_based=True
     ),
     dict(
         type='CosineAnnealingLR',
-        by_epoch=True,
         begin=10,
         end=300,
         eta_min=3e-6,
