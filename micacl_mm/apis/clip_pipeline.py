@@ -9,7 +9,7 @@ from mmaction.utils import ConfigType
 from mmengine.config import Config
 from mmengine.dataset import Compose
 
-from micacl_mm.records.config_text import inner_dataset, short_type
+from micacl_mm.records.config_hash import inner_dataset, short_type
 
 from .clips import Clip, ClipError
 

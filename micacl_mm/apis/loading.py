@@ -13,7 +13,7 @@ from mmengine.runner.checkpoint import (
 )
 from torch import nn
 
-from micacl_mm.records.config_text import inner_dataset
+from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.registry import DATASETS, MODELS
 
 

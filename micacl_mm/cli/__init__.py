@@ -21,6 +21,7 @@ COMMANDS = {
     'infer': 'predict expressions in videos and folders of frames',
     'export': 'write a trained model as ONNX or as a torch.export program',
     'plot': 'draw confusion matrices, recalls, curves and features of runs',
+    'leaderboard': 'list or add tested runs beside committed figures',
     'doctor': 'check machine, installation, data and config',
     'crop-faces': 'crop the faces of all clips of a folder',
     'pack': 'pack the face frames of a set into one file',

@@ -101,7 +101,7 @@ def settings_of(arguments: argparse.Namespace) -> list[str]:
         'param_scheduler.T_max': arguments.epochs,
         'param_scheduler.convert_to_iter_based': True,
         'method': arguments.name or f'{name}_crt',
-        'pretraining': f'{known}features_of_{name}_{before.hash}',
+        'pretraining': f'{known}features_of_{name}_{before.config_hash}',
     }
     if arguments.lr is not None:
         settings['optim_wrapper.optimizer.lr'] = arguments.lr

@@ -9,7 +9,7 @@ from torch import nn
 
 from micacl_mm.apis.loading import class_names
 from micacl_mm.datasets import SampleInstances
-from micacl_mm.records.config_text import inner_dataset
+from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.registry import TRANSFORMS
 from micacl_mm.version import __version__
 

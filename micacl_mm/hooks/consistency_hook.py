@@ -16,7 +16,7 @@ from torch.utils.data import (
 )
 
 from micacl_mm.errors import ConfigError
-from micacl_mm.records.tested import sampling_in_words
+from micacl_mm.records.protocol import sampling_in_words
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.datasets import innermost
 

@@ -11,9 +11,12 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from micacl_mm.evaluation import RecallMetric
-from micacl_mm.records.collect import collect_record
 from micacl_mm.records.complexity import measure_complexity
-from micacl_mm.records.record import FILE_NAME, write_record
+from micacl_mm.records.record import (
+    FILE_NAME,
+    collect_record,
+    write_record,
+)
 from micacl_mm.records.training import FACTS, Training, training_facts
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.datasets import unwrap
@@ -120,18 +123,16 @@ class ResultHook(Hook):
         self._trained = True
 
     def before_train(self, runner: Runner) -> None:
-        """See that a resumed training goes on with the same classes."""
+        """Describe the training; a resumed one must keep the classes."""
         dataset, before = runner.train_dataloader.dataset, None
         if runner.iter > 0:  # else weights to start from, of any classes
             before = self._meta
             check_classes(before, dataset)
-        self._facts = {
-            **training_facts(dataset, runner.cfg.filename, before),
-            'class_counts': _known_counts(dataset),
-        }
+        counts = _known_counts(dataset)
+        self._facts = training_facts(runner.cfg, dataset, counts, before)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Write down what the config does not say of the training."""
+        """Keep the description of the training."""
         checkpoint['meta'][FACTS] = self._facts
 
     def before_test(self, runner: Runner) -> None:
@@ -210,7 +211,6 @@ class ResultHook(Hook):
             return Training.from_meta(self._meta)
         return Training.from_meta(
             {
-                'cfg': runner.cfg.pretty_text,
                 'seed': runner.seed,
                 'epoch': runner.epoch,
                 'iter': runner.iter,
@@ -236,7 +236,8 @@ class ResultHook(Hook):
 
     @staticmethod
     def _warn(runner: Runner, training: Training, record: dict) -> None:
-        mismatch = training.mismatch(unwrap(runner.test_dataloader.dataset))
+        dataset = unwrap(runner.test_dataloader.dataset)
+        mismatch = training.mismatch(dataset)
         if mismatch:
             runner.logger.warning(mismatch)
         if record['missing']:

@@ -1,26 +1,241 @@
-"""Rows become entries, entries become tables."""
+"""Rows become entries, entries become ranked tables."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple, Optional
 
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 
-from .entry import Entry
-from .row_checks import CLASSES, official_counts, read_matrix
-from .rows import ENTRY_KEY, ResultRow
-
-#: Entries that differ in one of these are not held against each other.
-KIND = (
-    'selection',
-    'pretraining',
-    'sampling',
-    'logit_adjust',
-    'max_epochs',
-    'val_ratio',
+from .machine import NO_COMMIT
+from .rows import (
+    CLASSES,
+    ENTRY_KEY,
+    METRICS,
+    SELECTIONS,
+    ResultRow,
+    official_counts,
+    read_matrix,
 )
+from .statistics import Interval, interval, replicates
+
+#: Entries that differ in one of these are not ranked together.
+KIND = (
+    *('selection', 'pretraining', 'sampling', 'logit_adjust'),
+    *('max_epochs', 'val_ratio'),
+)
+NUM_FOLDS = {'dfew': 5}
+#: With two, Student's interval is so wide that all seem equal.
+LEAST_REPLICATES = 3
 _SPLIT = ('dataset', 'subset', 'fold')
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The replicates of one method under one protocol.
+
+    Runs of one fold with equal confusion matrices count once: different
+    seeds do not give the same mistakes, so these are one training.
+
+    Args:
+        rows (tuple[ResultRow, ...]): They agree in
+            :data:`~micacl_mm.records.rows.ENTRY_KEY`.
+        odd_runs (int): Runs that were not tested on all clips of the set.
+            Defaults to 0.
+        best (bool): Its UAR is not significantly below the best one.
+            Defaults to False.
+    """
+
+    rows: tuple[ResultRow, ...]
+    odd_runs: int = 0
+    best: bool = False
+
+    @cached_property
+    def counted(self) -> tuple[ResultRow, ...]:
+        """The rows, one of those with equal results in a fold."""
+        found = {}
+        for row in self.rows:
+            counts = json.loads(row.cells['confusion_matrix'])
+            found.setdefault((row.cells['fold'], str(counts)), row)
+        return tuple(found.values())
+
+    def values(self, column: str) -> list[str]:
+        """Return the different known values of a column, sorted."""
+        found = {row.cells[column] for row in self.rows} - {''}
+        return sorted(found, key=lambda text: (len(text), text))
+
+    def text(self, column: str) -> str:
+        """Return the values of a column as one text."""
+        return ', '.join(self.values(column))
+
+    @cached_property
+    def metrics(self) -> dict[str, Optional[Interval]]:
+        """UAR, WAR and recalls in percent; None where no row knows it."""
+        return {name: self._interval(name) for name in METRICS}
+
+    def _interval(self, name: str) -> Optional[Interval]:
+        found = [
+            (row.cells['fold'], row.cells['seed'], float(row.cells[name]))
+            for row in self.counted
+            if row.cells[name]
+        ]
+        return interval(replicates(found)) if found else None
+
+    @property
+    def uar(self) -> Interval:
+        """UAR in percent."""
+        return self.metrics['UAR']
+
+    @property
+    def name(self) -> str:
+        """Its method, with what a test did to the logits."""
+        tau = self.text('logit_adjust')
+        adjusted = f' + logit adjustment {tau}' if tau else ''
+        return self.text('method') + adjusted
+
+    @property
+    def rule(self) -> str:
+        """How the tested checkpoint was chosen, in words."""
+        return SELECTIONS[self.text('selection')]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it is ranked.
+
+        It is not with fewer than three replicates, with missing folds or
+        test clips, with random test sampling, by uncommitted code, or on a
+        drawn set without a version, which may be another one each time.
+        """
+        needed = NUM_FOLDS.get(self.text('dataset'))
+        return (
+            self.uar.count >= LEAST_REPLICATES
+            and not self.odd_runs
+            and not self.random_sampling
+            and not self.uncommitted
+            and needed in (None, len(self.values('fold')))
+            and self.text('dataset') != 'synthetic'
+        )
+
+    @property
+    def random_sampling(self) -> bool:
+        """Whether the test draws its frames or crops."""
+        return 'chance in ' in self.text('sampling')
+
+    @property
+    def uncommitted(self) -> int:
+        """Number of runs by code that is in no commit."""
+        return sum(
+            any(mark in row.cells['commit'] for mark in ('-dirty', NO_COMMIT))
+            or not row.cells['commit']
+            for row in self.rows
+        )
+
+    @property
+    def replicates(self) -> str:
+        """What the mean is over: ``3 seeds``, ``3 of 5 folds``, .."""
+        folds = self.values('fold')
+        needed = NUM_FOLDS.get(self.text('dataset'))
+        if needed is None and len(folds) < 2:
+            return _plural(len(self.counted), 'seed')
+        words = _plural(len(folds), 'fold')
+        if needed and len(folds) < needed:
+            words = f'{len(folds)} of {needed} folds'
+        rows = [row.cells['fold'] for row in self.counted]
+        seeds = {rows.count(fold) for fold in folds}
+        if len(seeds) > 1:
+            return f'{words}, {len(rows)} runs'
+        return words if seeds == {1} else f'{words} x {seeds.pop()} seeds'
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must not overlook."""
+        total = len(self.rows)
+        repeated = total - len(self.counted)
+        notes = {
+            f'{self.odd_runs} of {total} runs not on exactly the official '
+            'test clips': self.odd_runs,
+            'random test sampling': self.random_sampling,
+            f'{self.uncommitted} of {total} runs from uncommitted code': (
+                self.uncommitted
+            ),
+            'frames differ from the reference': (
+                'differ' in self.values('frames')
+            ),
+            f'{_plural(repeated, "run")} with the result of another seed, '
+            'counted once': repeated,
+            'not ranked': not self.comparable,
+            'not committed': not all(row.group for row in self.rows),
+        }
+        return [text for text, holds in notes.items() if holds]
+
+    @property
+    def runs(self) -> str:
+        """Replicates and notes in one line."""
+        return '; '.join([self.replicates, *self.notes])
+
+    def protocol(self) -> list[tuple[str, str]]:
+        """Name and value of what one must know to run it again."""
+        first = self.rows[0].cells
+        which = f'fold {first["fold"]}, ' if first['fold'] else ''
+        spread = f', std {self.uar.std:.2f}' if self.uar.count > 1 else ''
+        epochs = ', '.join(row.cells['epoch'] or '?' for row in self.rows)
+        planned = self.text('max_epochs')
+        config = [self.text('config'), f'hash {self.text("config_hash")}']
+        pairs = [
+            ('Selection', self.rule),
+            ('Epoch', f'{epochs} of {planned}' if planned else ''),
+            ('Validation slice', self.text('val_ratio')),
+            ('Sampling', self.text('sampling')),
+            ('Post-hoc logit adjustment, tau', self.text('logit_adjust')),
+            ('UAR over', self.replicates + spread),
+            ('Folds', self.text('fold')),
+            ('Seeds', self.text('seed')),
+            ('Processes', self.text('processes')),
+            ('Test clips', self.text('clips')),
+            ('Frames of the set', self.text('frames')),
+            ('Config', ', '.join(filter(None, config))),
+            ('Version', self.text('version')),
+            ('Commit', self.text('commit')),
+            ('Bags a second', self.text('bags_per_second')),
+            ('Machine', self.text('machine')),
+            ('Date', self.text('date')),
+            (f'Command ({which}seed {first["seed"]})', first['command']),
+        ]
+        return [(name, value) for name, value in pairs if value]
+
+
+def figure(value: Optional[Interval]) -> str:
+    """``68.42 ± 1.20``, ``68.42``, or ``-`` where nothing is known."""
+    if value is None:
+        return '-'
+    if value.half_width is None:
+        return f'{value.mean:.2f}'
+    return f'{value.mean:.2f} ± {value.half_width:.2f}'
+
+
+def _plural(count: int, noun: str) -> str:
+    return f'{count} {noun}' + 's' * (count != 1)
+
+
+def names_of(entries: Iterable[Entry]) -> list[str]:
+    """Names; with sampling, hash or processes where these differ."""
+    entries, names = list(entries), []
+    for entry in entries:
+        same = [
+            other
+            for other in entries
+            if (other.rule, other.name) == (entry.rule, entry.name)
+        ]
+        differing = [
+            entry.text(column)
+            for column in ('sampling', 'config_hash', 'processes')
+            if len({other.text(column) for other in same}) > 1
+        ]
+        found = f' ({"; ".join(differing)})' if differing else ''
+        names.append(entry.name + found)
+    return names
 
 
 class Table(NamedTuple):
@@ -52,7 +267,10 @@ def build_board(rows: Iterable[ResultRow]) -> list[Table]:
         list[Table]: DFEW, FERV39k, then the drawn sets, ablations last.
     """
     rows = list(rows)
-    clips = _clips_of_sets(rows)
+    most: dict[tuple[str, ...], int] = defaultdict(int)
+    for row in rows:  # test clips that were seen of each split
+        key = row.key(_SPLIT)
+        most[key] = max(most[key], int(row.cells['clips']))
     groups = defaultdict(list)
     for row in rows:
         ablation = row.group.startswith('ablation')
@@ -60,20 +278,21 @@ def build_board(rows: Iterable[ResultRow]) -> list[Table]:
     tables = defaultdict(list)
     for (ablation, dataset, subset, *_), members in groups.items():
         odd = sum(
-            _is_odd(row, clips[row.key(_SPLIT)])
+            _is_odd(row, most[row.key(_SPLIT)])
             for row in members
             if dataset != 'synthetic'  # another number of clips each time
         )
-        entry = Entry(tuple(sorted(members, key=_numbers)), odd)
+        members.sort(key=lambda r: (r.cells['fold'], int(r.cells['seed'])))
         subset = '' if subset == 'all' else subset
-        tables[ablation, dataset, subset].append(entry)
+        tables[ablation, dataset, subset].append(Entry(tuple(members), odd))
     return [
         Table(
             dataset,
-            _title(ablation, dataset, subset),
+            ', '.join(filter(None, [dataset_name(dataset), subset]))
+            + (': ablation' if ablation else ''),
             ablation,
             head_to_tail(dataset),
-            _sort_and_mark(entries),
+            _rank(entries),
         )
         for (ablation, dataset, subset), entries in sorted(
             tables.items(), key=lambda item: _place(*item[0])
@@ -88,24 +307,11 @@ def _place(ablation: bool, dataset: str, subset: str) -> tuple:
     return ablation, dataset == 'synthetic', by_level, subset
 
 
-def _numbers(row: ResultRow) -> tuple[int, int]:
-    return int(row.cells['fold'] or 0), int(row.cells['seed'])
-
-
 def _is_odd(row: ResultRow, clips: int) -> bool:
     """Whether a run was not on exactly the test clips of the set."""
     official = official_counts(row.cells)
     counts = read_matrix(row.cells['confusion_matrix']).sum(dim=1).tolist()
     return counts != official if official else sum(counts) != clips
-
-
-def _clips_of_sets(rows: Sequence[ResultRow]) -> dict[tuple[str, ...], int]:
-    """The most test clips that were seen of each split."""
-    known: dict[tuple[str, ...], int] = defaultdict(int)
-    for row in rows:
-        key = row.key(_SPLIT)
-        known[key] = max(known[key], int(row.cells['clips']))
-    return known
 
 
 def head_to_tail(dataset: str) -> tuple[str, ...]:
@@ -129,33 +335,20 @@ def dataset_name(dataset: str) -> str:
     return names.get(dataset, 'Other drawn sets, no two the same')
 
 
-def _title(ablation: bool, dataset: str, subset: str) -> str:
-    title = dataset_name(dataset)
-    if subset:
-        title += f', {subset}'
-    return f'{title}: ablation' if ablation else title
-
-
-def _sort_and_mark(entries: Iterable[Entry]) -> list[Entry]:
+def _rank(entries: Iterable[Entry]) -> list[Entry]:
     """Best UAR first; mark what the best of its kind does not exceed."""
-    entries = sorted(
-        entries, key=lambda entry: (-entry.uar.mean, entry.text('method'))
-    )
+    entries = sorted(entries, key=lambda e: (-e.uar.mean, e.text('method')))
     bounds: dict[tuple[str, ...], float] = {}
     for entry in entries:
         if entry.comparable:
             low = entry.uar.mean - entry.uar.half_width
-            bounds.setdefault(_kind(entry), low)
+            bounds.setdefault(tuple(map(entry.text, KIND)), low)
     return [
         replace(
             entry,
             best=entry.comparable
-            and entry.uar.mean + entry.uar.half_width >= bounds[_kind(entry)],
+            and entry.uar.mean + entry.uar.half_width
+            >= bounds[tuple(map(entry.text, KIND))],
         )
         for entry in entries
     ]
-
-
-def _kind(entry: Entry) -> tuple[str, ...]:
-    """What entries must agree in to be held against each other."""
-    return tuple(map(entry.text, KIND))

@@ -5,9 +5,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from .config_text import short_type
-from .pretraining import pretraining_of
+from micacl_mm.utils.datasets import innermost
 
+#: Packages whose classes a text config names without the package.
+_BARE = ('micacl_mm', 'mmaction', 'mmcv', 'mmengine', 'torch')
 #: What MMEngine's runner reads and can change a result. The other variables
 #: of a config are there to be used in these, or concern log and machine.
 _PARTS = (
@@ -31,7 +32,7 @@ _PARTS = (
     'sync_bn',
 )
 #: Where the data lie, how they are fetched, and what has its own column.
-_NO_MATTER = {
+_IGNORED = {
     'data_root',
     'clip_root',
     'fold',
@@ -55,17 +56,19 @@ _IDLE_HOOKS = {
     'VisualizationHook',
 }
 
+#: Weight files by what they were trained on.
+_KNOWN = {'k400': 'Kinetics-400', 'r3d_18-b3b3357e': 'Kinetics-400'}
+
 
 def config_hash(config: Mapping[str, Any]) -> str:
     """Hash the settings of a training, ten hexadecimal digits.
 
     Two trainings have one hash if nothing but seed, fold, subset, places of
     files and speed differs between them, see docs/protocol.md. It is the
-    same on all machines, and for the text and the pure-Python form of a
-    config.
+    same on all machines.
 
     Args:
-        config (Mapping[str, Any]): As :func:`parse_config` returns it.
+        config (Mapping[str, Any]): ``Config.to_dict()``.
 
     Returns:
         str: the hash.
@@ -78,7 +81,7 @@ def essentials(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that can change the numbers of a training.
 
     Args:
-        config (Mapping[str, Any]): As :func:`parse_config` returns it.
+        config (Mapping[str, Any]): ``Config.to_dict()``.
 
     Returns:
         dict[str, Any]: what :func:`config_hash` hashes, ready for JSON.
@@ -86,53 +89,125 @@ def essentials(config: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: config[name] for name in _PARTS if config.get(name)}
     # Not load_from, which a resumed training has lost.
     kept['pretraining'] = pretraining_of(config)
-    for name in ('val_dataloader', 'test_dataloader'):
-        kept[name] = _without(kept.get(name), 'batch_size')
+    # As the stock train tool completes it.
+    kept['randomness'] = {
+        'diff_rank_seed': False,
+        'deterministic': False,
+        **(kept.get('randomness') or {}),
+    }
+    for name, drop in (
+        ('val_dataloader', 'batch_size'),
+        ('test_dataloader', 'batch_size'),
+        ('randomness', 'seed'),
+    ):
+        kept[name] = {k: v for k, v in kept.get(name, {}).items() if k != drop}
     if not kept.get('auto_scale_lr', {}).get('enable'):
         kept.pop('auto_scale_lr', None)
-    kept['randomness'] = _without(kept.get('randomness'), 'seed')
-    kept['default_hooks'] = _busy_hooks(kept.get('default_hooks', {}))
-    return _plain(kept)
-
-
-def _without(part: Optional[Mapping[str, Any]], name: str) -> dict[str, Any]:
-    return {key: value for key, value in (part or {}).items() if key != name}
-
-
-def _busy_hooks(hooks: Mapping[str, Any]) -> dict[str, Any]:
-    """Default hooks; of the checkpoints' only what chooses the best."""
-    hooks = dict(hooks)
+    hooks = kept['default_hooks'] = dict(kept.get('default_hooks', {}))
     if isinstance(hooks.get('checkpoint'), Mapping):
-        hooks['checkpoint'] = {
+        hooks['checkpoint'] = {  # what chooses the best
             key: hooks['checkpoint'].get(key) for key in ('save_best', 'rule')
         }
-    return hooks
+    return _plain(kept)
 
 
 def _plain(value: Any) -> Any:
     """Reduce to what counts, in one way of writing."""
     if isinstance(value, Mapping):
         return {
-            str(key): _plain_type(item) if key == 'type' else _plain(item)
+            str(key): _type(item) if key == 'type' else _plain(item)
             for key, item in value.items()
-            if key not in _NO_MATTER and not _idle(item)
+            if key not in _IGNORED and not _idle(item)
         }
+    if isinstance(value, set):
+        value = sorted(value, key=repr)
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value if not _idle(item)]
     if isinstance(value, float) and value.is_integer():
         return int(value)  # the environment gives 0 or 0.0
     if isinstance(value, str):
-        # Of a path its last part.
-        return value.rstrip('/').rsplit('/', 1)[-1]
-    return value
+        return value.rstrip('/').rsplit('/', 1)[-1]  # of a path the last part
+    known = value is None or isinstance(value, (int, float))
+    return value if known else repr(value)
 
 
-def _plain_type(name: Any) -> Any:
+def _type(name: Any) -> Any:
+    if isinstance(name, type):
+        name = f'{name.__module__}.{name.__qualname__}'
     return short_type(name) if isinstance(name, str) else _plain(name)
 
 
 def _idle(value: Any) -> bool:
     return (
-        isinstance(value, Mapping)
-        and short_type(value.get('type', '')) in _IDLE_HOOKS
+        isinstance(value, Mapping) and _type(value.get('type')) in _IDLE_HOOKS
     )
+
+
+def pretraining_of(config: Mapping[str, Any]) -> str:
+    """Name the weights that a training starts from.
+
+    Args:
+        config (Mapping[str, Any]): ``Config.to_dict()``.
+
+    Returns:
+        str: the variable ``pretraining``; else the names of the weight files
+        that the config asks for (``pretrained``, ``weights``, ``init_cfg`` of
+        type Pretrained, ``load_from``), without folder and suffix, or the
+        set where it is known; else ``'none'``.
+    """
+    if config.get('pretraining'):
+        return str(config['pretraining'])
+    files = _weights(config.get('model'))
+    # A training that goes on has the weights of its own checkpoint there.
+    if config.get('load_from') and not config.get('resume'):
+        files.append(config['load_from'])
+    names = [file.rsplit('/', 1)[-1].removesuffix('.pth') for file in files]
+    names = [_KNOWN.get(name, name) for name in names]
+    return ' + '.join(dict.fromkeys(names)) or 'none'
+
+
+def _weights(value: Any) -> list[str]:
+    """Files, or names in a library, of the weights that a model asks for."""
+    if isinstance(value, (list, tuple)):
+        return [found for item in value for found in _weights(item)]
+    if not isinstance(value, Mapping):
+        return []
+    found = []
+    kind = short_type(str(value.get('type', '')))
+    for key in ('pretrained', 'weights'):
+        if value.get(key):
+            named = isinstance(value[key], str)
+            found.append(value[key] if named else kind)
+    if kind in ('Pretrained', 'PretrainedInit'):
+        found.append(str(value.get('checkpoint')))
+    return found + [name for v in value.values() for name in _weights(v)]
+
+
+def short_type(name: str) -> str:
+    """Name a class alike in a text and in a pure-Python config.
+
+    Args:
+        name (str): ``'GEIIM'``, ``'micacl_mm.models.GEIIM'``, or a name of
+            another library, ``'timm.models.resnet18'``.
+
+    Returns:
+        str: ``'GEIIM'``; of other libraries ``'timm.resnet18'``.
+    """
+    package, _, rest = name.partition('.')
+    last = rest.rsplit('.', 1)[-1]
+    if not rest or package in _BARE:
+        return last or name
+    return f'{package}.{last}'
+
+
+def inner_dataset(dataloader: Optional[Mapping[str, Any]]) -> dict[str, Any]:
+    """Settings of the data set within wrappers; the first of several.
+
+    Args:
+        dataloader (Mapping[str, Any], optional): As in a config.
+
+    Returns:
+        dict[str, Any]: empty without a dataloader.
+    """
+    dataset = (dataloader or {}).get('dataset')
+    return dict(next(innermost(dataset))) if dataset else {}

@@ -1,17 +1,93 @@
-"""The record of a run, and the row that it becomes in a table."""
+"""The record of a test, and the row that it becomes in a table."""
 
+import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
-from typing import Any, Union
+from typing import Any, Optional, Union
 
+import torch
+from mmengine.config import Config
+
+from micacl_mm.errors import DataError, MissingFileError
+from micacl_mm.utils.datasets import unwrap
 from micacl_mm.utils.files import write_text
+from micacl_mm.version import __version__
 
-from .row_checks import COLUMNS, METRICS
+from .config_hash import inner_dataset
+from .machine import NO_COMMIT, command_line, describe_machine, git_commit
+from .protocol import count_dropped, dataset_id, frames_of, sampling_in_words
+from .rows import CLASSES, COLUMNS, METRICS, ResultRow, problems
+from .training import Training, method_of
 
 #: Raised when keys change their meaning.
 SCHEMA = 1
 FILE_NAME = 'result.json'
+
+
+def collect_record(
+    config: Config,
+    dataset: Any,
+    training: Training,
+    checkpoint: Optional[str],
+    classes: list[str],
+    matrix: torch.Tensor,
+    metrics: dict[str, Optional[float]],
+) -> dict[str, Any]:
+    """Collect all that is known of a test.
+
+    Args:
+        config (Config): Of the test.
+        dataset: The tested set.
+        training (Training): Of the checkpoint.
+        checkpoint (str, optional): Its file.
+        classes (list[str]): Names of the K classes.
+        matrix (Tensor): Confusion matrix (K, K), rows = truth.
+        metrics (dict): In [0, 1]; None where a class is absent.
+
+    Returns:
+        dict: the record, see docs/protocol.md, without size and speed.
+    """
+    dataset, clips = unwrap(dataset), matrix.sum(dim=1)
+    pipeline = inner_dataset(config.get('test_dataloader')).get('pipeline', [])
+    selection = training.selection(checkpoint)
+    if training.mismatch(dataset):
+        selection = 'other'
+    commits = [
+        *training.commits,
+        git_commit(config=config.filename) or NO_COMMIT,
+    ]
+    return {
+        'schema': SCHEMA,
+        'method': training.method or method_of(config),
+        'dataset': dataset_id(dataset),
+        'frames': frames_of(dataset),
+        'config': config.filename,
+        'config_hash': training.config_hash,
+        'version': __version__,
+        'commit': ', '.join(dict.fromkeys(commits)),
+        'command': command_line(),
+        'seed': training.seed,
+        'processes': training.processes,
+        'fold': getattr(dataset, 'fold', None),
+        'subset': getattr(dataset, 'subset', None),
+        'selection': selection,
+        'epoch': training.epoch,
+        'max_epochs': training.max_epochs,
+        'val_ratio': training.val_ratio,
+        'sampling': sampling_in_words(pipeline),
+        'logit_adjust': None,
+        'pretraining': training.pretraining,
+        'checkpoint': checkpoint,
+        'clips': int(clips.sum()),
+        'dropped': count_dropped(dataset, int(clips.sum())),
+        'classes': classes,
+        'clips_per_class': clips.tolist(),
+        'metrics': metrics,
+        'confusion_matrix': matrix.tolist(),
+        'machine': describe_machine(),
+        'date': datetime.date.today().isoformat(),
+    }
 
 
 def write_record(record: Mapping[str, Any], path: Union[str, Path]) -> None:
@@ -24,25 +100,70 @@ def read_record(path: Union[str, Path]) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds no record of this schema.
+        DataError: It holds no record of this schema.
     """
     try:
         record = json.loads(Path(path).read_text(encoding='utf-8'))
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f'read_record: {path} must be JSON, got {error}; do test the '
-            'checkpoint again'
+        raise DataError(
+            f'{path} is not a record in JSON, {error}',
+            'test the checkpoint again',
         ) from None
     schema = record.get('schema') if isinstance(record, dict) else None
     if schema != SCHEMA:
-        raise ValueError(
-            f'read_record: {path} must be a record of schema {SCHEMA}, got '
-            f'{schema}; do test the checkpoint again'
+        raise DataError(
+            f'{path} must be a record of schema {SCHEMA}, got {schema}',
+            'test the checkpoint again',
         )
     return record
 
 
-def metric_of(record: Mapping[str, Any], name: str) -> Union[float, None]:
+def read_runs(folders: Iterable[Path]) -> list[ResultRow]:
+    """Read every ``result.json`` below some folders as a row.
+
+    Args:
+        folders (Iterable[Path]): Work folders.
+
+    Returns:
+        list[ResultRow]: Sorted by path; ``group`` is empty.
+
+    Raises:
+        MissingFileError: A folder is absent or holds no result.
+        DataError: A record is none, is of other classes, or makes no good
+            row; one line ``file: what is wrong`` for every problem.
+    """
+    paths: list[Path] = []
+    for folder in map(Path, folders):
+        found = sorted(folder.rglob(FILE_NAME))
+        if not found:
+            raise MissingFileError(
+                f'there is no {FILE_NAME} below {folder}',
+                'test a checkpoint with micacl test or micacl kfold first',
+            )
+        paths += [path for path in found if path not in paths]
+    rows, wrong = [], []
+    for path in paths:
+        try:
+            record = read_record(path)
+            if tuple(record['classes']) != tuple(CLASSES):
+                raise DataError(
+                    f'its classes must be {", ".join(CLASSES)} in this order'
+                )
+            row = row_of(record)
+        except (
+            *(ValueError, KeyError, TypeError, AttributeError),
+            *(RecursionError, OverflowError),
+        ) as error:
+            wrong.append(f'{path}: is not a record of a run: {error}')
+            continue
+        wrong += [f'{path}: {problem}' for problem in problems(row)]
+        rows.append(ResultRow(row, str(path)))
+    if wrong:
+        raise DataError('\n'.join(wrong), 'name folders without these files')
+    return rows
+
+
+def metric_of(record: Mapping[str, Any], name: str) -> Optional[float]:
     """Return a metric in [0, 1], None where it is unknown.
 
     Args:
@@ -63,7 +184,7 @@ def row_of(record: Mapping[str, Any]) -> dict[str, str]:
         record (Mapping[str, Any]): Of a run.
 
     Returns:
-        dict[str, str]: by :data:`~micacl_mm.records.row_checks.COLUMNS`;
+        dict[str, str]: by :data:`~micacl_mm.records.rows.COLUMNS`;
         percentages with two decimals, the unknown empty, and no path of the
         machine.
     """
@@ -96,6 +217,4 @@ def public_path(path: str) -> str:
     parts = PurePath(path).parts
     if 'configs' not in parts:
         return parts[-1] if parts else ''
-    start = len(parts) - 1 - parts[::-1].index('configs')
-    inside = start and parts[start - 1] == 'micacl_mm'
-    return '/'.join(parts[start - 1 if inside else start :])
+    return '/'.join(parts[len(parts) - 1 - parts[::-1].index('configs') :])

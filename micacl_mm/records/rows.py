@@ -1,16 +1,39 @@
-"""Result rows: reading, checking and writing ``results/*.csv``."""
+"""Rows of results: what they hold, reading, checking and writing them."""
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
+import torch
+
+from micacl_mm.datasets import BaseDFERDataset, DFEWDataset, FERV39kDataset
+from micacl_mm.errors import DataError, MissingFileError
+from micacl_mm.evaluation import RecallMetric
 from micacl_mm.utils.files import read_table, write_text
 
-from .row_checks import COLUMNS, METRICS, OPTIONAL, problems
-
+CLASSES = BaseDFERDataset.CLASSES
+RECALLS = tuple(f'recall_{name}' for name in CLASSES)
+METRICS = ('UAR', 'WAR', *RECALLS)
+COLUMNS = (
+    *('dataset', 'frames', 'method', 'pretraining', 'fold', 'subset', 'seed'),
+    *('processes', 'selection', 'epoch', 'max_epochs', 'val_ratio'),
+    *('sampling', 'logit_adjust'),
+    *METRICS,
+    *('clips', 'parameters_m', 'gflops', 'bags_per_second', 'machine'),
+    *('version', 'commit', 'config', 'config_hash', 'command', 'date'),
+    'confusion_matrix',
+)
+#: Absent from older files, and then empty.
+OPTIONAL = ('logit_adjust',)
+REQUIRED = (
+    *('dataset', 'method', 'seed', 'selection', 'config_hash', 'sampling'),
+    *('UAR', 'WAR', 'clips', 'confusion_matrix'),
+)
 #: Rows that agree in these are replicates of one entry of the board.
 ENTRY_KEY = (
     *('dataset', 'subset', 'method', 'selection', 'sampling'),
@@ -18,12 +41,57 @@ ENTRY_KEY = (
 )
 #: No two rows agree in these.
 RUN_KEY = (*ENTRY_KEY, 'fold', 'seed')
+#: Which checkpoint was tested -> how the board calls it.
+SELECTIONS = {
+    'val': 'best on validation slice',
+    'last': 'last epoch',
+    'test': "best on TEST split (the field's habit)",
+    'other': 'another rule',
+}
+#: Test clips of each class in a version of the open benchmark, on all levels.
+BENCHMARK_COUNTS = {'v1': [169, 131, 184, 150, 101, 80, 80]}
+_DATASETS = re.compile(r'dfew|ferv39k|synthetic(-v\d+-(easy|medium|hard))?')
+_WHOLE = ('[0-9]{1,9}', 'a whole number')
+_PERCENT = (
+    r'[0-9]{1,2}\.[0-9]{2}|100\.00',
+    'a percentage with two decimals, 0.00 to 100.00',
+)
+_SIZE = (
+    r'[0-9]{1,6}(\.[0-9]+)?(e-[0-9]+)?',
+    'a number, 0 or above, below a million',
+)
+#: How a filled cell is written, and the same in words.
+_FORMATS = {
+    **dict.fromkeys(
+        ('seed', 'processes', 'epoch', 'max_epochs', 'clips'), _WHOLE
+    ),
+    **dict.fromkeys(METRICS, _PERCENT),
+    **dict.fromkeys(
+        ('logit_adjust', 'parameters_m', 'gflops', 'bags_per_second'), _SIZE
+    ),
+}
+# Half a unit of the second decimal, and room for the float itself.
+_ROUNDING = 0.00501
 PUBLISHED = 'published.csv'
-#: Behind the method of a run that measured something else than its row.
+#: Sets with published figures, by their name in the columns.
+PUBLISHED_SETS = {'dfew': 'DFEW', 'ferv39k': 'FERV39k'}
+_FIGURES = tuple(
+    f'{name}_{metric}' for name in PUBLISHED_SETS for metric in ('UAR', 'WAR')
+)
+_PUBLISHED_RECALLS = tuple(
+    f'{dataset}_{name}' for dataset in PUBLISHED_SETS for name in RECALLS
+)
+PUBLISHED_COLUMNS = (
+    *('method', 'year', 'backbone', 'pretraining'),
+    *_FIGURES,
+    *_PUBLISHED_RECALLS,
+    'source',
+)
+#: Appended to the method of a run with other figures than its row.
 RERUN = ' (rerun)'
 HOW_TO = (
-    'rows are written by "python -m tools.dev.board --runs WORK_DIR '
-    '--add NAME", results/README.md tells the columns'
+    'rows are added by "micacl leaderboard WORK_DIR --add NAME"; '
+    'results/README.md describes the columns'
 )
 
 
@@ -31,10 +99,9 @@ class ResultRow(NamedTuple):
     """One tested training.
 
     Args:
-        cells (dict[str, str]): Text by column, see
-            :data:`~micacl_mm.records.row_checks.COLUMNS`.
-        origin (str): Where it stands, for messages: ``file:line`` or the
-            path of a ``result.json``.
+        cells (dict[str, str]): Text by column, see :data:`COLUMNS`.
+        origin (str): For messages: ``file:line`` or the path of a
+            ``result.json``.
         group (str): Name of the file without its ending; ``''`` for a run
             that is not committed.
     """
@@ -48,31 +115,178 @@ class ResultRow(NamedTuple):
         return tuple(self.cells[name] for name in columns)
 
 
+def problems(row: Mapping[str, str]) -> list[str]:
+    """Return everything that is wrong with a row.
+
+    Args:
+        row (Mapping[str, str]): The cells by column. Figures are percentages
+            as text, an unknown value is empty.
+
+    Returns:
+        list[str]: One sentence a problem; empty for a good row.
+    """
+    found = [*_cell_problems(row), *_run_problems(row)]
+    # Sums over cells that are no numbers would say nothing.
+    return found or list(_figure_problems(row))
+
+
+def _cell_problems(row: Mapping[str, str]) -> Iterator[str]:
+    for name in COLUMNS:
+        text = row[name]
+        form, words = _FORMATS.get(name, ('.*', ''))
+        if not text.isprintable():
+            yield f'{name} must be one line of plain text, got {text!r}'
+        elif text != text.strip():
+            yield f'{name} must have no blanks around it, got {text!r}'
+        elif not text:
+            if name in REQUIRED:
+                yield f'{name} must not be empty'
+        elif not re.fullmatch(form, text):
+            yield f'{name} must be {words}, got {text[:40]!r}'
+        elif text[0] in '=+-@':
+            yield f'{name} must not look like a formula, got {text[:40]!r}'
+
+
+def _run_problems(row: Mapping[str, str]) -> Iterator[str]:
+    """What dataset, fold, selection and the rest say of each other."""
+    dataset, fold, subset = row['dataset'], row['fold'], row['subset']
+    if dataset and not _DATASETS.fullmatch(dataset):
+        yield (
+            'dataset must be dfew, ferv39k, synthetic-v<n>-easy, -medium or '
+            f'-hard, or synthetic (any other drawn set), got {dataset!r}'
+        )
+    if (dataset == 'ferv39k') != bool(subset):
+        yield (
+            'subset must be all, a scene or a scenario of FERV39k, and empty '
+            f'for other sets, got {subset!r}'
+        )
+    folds = {'dfew': [*'12345'], 'ferv39k': ['']}.get(dataset, ['', *'12345'])
+    if dataset.startswith('synthetic-'):
+        folds = ['1']
+    if fold not in folds:
+        yield (
+            'fold must be 1 to 5 of DFEW, 1 of the benchmark and empty for '
+            f'FERV39k, got {fold!r}'
+        )
+    frames, selection = row['frames'], row['selection']
+    if frames not in ('', 'reference', 'differ'):
+        yield f'frames must be reference, differ or empty, got {frames!r}'
+    if selection and selection not in SELECTIONS:
+        names = ', '.join(SELECTIONS)
+        yield f'selection must be one of {names}, got {selection!r}'
+    ratio = row['val_ratio']
+    if ratio and not (re.fullmatch(_SIZE[0], ratio) and float(ratio) < 1):
+        yield f'val_ratio must be a share, 0 or above, below 1, got {ratio!r}'
+    elif selection == 'val' and ratio and float(ratio) == 0:
+        yield (
+            'selection must not be val with a val_ratio of 0: there is no '
+            'validation slice'
+        )
+    epochs = row['epoch'], row['max_epochs']
+    if all(map(str.isdecimal, epochs)) and int(epochs[0]) > int(epochs[1]):
+        yield f'epoch must be at most max_epochs, got {" of ".join(epochs)}'
+    if row['date'] and not _is_past(row['date']):
+        yield (
+            'date must be a day such as 2025-09-30, not in the future, got '
+            f'{row["date"]!r}'
+        )
+
+
+def _is_past(text: str) -> bool:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return False
+    # Where the row was made it may be tomorrow.
+    latest = date.today() + timedelta(days=1)
+    return day.isoformat() == text and day <= latest
+
+
+def _figure_problems(row: Mapping[str, str]) -> Iterator[str]:
+    """UAR, WAR, the recalls and the clips against the matrix."""
+    matrix = read_matrix(row['confusion_matrix'])
+    if matrix is None:
+        size = len(CLASSES)
+        yield (
+            f'confusion_matrix must be {size} lists of {size} counts as JSON, '
+            'rows = truth, at least one clip, got '
+            f'{row["confusion_matrix"][:40]!r}'
+        )
+        return
+    for name, value in RecallMetric.summarise(matrix, CLASSES).items():
+        name = name.replace('/', '_')
+        absent = value != value  # the class has no clip in the split
+        text, shown = row[name], '' if absent else f'{100 * value:.2f}'
+        close = text and abs(float(text) - 100 * value) <= _ROUNDING
+        if text != shown and not close:
+            yield (
+                f'{name} must be {shown or "empty"} by confusion_matrix, got '
+                f'{text or "an empty cell"}; the order of the classes is '
+                f'{", ".join(CLASSES)}'
+            )
+    official, counts = official_counts(row), matrix.sum(dim=1).tolist()
+    if official and counts != official and sorted(counts) == sorted(official):
+        yield (
+            'confusion_matrix has the test clips of the set in another order '
+            f'of classes; its rows must be {", ".join(CLASSES)}'
+        )
+    if int(row['clips']) != int(matrix.sum()):
+        yield (
+            f'clips must be {int(matrix.sum())} by confusion_matrix, got '
+            f'{row["clips"]}'
+        )
+
+
+def official_counts(row: Mapping[str, str]) -> Optional[list[int]]:
+    """Return the test clips of each class, where they are known."""
+    name, _, version = row['dataset'].partition('-')
+    if row['dataset'] == 'dfew':
+        return DFEWDataset.OFFICIAL_COUNTS[int(row['fold'])]['test']
+    if row['dataset'] == 'ferv39k' and row['subset'] == 'all':
+        return FERV39kDataset.OFFICIAL_COUNTS['all']['test']
+    if name == 'synthetic':
+        return BENCHMARK_COUNTS.get(version.split('-')[0])
+    return None
+
+
+def read_matrix(text: str) -> Optional[torch.Tensor]:
+    """Return the counts (K, K) in a cell, or None where they are none."""
+    try:
+        lists = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    size = len(CLASSES)
+    parts = lists if isinstance(lists, list) else []
+    sound = len(parts) == size and all(
+        isinstance(part, list)
+        and len(part) == size
+        and all(type(n) is int and 0 <= n < 2**31 for n in part)
+        for part in parts
+    )
+    matrix = torch.tensor(lists) if sound else torch.zeros(1)
+    return matrix if matrix.sum() > 0 else None
+
+
 def read_rows(path: Path) -> list[ResultRow]:
     """Read and check one file of results.
 
     Args:
         path (Path): For instance ``results/synthetic.csv``.
 
-    Returns:
-        list[ResultRow]: The rows in the order of the file.
-
     Raises:
-        ValueError: One line ``file:line: what is wrong`` for every problem.
+        DataError: One line ``file:line: what is wrong`` for every problem.
     """
     path = Path(path)
     rows = [
         ResultRow(cells, origin, path.stem)
         for origin, cells in read_table(path, COLUMNS, OPTIONAL)
     ]
-    wrong = [
+    _refuse(
         f'{row.origin}: {problem}'
         for row in rows
         for problem in problems(row.cells)
-    ]
-    if wrong:
-        raise ValueError('\n'.join([*wrong, HOW_TO]))
-    check_unique(rows)
+    )
+    _check_unique(rows)
     return rows
 
 
@@ -80,40 +294,41 @@ def read_folder(folder: Path) -> list[ResultRow]:
     """Read all rows of ``<folder>/*.csv``, but for the published figures.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: A row is wrong, or stands there twice.
+        MissingFileError: There is no such folder.
+        DataError: A row is wrong, or a run has two.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f'{folder} is no folder; name the one with the result rows'
+        raise MissingFileError(
+            f'there is no folder {folder}', 'name the one with the result rows'
         )
     rows, wrong = [], []
     for path in sorted(folder.glob('*.csv')):
-        if path.name == PUBLISHED:
-            continue
-        try:
-            rows += read_rows(path)
-        except ValueError as error:
-            wrong.append(str(error))
+        if path.name != PUBLISHED:
+            try:
+                rows += read_rows(path)
+            except ValueError as error:
+                wrong.append(str(error))
     if wrong:
-        raise ValueError('\n'.join(wrong))
-    check_unique(rows)
+        raise DataError('\n'.join(wrong))
+    _check_unique(rows)
     return rows
 
 
-def check_unique(rows: Iterable[ResultRow]) -> None:
-    """Refuse two rows of one run.
+def _refuse(wrong: Iterable[str], cure: str = HOW_TO) -> None:
+    found = list(wrong)
+    if found:
+        raise DataError('\n'.join(found), cure)
 
-    Raises:
-        ValueError: Two rows agree in all of :data:`RUN_KEY`.
-    """
+
+def _check_unique(rows: Iterable[ResultRow]) -> None:
     seen: dict[tuple[str, ...], str] = {}
     for row in rows:
         if row.key() in seen:
-            raise ValueError(
-                f'{row.origin}: the same run stands at {seen[row.key()]} ('
-                f'{", ".join(RUN_KEY)} agree); remove one of them'
+            raise DataError(
+                f'{row.origin}: the same run is at {seen[row.key()]} ('
+                f'{", ".join(RUN_KEY)} agree)',
+                'remove one of them',
             )
         seen[row.key()] = row.origin
 
@@ -123,28 +338,25 @@ def add_rows(
 ) -> list[ResultRow]:
     """Return the fresh rows that are not among the rows yet.
 
-    A run that is known is passed over if it measured the same. It never
-    replaces a row, so that nobody reruns a training until it is lucky
-    without a trace.
+    A known run with the same figures is passed over. It never replaces a
+    row: rerunning a training until it is lucky leaves a trace.
 
     Raises:
-        ValueError: A known run measured something else.
+        DataError: A known run measured something else.
     """
     known = {row.key(): row for row in rows}
     new = []
     for row in fresh:
         if row.key() not in known:
-            known[row.key()] = row
             new.append(row)
-            continue
-        other = known[row.key()]
+        other = known.setdefault(row.key(), row)
         for name in _differences(other.cells, row.cells):
-            raise ValueError(
-                f'{row.origin}: the same run stands at {other.origin} with '
+            raise DataError(
+                f'{row.origin}: the same run is at {other.origin} with '
                 f'another {name} ({other.cells[name]}, now '
-                f'{row.cells[name]}); it is not replaced: keep the row, or '
-                'remove it and say why in the pull request, or use another '
-                'seed'
+                f'{row.cells[name]}), and rows are not replaced',
+                'keep the row, remove it and say why in the pull request, or '
+                'use another seed',
             )
     return new
 
@@ -152,14 +364,11 @@ def add_rows(
 def rerun_rows(
     rows: Sequence[ResultRow], fresh: Sequence[ResultRow]
 ) -> list[ResultRow]:
-    """Give entries of which a known run measured something else a new name.
-
-    So that a rerun, on another machine perhaps, can stand beside the
-    committed entry.
+    """Rename fresh entries of which a known run has other figures now.
 
     Returns:
         list[ResultRow]: The fresh rows, some with :data:`RERUN` behind
-        their method.
+        their method, to be shown beside the committed entry.
     """
     known = {row.key(): row for row in rows}
     changed = {
@@ -181,11 +390,10 @@ def rerun_rows(
 def _differences(one: Mapping[str, str], other: Mapping[str, str]) -> list:
     """Columns in which two tests of one run found something else."""
     found = [name for name in METRICS if one[name] != other[name]]
-    # As counts, for JSON may be written with and without blanks.
-    matrices = [row['confusion_matrix'] for row in (one, other)]
-    counts = [json.loads(text) for text in matrices if text]
-    if len(counts) == 2 and counts[0] != counts[1]:
-        found.append('confusion_matrix')
+    name = 'confusion_matrix'
+    # As counts: JSON may be written with and without blanks.
+    if json.loads(one[name]) != json.loads(other[name]):
+        found.append(name)
     return found
 
 
@@ -193,15 +401,14 @@ def format_rows(rows: Iterable[ResultRow]) -> str:
     """Lay out rows as the text of a CSV file.
 
     Raises:
-        ValueError: A row is wrong.
+        DataError: A row is wrong.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(COLUMNS)
+    writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
+    writer.writeheader()
     for row in rows:
-        for problem in problems(row.cells):
-            raise ValueError(f'{row.origin}: {problem}')
-        writer.writerow([row.cells[name] for name in COLUMNS])
+        _refuse(f'{row.origin}: {problem}' for problem in problems(row.cells))
+        writer.writerow(row.cells)
     return text.getvalue()
 
 
@@ -209,6 +416,46 @@ def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
     """Write a file of results, whole or not at all.
 
     Raises:
-        ValueError: A row is wrong; nothing is written.
+        DataError: A row is wrong; nothing is written.
     """
     write_text(Path(path), format_rows(rows))
+
+
+def read_published(path: Path) -> list[dict[str, str]]:
+    """Read figures that others published; nothing of them is rerun.
+
+    Args:
+        path (Path): ``results/published.csv``. Figures are percentages as
+            they were printed; an unknown value is empty.
+
+    Returns:
+        list[dict[str, str]]: Cells by column, the best UAR on DFEW first.
+
+    Raises:
+        DataError: One line ``file:line: what is wrong`` for every problem.
+    """
+    rows, wrong, seen = [], [], {}
+    for origin, row in read_table(Path(path), PUBLISHED_COLUMNS):
+        found = list(_published_problems(row))
+        if row['method'] in seen:
+            found.append(f'the method is at {seen[row["method"]]} too')
+        seen.setdefault(row['method'], origin)
+        wrong += [f'{origin}: {problem}' for problem in found]
+        rows.append(row)
+    _refuse(wrong, 'results/README.md describes the columns')
+    return sorted(rows, key=lambda row: -float(row['dfew_UAR'] or 0))
+
+
+def _published_problems(row: Mapping[str, str]) -> Iterator[str]:
+    for name in ('method', 'source'):
+        if not row[name]:
+            yield f'{name} must not be empty'
+    if not any(row[name] for name in _FIGURES):
+        yield f'one of {", ".join(_FIGURES)} must be there'
+    for name in (*_FIGURES, *_PUBLISHED_RECALLS):
+        text = row[name]
+        good = re.fullmatch(r'[0-9]{1,3}(\.[0-9]+)?', text)
+        if text and not (good and float(text) <= 100):
+            yield f'{name} must be a percentage or empty, got {text!r}'
+    if row['year'] and not re.fullmatch('[12][0-9]{3}', row['year']):
+        yield f'year must be like 2025 or empty, got {row["year"]!r}'

@@ -7,13 +7,15 @@ from typing import NamedTuple, Optional
 import numpy as np
 from scipy import stats
 
+from micacl_mm.errors import ConfigError, DataError
+
 
 class Interval(NamedTuple):
-    """A mean and how sure it is.
+    """A mean with its confidence interval, mean +- half_width.
 
-    The interval is mean +- half_width. It supposes independent values. Folds
-    are not: any two of five share three quarters of their training clips, so
-    an interval over folds is approximate, and rather too narrow.
+    The interval assumes independent values. Folds are not: any two of five
+    share three quarters of their training clips, so an interval over folds
+    is approximate and rather too narrow.
     """
 
     #: Mean of the values, in their unit.
@@ -42,21 +44,22 @@ def interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """
     numbers = np.asarray(values, dtype=float)
     if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
-        raise ValueError(
+        raise DataError(
             'interval: values must be at least one finite number, got '
-            f'{list(values)}; do leave out what is unknown'
+            f'{list(values)}',
+            'leave out what is unknown',
         )
     if not 0 < level < 1:
-        raise ValueError(
-            f'interval: level must lie between 0 and 1, got {level}; do set '
-            '0.95, say'
+        raise ConfigError(
+            f'interval: level must lie between 0 and 1, got {level}',
+            'use 0.95',
         )
     mean, count = float(numbers.mean()), len(numbers)
     if count == 1:
         return Interval(mean, None, None, 1)
-    std = float(numbers.std(ddof=1))
     factor = stats.t.ppf((1 + level) / 2, df=count - 1)
-    return Interval(mean, std, float(factor * std / count**0.5), count)
+    half_width = float(factor * stats.sem(numbers))
+    return Interval(mean, float(numbers.std(ddof=1)), half_width, count)
 
 
 def replicates(
@@ -85,28 +88,23 @@ def replicates(
 
 
 def pool(matrices: Sequence[Sequence[Sequence[int]]]) -> np.ndarray:
-    """Add the confusion matrices of several runs.
-
-    Args:
-        matrices (Sequence): One (K, K) matrix of counts a run.
-
-    Returns:
-        np.ndarray: (K, K), rows = truth.
+    """Add the confusion matrices, all (K, K), of several runs.
 
     Raises:
         ValueError: They are not all of one size.
     """
     shapes = {np.shape(matrix) for matrix in matrices}
     if len(shapes) != 1:
-        raise ValueError(
+        raise DataError(
             'pool: the confusion matrices must be of one size, got '
-            f'{sorted(shapes)}; do pool runs of one data set'
+            f'{sorted(shapes)}',
+            'pool runs of one data set',
         )
     return np.sum([np.asarray(m, dtype=np.int64) for m in matrices], axis=0)
 
 
 class Difference(NamedTuple):
-    """A mean minus the mean of a reference, and how sure it is."""
+    """A mean minus the mean of a reference, with its interval."""
 
     #: In the unit of the values.
     value: float
@@ -114,8 +112,8 @@ class Difference(NamedTuple):
     half_width: Optional[float]
 
     @property
-    def shown(self) -> bool:
-        """Whether the interval leaves out zero."""
+    def significant(self) -> bool:
+        """Whether the interval excludes zero."""
         return (
             self.half_width is not None and abs(self.value) > self.half_width
         )
@@ -124,10 +122,10 @@ class Difference(NamedTuple):
 def difference(
     reference: Interval, other: Interval, level: float = 0.95
 ) -> Difference:
-    """Compare two means by Welch's interval, of unequal spreads.
+    """Compare two means by Welch's interval, which allows unequal spreads.
 
     Args:
-        reference (Interval): What the other is held against.
+        reference (Interval): What the other is compared with.
         other (Interval): In the same unit, of other trainings.
         level (float): Confidence level in (0, 1). Defaults to 0.95.
 
@@ -137,14 +135,13 @@ def difference(
     value = other.mean - reference.mean
     if reference.std is None or other.std is None:
         return Difference(value, None)
-    groups = (reference, other)
-    errors = [group.std**2 / group.count for group in groups]
-    if not sum(errors):
+    if not (reference.std or other.std):
         return Difference(value, 0.0)
+    errors = [group.std**2 / group.count for group in (reference, other)]
     # Welch and Satterthwaite's degrees of freedom.
     freedom = sum(errors) ** 2 / sum(
         error**2 / (group.count - 1)
-        for error, group in zip(errors, groups, strict=True)
+        for error, group in zip(errors, (reference, other), strict=True)
     )
     factor = stats.t.ppf((1 + level) / 2, df=freedom)
     return Difference(value, float(factor * sum(errors) ** 0.5))

@@ -4,169 +4,73 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+from mmengine.config import Config
 from mmengine.dist import get_world_size
 
+from micacl_mm.errors import DataError
 from micacl_mm.utils.datasets import unwrap
 
-from .config_hash import config_hash
-from .config_text import inner_dataset, parse_config
+from .config_hash import config_hash, inner_dataset, pretraining_of
 from .machine import NO_COMMIT, git_commit
-from .pretraining import pretraining_of
-from .tested import dataset_id
+from .protocol import dataset_id
 
 #: Where a checkpoint's ``meta`` holds :func:`training_facts`.
 FACTS = 'micacl_mm'
 
 
-def training_facts(
-    dataset: Any, config: Optional[str], before: Optional[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Tell what a training is that its config does not say.
-
-    Args:
-        dataset: The training set.
-        config (str, optional): Path of the config.
-        before (Mapping[str, Any], optional): ``meta`` of the checkpoint that
-            the training goes on from.
-
-    Returns:
-        dict[str, Any]: ``processes``, ``dataset``, ``subset`` and
-        ``commits``, those of all its parts, in plain types.
-    """
-    dataset = unwrap(dataset)
-    commit = git_commit(config=config) or NO_COMMIT
-    commits = plain_facts(before or {}).get('commits', [])
-    return {
-        'processes': get_world_size(),
-        'dataset': dataset_id(dataset),
-        'subset': getattr(dataset, 'subset', None),
-        'commits': [*dict.fromkeys([*commits, commit])],
-    }
-
-
-def plain_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Take :func:`training_facts` out of ``meta``, if they are such facts."""
-    facts = meta.get(FACTS)
-    if not isinstance(facts, Mapping):
-        return {}
-    commits = facts.get('commits', [])
-    texts = [facts.get('dataset'), facts.get('subset') or '']
-    if isinstance(commits, list):
-        texts += commits
-    counts = facts.get('class_counts') or []
-    sound = (
-        isinstance(commits, list)
-        and all(isinstance(text, str) for text in texts)
-        and isinstance(counts, list)
-        and all(type(count) is int for count in counts)
-    )
-    return dict(facts) if sound else {}
-
-
-def find_class_counts(checkpoint: Mapping[str, Any]) -> list[int]:
-    """Return the number of training videos of each class.
-
-    Args:
-        checkpoint (Mapping[str, Any]): What a checkpoint file holds. The
-            counts are kept by ``ResultHook``, and by our losses as a buffer.
-
-    Raises:
-        ValueError: It holds none.
-    """
-    counts = plain_facts(checkpoint.get('meta') or {}).get('class_counts')
-    if counts:
-        return list(counts)
-    for name, value in (checkpoint.get('state_dict') or {}).items():
-        if name.endswith('class_counts') and value.any():
-            return value.tolist()
-    raise ValueError(
-        'logit adjustment needs the class counts of the training set, and '
-        'the checkpoint holds none; give them in the order of the classes, '
-        'such as --class-counts 90 30 10'
-    )
-
-
-def _number(value: Any) -> Optional[int]:
-    known = isinstance(value, int) and not isinstance(value, bool)
-    return value if known else None
-
-
 class Training(NamedTuple):
-    """The training of a checkpoint, as far as it is known."""
+    """A training, as far as it is known.
 
-    #: Variables of its config; empty if unknown.
-    config: dict[str, Any] = {}
-    #: Its random seed.
+    It is described when it starts, from the live config, and carried in
+    the checkpoint as plain values: reading it runs no code.
+    """
+
+    #: Of the config, see :func:`config_hash`; empty if unknown.
+    config_hash: str = ''
+    method: str = ''
+    #: Name of the weights it started from; empty if unknown.
+    pretraining: str = ''
+    #: Planned length; None for a training by iterations.
+    max_epochs: Optional[int] = None
+    max_iters: Optional[int] = None
+    #: Split that its best checkpoints are best on, or ``'other'``.
+    chosen_on: str = 'other'
+    val_ratio: Optional[float] = None
+    #: What it was trained on.
+    dataset: str = ''
+    subset: Optional[str] = None
+    fold: Optional[int] = None
+    #: Videos of each class; None where a video has no single one.
+    class_counts: Optional[list[int]] = None
+    processes: Optional[int] = None
+    #: Commits of this package, at each start.
+    commits: list[str] = []
+    #: Of the checkpoint, as MMEngine stores them.
     seed: Optional[int] = None
-    #: Epochs and iterations done when the checkpoint was stored.
     epoch: Optional[int] = None
-    iteration: Optional[int] = None
-    #: From :func:`training_facts`; empty if unknown.
-    facts: dict[str, Any] = {}
+    iter: Optional[int] = None
 
     @classmethod
     def from_meta(cls, meta: Optional[Mapping[str, Any]]) -> 'Training':
         """Read the ``meta`` that MMEngine stores in checkpoints.
 
-        Foreign checkpoints have none, and then nothing is known.
+        Nothing is known of foreign checkpoints.
         """
-        meta = meta or {}
-        try:
-            config = parse_config(str(meta.get('cfg') or ''))
-        except ValueError:
-            config = {}
-        if not config:
+        facts = (meta or {}).get(FACTS)
+        if not isinstance(facts, Mapping):
             return cls()
-        numbers = (_number(meta.get(n)) for n in ('seed', 'epoch', 'iter'))
-        training = cls(config, *numbers, plain_facts(meta))
-        try:
-            training.hash, training.chosen_on, training.is_complete  # noqa: B018
-        except (
-            *(AttributeError, TypeError, ValueError, LookupError),
-            RecursionError,
-        ):
-            return cls()  # a stranger's text, that has the look of a config
-        return training
-
-    @property
-    def hash(self) -> str:
-        """Hash of the config; empty if that is unknown."""
-        return config_hash(self.config) if self.config else ''
-
-    @property
-    def pretraining(self) -> str:
-        """Name of the weights it started from; empty if unknown."""
-        return pretraining_of(self.config) if self.config else ''
-
-    @property
-    def dataset(self) -> dict[str, Any]:
-        """Settings of the training set."""
-        return inner_dataset(self.config.get('train_dataloader'))
-
-    @property
-    def max_epochs(self) -> Optional[int]:
-        """Planned length; None for a training by iterations."""
-        return (self.config.get('train_cfg') or {}).get('max_epochs')
+        told = {**facts, **{n: meta.get(n) for n in ('seed', 'epoch', 'iter')}}
+        told = {k: told[k] for k in cls._fields if told.get(k) is not None}
+        sound = all(_is_sound(name, value) for name, value in told.items())
+        return cls(**told) if sound else cls()
 
     @property
     def is_complete(self) -> bool:
         """Whether the checkpoint is of the last epoch or iteration."""
-        loop = self.config.get('train_cfg') or {}
-        if self.max_epochs is not None:
-            return self.epoch is not None and self.epoch >= self.max_epochs
-        planned = loop.get('max_iters')
-        done = self.iteration
+        planned, done = self.max_epochs, self.epoch
+        if planned is None:
+            planned, done = self.max_iters, self.iter
         return None not in (planned, done) and done >= planned
-
-    @property
-    def chosen_on(self) -> str:
-        """Split that its best checkpoints are best on, or ``'other'``."""
-        val = inner_dataset(self.config.get('val_dataloader'))
-        test = inner_dataset(self.config.get('test_dataloader'))
-        if val.get('split') in ('val', 'test'):
-            return val['split']
-        # Data sets that say it by other settings.
-        return 'test' if val and val == test else 'other'
 
     def selection(self, checkpoint: Optional[str]) -> str:
         """Return the rule by which the checkpoint was chosen.
@@ -180,7 +84,7 @@ class Training(NamedTuple):
             ``'test'`` (best on the test split) or ``'other'``.
         """
         if Path(checkpoint or '').name.startswith('best_'):
-            return self.chosen_on if self.config else 'other'
+            return self.chosen_on
         return 'last' if self.is_complete else 'other'
 
     def mismatch(self, dataset: Any) -> str:
@@ -192,18 +96,124 @@ class Training(NamedTuple):
         Returns:
             str: A sentence; empty if it is, as far as is known.
         """
-        own, fold = self.dataset.get('fold'), getattr(dataset, 'fold', None)
-        if None not in (own, fold) and str(own) != str(fold):
+        fold = getattr(dataset, 'fold', None)
+        if None not in (self.fold, fold) and str(self.fold) != str(fold):
             return (
-                f'the checkpoint was trained on fold {own}, so it has seen '
-                f'test clips of fold {fold}: this is no result'
+                f'the checkpoint was trained on fold {self.fold}, which has '
+                f'test clips of fold {fold}: this is not a result'
             )
-        trained = [self.facts.get(name) for name in ('dataset', 'subset')]
+        trained = [self.dataset, self.subset]
         tested = [dataset_id(dataset), getattr(dataset, 'subset', None)]
-        if self.facts and trained != tested:
+        if self.dataset and trained != tested:
             names = [' '.join(filter(None, of)) for of in (trained, tested)]
             return (
                 f'the checkpoint was trained on {names[0]} and is tested on '
                 f'{names[1]}; the record says "another rule"'
             )
         return ''
+
+
+_TEXTS = ('config_hash', 'method', 'pretraining', 'chosen_on', 'dataset')
+_LISTS = {'class_counts': int, 'commits': str}
+
+
+def _is_sound(name: str, value: Any) -> bool:
+    if name in _LISTS:
+        return isinstance(value, list) and all(
+            type(item) is _LISTS[name] for item in value
+        )
+    if name in (*_TEXTS, 'subset'):
+        return isinstance(value, str)
+    if name == 'val_ratio':
+        return type(value) in (int, float)
+    return type(value) is int
+
+
+def training_facts(
+    config: Config,
+    dataset: Any,
+    class_counts: Optional[list[int]] = None,
+    before: Optional[Mapping[str, Any]] = None,
+) -> dict[str, Any]:
+    """Describe a training that starts, for :class:`Training`.
+
+    Args:
+        config (Config): The live one.
+        dataset: The training set.
+        class_counts (list[int], optional): Its videos of each class.
+            Defaults to None.
+        before (Mapping[str, Any], optional): ``meta`` of the checkpoint that
+            the training is resumed from. Defaults to None.
+
+    Returns:
+        dict[str, Any]: plain values.
+    """
+    settings = config.to_dict()
+    resumed = Training.from_meta(before)
+    if resumed.pretraining:  # load_from names the resumed checkpoint by now
+        settings['pretraining'] = resumed.pretraining
+    dataset = unwrap(dataset)
+    loop = settings.get('train_cfg') or {}
+    commit = git_commit(config=config.filename) or NO_COMMIT
+    return dict(
+        config_hash=config_hash(settings),
+        method=method_of(config),
+        pretraining=pretraining_of(settings),
+        max_epochs=loop.get('max_epochs'),
+        max_iters=loop.get('max_iters'),
+        chosen_on=chosen_on(settings),
+        val_ratio=inner_dataset(settings.get('train_dataloader')).get(
+            'val_ratio'
+        ),
+        dataset=dataset_id(dataset),
+        subset=getattr(dataset, 'subset', None),
+        fold=getattr(dataset, 'fold', None),
+        class_counts=class_counts,
+        processes=get_world_size(),
+        commits=[*dict.fromkeys([*resumed.commits, commit])],
+    )
+
+
+def method_of(config: Config) -> str:
+    """Name of a method: the config's ``method``, or that of its file."""
+    return str(config.get('method') or Path(config.filename or '').stem)
+
+
+def chosen_on(config: Mapping[str, Any]) -> str:
+    """Split that the best checkpoints of a training are best on.
+
+    Args:
+        config (Mapping[str, Any]): ``Config.to_dict()``.
+
+    Returns:
+        str: ``'val'``, ``'test'`` or ``'other'``.
+    """
+    val = inner_dataset(config.get('val_dataloader'))
+    test = inner_dataset(config.get('test_dataloader'))
+    if val.get('split') in ('val', 'test'):
+        return val['split']
+    # Data sets that say it by other settings.
+    return 'test' if val and val == test else 'other'
+
+
+def find_class_counts(checkpoint: Mapping[str, Any]) -> list[int]:
+    """Return the number of training videos of each class.
+
+    Args:
+        checkpoint (Mapping[str, Any]): What a checkpoint file holds. The
+            counts are kept by ``ResultHook``, and by our losses as a buffer.
+
+    Raises:
+        DataError: It holds none.
+    """
+    counts = Training.from_meta(checkpoint.get('meta')).class_counts
+    if counts:
+        return counts
+    for name, value in (checkpoint.get('state_dict') or {}).items():
+        if name.endswith('class_counts') and value.any():
+            return value.tolist()
+    raise DataError(
+        'logit adjustment needs the class counts of the training set, and '
+        'the checkpoint holds none',
+        'give them in the order of the classes: --class-counts 90 30 10',
+    )

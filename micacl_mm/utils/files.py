@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from micacl_mm.errors import DataError
+
 
 def read_table(
     path: Path, columns: Sequence[str], optional: Sequence[str] = ()
@@ -23,59 +25,38 @@ def read_table(
         list[tuple[str, dict[str, str]]]: ``file:line`` and cells of each row.
 
     Raises:
-        ValueError: The file is no such table; each message has file and line.
+        DataError: The file is no such table; each message has file and line.
     """
     try:
         text = path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{path}: must be UTF-8 text, got byte {error.start} that is '
-            'none; save it as UTF-8'
-        ) from None
-    reader = csv.reader(io.StringIO(text, newline=''), strict=True)
-    lines, rows, wrong = [], [], []
-    first = 1
-    try:
+        reader = csv.DictReader(io.StringIO(text, newline=''), strict=True)
+        header = list(reader.fieldnames or [])
+        rows, first = [], reader.line_num + 1
         for cells in reader:
-            lines.append((f'{path}:{first}', cells))
+            rows.append((f'{path}:{first}', cells))
             first = reader.line_num + 1
-    except csv.Error as error:
-        wrong.append(f'{path}:{first}: {error}; mend quotes and commas')
-    header = lines[0][1] if lines else []
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f'{path}: must be a table as UTF-8 text, {error}',
+            'save it as CSV in UTF-8 with commas and quotes',
+        ) from None
     wanted = [c for c in columns if c in header or c not in optional]
     if header != wanted:
-        raise ValueError(f'{path}:1: {_header_problem(header, columns)}')
-    blank = dict.fromkeys(columns, '')
-    for origin, cells in lines[1:]:
-        if len(cells) == len(header):
-            rows.append(
-                (origin, blank | dict(zip(header, cells, strict=True)))
-            )
-        elif cells:
-            wrong.append(
-                f'{origin}: must have {len(header)} cells, got {len(cells)}; '
-                'quote cells that hold commas'
-            )
-    if wrong:
-        raise ValueError('\n'.join(wrong))
-    return rows
-
-
-def _header_problem(found: Sequence[str], columns: Sequence[str]) -> str:
-    missing = [name for name in columns if name not in found]
-    foreign = [name for name in found if name not in columns]
-    if missing or foreign:
-        what = '; '.join(
-            f'{what} {", ".join(map(repr, names))}'
-            for what, names in (('missing', missing), ('unknown', foreign))
-            if names
+        odd = sorted({*header} ^ {*wanted}) or ['their order']
+        raise DataError(
+            f'{path}:1: the columns must be those of results/README.md in '
+            f'their order, unlike: {", ".join(odd)}',
+            f'write the header {",".join(columns)}',
         )
-    else:
-        what = 'they stand in another order or twice'
-    return (
-        f'the columns are not those of results/README.md: {what}; write the '
-        f'header {",".join(columns)}'
-    )
+    wrong = [
+        f'{origin}: must have {len(header)} cells'
+        for origin, cells in rows
+        if None in cells or None in cells.values()
+    ]
+    if wrong:
+        raise DataError('\n'.join(wrong), 'quote cells that hold commas')
+    blank = dict.fromkeys(columns, '')
+    return [(origin, blank | cells) for origin, cells in rows]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from micacl_mm.records.row_checks import CLASSES
+from micacl_mm.records.rows import CLASSES
 from micacl_mm.records.statistics import Interval, interval, replicates
 from micacl_mm.utils.files import replacing
 

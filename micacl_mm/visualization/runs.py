@@ -14,8 +14,13 @@ from torch import Tensor
 
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.records.record import FILE_NAME, read_record
-from micacl_mm.records.row_checks import CLASSES, COLUMNS, read_matrix
-from micacl_mm.records.rows import ENTRY_KEY, read_rows
+from micacl_mm.records.rows import (
+    CLASSES,
+    COLUMNS,
+    ENTRY_KEY,
+    read_matrix,
+    read_rows,
+)
 
 #: A session, as MMEngine names its folder.
 _STAMP = re.compile(r'\d{8}_\d{6}')

@@ -18,7 +18,7 @@ from micacl_mm.cli.kfold import sweep
 from micacl_mm.cli.kfold.options import parse_options
 from micacl_mm.cli.kfold.plan import make_plan
 from micacl_mm.records.record import read_record
-from micacl_mm.records.row_checks import COLUMNS
+from micacl_mm.records.rows import COLUMNS
 from tests.records.tiny import write_config, write_set
 
 

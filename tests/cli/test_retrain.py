@@ -10,7 +10,7 @@ from micacl_mm.cli import main as command
 from micacl_mm.cli.launch import run_tool
 from micacl_mm.cli.retrain_classifier import main
 from micacl_mm.records.record import read_record, row_of
-from micacl_mm.records.row_checks import problems
+from micacl_mm.records.rows import problems
 from tests.records.tiny import write_config, write_set
 
 

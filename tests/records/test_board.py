@@ -5,7 +5,7 @@ from math import sqrt
 import pytest
 
 from micacl_mm.records.board import build_board, head_to_tail
-from micacl_mm.records.row_checks import BENCHMARK_COUNTS
+from micacl_mm.records.rows import BENCHMARK_COUNTS
 from tools.dev.board import markdown
 from tools.dev.board.markdown import (
     SHORT,
@@ -100,20 +100,34 @@ def test_what_cannot_be_compared_is_never_best():
     for name in ('a', 'on test', 'more data'):
         assert found[name].best
     assert found['one run'].metrics['UAR'].half_width is None
-    assert found['one run'].notes == found['two'].notes == ['not compared']
+    assert found['one run'].notes == found['two'].notes == ['not ranked']
     assert found['dropped'].notes[0].startswith('1 of 3 runs not on exactly')
     text = board_markdown([table], [])
     assert '| one run | none | 100.00 | 100.00 |' in text
     assert "best on TEST split (the field's habit)" in text
 
 
+def test_one_training_under_several_seeds_counts_once():
+    matrix = cells(15)['confusion_matrix']
+    rows = of('copied', 15, 15, 15) + of('honest', 10, 10, 11)
+    for row in rows[:3]:
+        row['confusion_matrix'] = matrix
+    (table,) = board_of(*rows)
+    copied, honest = table.entries
+    assert copied.replicates == '1 seed' and not copied.best
+    assert copied.metrics['UAR'].half_width is None
+    assert copied.notes == [
+        '2 runs with the result of another seed, counted once',
+        'not ranked',
+    ]
+    assert honest.best and honest.replicates == '3 seeds'
+
+
 def test_other_frames_are_noted():
     rows = of('a', 10, 11, 12)
     rows[1]['frames'] = 'differ'
     (table,) = board_of(*rows)
-    assert table.entries[0].notes[0] == (
-        'on frames that differ from the reference'
-    )
+    assert table.entries[0].notes[0] == ('frames differ from the reference')
 
 
 def dfew(method, folds, seeds=1, hit=9, **changes):
@@ -156,7 +170,7 @@ def test_missing_folds_are_marked():
     assert found['uneven'].replicates == '5 folds, 9 runs'
     best = {name for name, entry in found.items() if entry.comparable}
     assert best == {'all', 'uneven'}
-    assert '3 of 5 folds; not compared' in board_markdown([table], [])
+    assert '3 of 5 folds; not ranked' in board_markdown([table], [])
 
 
 def test_what_differs_in_protocol_is_another_entry():
@@ -190,11 +204,9 @@ def test_entries_that_may_not_be_compared():
     (table,) = board_of(*rows)
     found = {entry.text('method'): entry for entry in table.entries}
     assert {name for name in found if found[name].best} == {'sure', 'longer'}
-    assert found['drawn'].notes == ['tested by chance', 'not compared']
+    assert found['drawn'].notes == ['random test sampling', 'not ranked']
     for name in ('own', 'lost', 'mixed'):
-        assert '3 of 3 runs by code that stands in no commit' in (
-            found[name].notes
-        )
+        assert '3 of 3 runs from uncommitted code' in (found[name].notes)
     assert found['sure'].notes == []
 
 
@@ -238,12 +250,12 @@ def test_tables_and_their_order():
     ]
 
 
-def test_other_drawn_sets_are_compared_with_nobody():
+def test_other_drawn_sets_are_not_ranked():
     rows = of('a', 1, 2, dataset='synthetic') + of(
         'b', 1, 2, dataset='synthetic', fold='2'
     )
     (table,) = board_of(*rows)
-    assert [entry.notes for entry in table.entries] == [['not compared']] * 2
+    assert [entry.notes for entry in table.entries] == [['not ranked']] * 2
 
 
 @pytest.mark.parametrize(
@@ -291,7 +303,7 @@ def test_readme_is_short_and_without_ablations(monkeypatch):
     assert '| Disgust (rarest) |' in text
     shown = [line for line in text.splitlines() if line.startswith('| m')]
     assert len(shown) == SHORT and shown[0].startswith('| m16 | **')
-    assert '2 more stand on the board.' in text and 'part' not in text
+    assert '2 more are on the board.' in text and 'part' not in text
 
 
 def test_markdown_is_escaped(monkeypatch):

@@ -86,21 +86,22 @@ def test_difference_is_welchs(counts, level):
     low, high = test.confidence_interval(level)
     assert found.value - found.half_width == pytest.approx(low)
     assert found.value + found.half_width == pytest.approx(high)
-    assert found.shown == (test.pvalue < 1 - level)
+    assert found.significant == (test.pvalue < 1 - level)
 
 
 @pytest.mark.parametrize('spread', [1, 3])
 def test_no_difference_is_shown_as_seldom_as_it_says(spread):
     draw = np.random.default_rng(0).normal(size=(1000, 2, 3))
     draw[:, 1] *= spread
-    shown = [difference(*map(interval, pair)).shown for pair in draw]
+    shown = [difference(*map(interval, pair)).significant for pair in draw]
     # Four standard errors of a share of 1,000; Welch's is careful.
     assert 0 < np.mean(shown) < 0.05 + 0.028
 
 
 def test_difference_without_spread():
     alone = difference(interval([2.0]), interval([3.5]))
-    assert alone == (1.5, None) and not alone.shown
+    assert alone == (1.5, None) and not alone.significant
     same = difference(interval([1, 1]), interval([3, 3]))
-    assert same == (2, 0) and same.shown
-    assert not difference(interval([1, 1]), interval([1, 1])).shown
+    assert same == (2, 0) and same.significant
+    found = difference(interval([1, 1]), interval([1, 1]))
+    assert not found.significant

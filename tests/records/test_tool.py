@@ -1,23 +1,21 @@
-"""``tools/dev/board``, and the page that it makes."""
+"""``micacl leaderboard`` and ``tools/dev/board``, and the page it makes."""
 
 import json
-import re
 from html.parser import HTMLParser
 from pathlib import Path
-from runpy import run_path
 
 import pytest
 
-from micacl_mm.records.row_checks import CLASSES
-from micacl_mm.records.rows import read_rows, write_rows
+from micacl_mm.cli import main as micacl
+from micacl_mm.records.rows import CLASSES, read_rows, write_rows
 from tools.dev.board import markdown
-from tools.dev.board.pages import BEGIN, END
+from tools.dev.board.__main__ import main
+from tools.dev.board.markdown import BEGIN, END
 
 from .board_rows import SETTINGS, cells, rows_of
 
 ROOT = Path(__file__).parents[2]
 VOID = {'meta', 'input', 'link', 'br', 'line', 'rect', 'path'}
-main = run_path(str(ROOT / 'tools/dev/board'))['main']
 
 
 class Page(HTMLParser):
@@ -174,60 +172,71 @@ def test_no_rows(project, call):
     assert 'No row of the open benchmark has been committed' in readme
 
 
-def test_fresh_runs_change_nothing_that_is_committed(project, call, tmp_path):
-    commit(project, cells())
-    assert call() == 0
-    before, out = tree(project), tmp_path / 'out'
-    (project / 'README.md').write_bytes(b'stale')
-    before[Path('README.md')] = b'stale'
-    write_run(tmp_path / 'work/seed0', cells())  # is there
-    assert call('--runs', tmp_path / 'work', '--out', out) == 0
-    write_run(tmp_path / 'work/seed1', cells(12, seed='1'))
-    assert call('--runs', tmp_path / 'work', '--out', out) == 0
-    page = Page((out / 'leaderboard.html').read_text())
-    row = page.sections[0]['rows'][1]
-    assert row[1][1].startswith('55.00 ± 63.53')
-    assert 'not committed' in row[7][1]
-    for name in ('out', 'work'):
-        before |= {Path(name) / k: v for k, v in tree(project / name).items()}
+@pytest.fixture
+def leaderboard(project, monkeypatch):
+    """The user's command; names of folders are below the project."""
+    monkeypatch.setenv('COLUMNS', '200')
+
+    def call(*arguments):
+        monkeypatch.chdir(project)
+        return micacl(['leaderboard', *map(str, arguments)])
+
+    return call
+
+
+def test_fresh_runs_are_listed_and_change_nothing(
+    project, leaderboard, capsys
+):
+    commit(project, cells(), cells(15, method='[red]b'))
+    write_run(project / 'work/seed0', cells())  # is there
+    write_run(project / 'work/seed1', cells(12, seed='1'))
+    write_run(project / 'other/b', cells(16, method='[red]b'))
+    before = tree(project)
+    assert leaderboard('work', 'other') == 0
+    said = capsys.readouterr().out
+    (line,) = (x for x in said.splitlines() if 'made up' in x)
+    assert '55.00 ± 63.53' in line and 'not committed' in line
+    assert '[red]b (rerun)' in said and 'DFEW' not in said
+    assert leaderboard() == 0
+    said = capsys.readouterr().out
+    assert 'DFEW: published, not rerun' in said and 'M3DFEL' in said
     assert tree(project) == before
 
 
-def test_add(project, call, capsys):
+def test_add(project, call, leaderboard, capsys):
     commit(project, cells())
     work = project / 'work'
     write_run(work / 'seed1/a', cells(12, seed='1'))
     write_run(work / 'seed1/b', cells(12, seed='1'))  # tested twice
     write_run(work / 'seed0', cells())  # is there
-    assert call('--runs', work, '--add', 'synthetic') == 0
+    assert leaderboard('work', '--add', 'synthetic') == 0
     rows = read_rows(project / 'results/synthetic.csv')
     assert [row.cells['seed'] for row in rows] == ['0', '1']
     assert rows[1].cells == cells(12, seed='1')
-    assert call('--check') == 0
     before = tree(project)
-    assert call('--runs', work, '--add', 'synthetic.csv') == 0
+    assert leaderboard('work', '--add', 'synthetic.csv') == 0
     assert tree(project) == before
     write_run(work / 'lucky', cells(15, seed='1'))
     before = tree(project)
-    assert call('--runs', work, '--add', 'other') == 2
+    assert leaderboard('work', '--add', 'other') == 2
     assert 'UAR (60.00, now 75.00)' in capsys.readouterr().err
     assert tree(project) == before
 
 
-def test_wrong_runs_are_told(project, call, capsys):
+def test_wrong_runs_are_told(project, leaderboard, capsys):
     work = project / 'work'
-    assert call('--runs', work) == 2
-    assert f'no result.json below {work}' in capsys.readouterr().err
+    assert leaderboard('work') == 2
+    assert 'no result.json below work' in capsys.readouterr().err
     write_run(work / 'a', cells(), schema=0)
     write_run(work / 'b', cells(), classes=CLASSES[::-1])
     write_run(work / 'c', cells(), selection='best')
     write_run(work / 'd', cells(), metrics=[])
     (work / 'a/result.json').write_text('{')
     before = tree(project)
-    assert call('--runs', work, '--add', 'x') == 2
+    assert leaderboard('work', '--add', 'x') == 2
     said = capsys.readouterr().err
     for name in 'abcd':
-        assert f'{work / name / "result.json"}: ' in said
+        assert f'work/{name}/result.json: ' in said
     assert 'classes must be Happy, Sad' in said
     assert tree(project) == before
 
@@ -236,16 +245,16 @@ def test_wrong_runs_are_told(project, call, capsys):
     'arguments',
     [
         ['--add', 'x'],
-        ['--runs', 'x', '--add', 'published'],
-        ['--runs', 'x', '--add', '../x'],
-        ['--runs', 'x', '--check'],
+        ['x', '--add', 'published'],
+        ['x', '--add', '../x'],
+        ['--results', 'nowhere'],
     ],
 )
-def test_options_that_contradict(call, arguments, capsys):
+def test_options_that_contradict(leaderboard, arguments, capsys):
     with pytest.raises(SystemExit) as error:
-        call(*arguments)
+        leaderboard(*arguments)
     assert error.value.code == 2
-    assert re.search('--(add|check)', capsys.readouterr().err)
+    assert 'leaderboard: error:' in capsys.readouterr().err
 
 
 def test_the_page(project, call):
@@ -275,7 +284,7 @@ def test_the_page(project, call):
     assert best[1][1].startswith('80.00 ± 12.42')
     assert float(best[1][0]['data-value']) == pytest.approx(80)
     assert other[0][0]['data-value'] == evil
-    assert other[7][1].split() == ['1', 'seed', 'not', 'compared']
+    assert other[7][1].split() == ['1', 'seed', 'not', 'ranked']
     for word in ('best on validation slice', '0123456789', '15, 16, 17'):
         assert word in best[0][1]  # the protocol
     # A button a row shows the protocol, and says which.

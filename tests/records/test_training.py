@@ -1,72 +1,30 @@
-"""What is read from the config in a checkpoint."""
+"""The hash of a config, and what a checkpoint tells of its training."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from micacl_mm.records import training as module
-from micacl_mm.records.config_hash import config_hash
-from micacl_mm.records.config_text import (
+from micacl_mm.records.config_hash import (
+    config_hash,
     inner_dataset,
-    parse_config,
+    pretraining_of,
     short_type,
 )
-from micacl_mm.records.pretraining import pretraining_of
 from micacl_mm.records.training import FACTS, Training, training_facts
 
 ROOT = Path(__file__).parents[2]
 
 
-def listed(value):
-    """Tuples as lists, as JSON has them."""
-    if isinstance(value, dict):
-        return {key: listed(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [listed(item) for item in value]
-    return value
-
-
 @pytest.fixture(scope='module')
 def config():
-    """A config as a checkpoint keeps it."""
+    """The variables of a config."""
     found = Config.fromfile(ROOT / 'configs/micacl_demo.py')
-    found.merge_from_dict({'randomness.seed': 3})
-    return parse_config(found.pretty_text)
-
-
-@pytest.mark.parametrize('name', ['micacl_demo', 'mixing/mccl_tsm_actions'])
-def test_text_is_read_as_mmengine_would(name):
-    found = Config.fromfile(ROOT / f'configs/{name}.py')
-    assert parse_config(found.pretty_text) == listed(found.to_dict())
-
-
-def test_odd_keys_and_values():
-    odd = dict(a={'x y': 1, 3: [dict(b=(1,))]}, c=float('inf'), d=-1e-3)
-    odd |= dict(e={'b', 'a'}, f=b'x', g=None, h=True)
-    text = Config(odd).pretty_text
-    assert parse_config(text) == {
-        'a': {'x y': 1, 3: [{'b': [1]}]},
-        'c': 'inf',
-        'd': -1e-3,
-        'e': ['a', 'b'],
-        'f': "b'x'",
-        'g': None,
-        'h': True,
-    }
-
-
-def test_a_strangers_config_does_not_run(tmp_path):
-    file = tmp_path / 'ran'
-    call = f'__import__("pathlib").Path({str(file)!r}).touch()'
-    text = f'a = {call}\nb = dict(c={call}, d=[{call}], **{call})\n{call}\n'
-    found = parse_config(text)
-    assert not file.exists()
-    assert found['a'].startswith('__import__')
-    for broken in ('a = (', 'a = {[]: 1}', '(' * 999):
-        with pytest.raises(ValueError, match='parse_config: the text must'):
-            parse_config(broken)
+    found.merge_from_dict({'randomness.seed': 3, 'train_cfg.max_epochs': 6})
+    return found.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +57,7 @@ NO_MATTER = [
     {'randomness__seed': 4},
     {'test_dataloader__dataset__fold': 5},
     {'test_dataloader__dataset__subset': 'War'},
-    {'train_dataloader__dataset__dataset__data_root': '/data/x'},
+    {'train_dataloader__dataset__data_root': '/data/x'},
     {'train_dataloader__num_workers': 16},
     {'train_dataloader__persistent_workers': False},
     {'test_dataloader__batch_size': 1},
@@ -109,7 +67,6 @@ NO_MATTER = [
         'custom_hooks': [
             dict(type='ClassCountsHook'),
             dict(type='ResultHook'),
-            dict(type='SafeDataHook'),
         ]
     },
     {'launcher': 'pytorch'},
@@ -122,7 +79,7 @@ MATTER = [
     {'optim_wrapper__optimizer__lr': 1e-4},
     {'optim_wrapper__type': 'AmpOptimWrapper'},
     {'train_dataloader__batch_size': 8},
-    {'train_dataloader__dataset__dataset__val_ratio': 0},
+    {'train_dataloader__dataset__val_ratio': 0},
     {'train_cfg__max_epochs': 7},
     {'model__neck__aux_loss': None},
     {'model__backbone__pretrained': 'a/r3d18_k400.pth'},
@@ -160,7 +117,7 @@ def test_hash_does_not_tell_where_weights_lie(config):
 
 
 def test_hash_of_folders(config):
-    path = 'train_dataloader__dataset__dataset__data_prefix'
+    path = 'train_dataloader__dataset__data_prefix'
     one, other = (
         config_hash(changed(config, **{path: {'img': name}}))
         for name in ('raw/faces/', 'raw/aligned/')
@@ -223,8 +180,41 @@ def test_dataset_within_wrappers():
     assert inner_dataset(None) == {}
 
 
-def training(config, epoch=6, **change):
-    return Training(changed(config, **change), 0, epoch, 60 * epoch)
+class Tested:
+    """A data set, as far as it matters."""
+
+    __test__ = False  # by pytest
+
+    def __init__(self, name='dfew', subset=None, fold=None):
+        self.metainfo = dict(dataset_name=name)
+        self.subset, self.fold = subset, fold
+
+
+def training(config, epoch=6, dataset=None, **change):
+    """A training as the checkpoint of an epoch tells it."""
+    live = Config(changed(config, **change))
+    facts = training_facts(live, dataset or Tested())
+    meta = dict(seed=3, epoch=epoch, iter=60 * epoch)
+    return Training.from_meta({**meta, FACTS: json.loads(json.dumps(facts))})
+
+
+def test_facts_of_a_training(config):
+    found = training(config, method='mine', load_from='a/k400.pth')
+    assert found.config_hash == config_hash(
+        changed(config, load_from='k400.pth')
+    )
+    assert found.method == 'mine' and found.pretraining == 'Kinetics-400'
+    assert (found.seed, found.epoch, found.max_epochs) == (3, 6, 6)
+    assert found.val_ratio == 0.1 and found.processes == 1
+    # A resumed training has another load_from, and keeps what it says.
+    facts = dict(pretraining='Kinetics-400', commits=['a1'], dataset='dfew')
+    again = training_facts(
+        Config(changed(config, load_from='epoch_2.pth')),
+        Tested(),
+        before={FACTS: facts},
+    )
+    assert again['config_hash'] == found.config_hash
+    assert again['pretraining'] == 'Kinetics-400'
 
 
 def test_selection(config):
@@ -256,49 +246,47 @@ def test_selection_by_iterations(config):
     assert training(config, 6, **loop).max_epochs is None
 
 
-def test_a_checkpoint_that_says_nothing():
-    for meta in (None, {}, {'epoch': 3}, {'cfg': 'a = ('}, {'cfg': None}):
-        assert Training.from_meta(meta) == Training()
-    assert Training().hash == Training().pretraining == ''
+@pytest.mark.parametrize(
+    'meta',
+    [
+        None,
+        {},
+        {'epoch': 3},
+        {'cfg': 'a = ('},
+        {FACTS: 'x'},
+        {FACTS: dict(config_hash=3)},
+        {FACTS: dict(commits='abc')},
+        {FACTS: dict(max_epochs=True)},
+        {FACTS: dict(class_counts=[1.5])},
+    ],
+)
+def test_a_checkpoint_that_says_nothing(meta):
+    assert Training.from_meta(meta) == Training()
     assert Training().mismatch(Tested(fold=1)) == ''
 
 
 def test_a_fold_that_was_trained_on_is_told(config):
-    found = training(config, train_dataloader__dataset__dataset__fold=2)
-    assert 'fold 2, so it has seen test' in found.mismatch(Tested(fold=1))
+    found = training(config, dataset=Tested(fold=2))
+    assert 'test clips of fold 1' in found.mismatch(Tested(fold=1))
     assert found.mismatch(Tested(fold='2')) == ''
     assert found.mismatch(Tested(fold=None)) == ''
 
 
-class Tested:
-    """A data set, as far as it matters."""
-
-    __test__ = False  # by pytest
-
-    def __init__(self, name='dfew', subset=None, fold=None):
-        self.metainfo = dict(dataset_name=name)
-        self.subset, self.fold = subset, fold
-
-
 def test_another_set_or_subset_is_told(config):
-    facts = training_facts(Tested('FERV39k', 'all'), None, None)
-    found = training(config)._replace(facts=facts)
+    found = training(config, dataset=Tested('FERV39k', 'all'))
     assert found.mismatch(Tested('FERV39k', 'all')) == ''
     text = 'trained on ferv39k all and is tested on ferv39k Crime'
     assert text in found.mismatch(Tested('FERV39k', 'Crime'))
     assert 'is tested on dfew; the' in found.mismatch(Tested())
 
 
-def test_facts_keep_the_commits_of_all_parts(monkeypatch):
-    commits = iter(['a1', 'a1', 'b2-dirty', '', 'c3'])
+def test_facts_keep_the_commits_of_all_parts(monkeypatch, config):
+    commits = iter(['a1', 'a1', 'b2-dirty', ''])
     monkeypatch.setattr(module, 'git_commit', lambda config: next(commits))
     facts, found = None, []
     for _ in range(4):
-        meta = facts and {FACTS: facts}
-        facts = training_facts(Tested(), None, meta)
+        before = facts and {FACTS: facts}
+        facts = training_facts(Config(config), Tested(), before=before)
         found.append(facts['commits'])
     assert found[0] == found[1] == ['a1']
     assert found[-1] == ['a1', 'b2-dirty', 'no commit']
-    assert facts['processes'] == 1 and facts['dataset'] == 'dfew'
-    # Checkpoints by older versions say nothing.
-    assert training_facts(Tested(), None, {'epoch': 3})['processes'] == 1

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from micacl_mm.cli.kfold.checkpoints import mend
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
@@ -88,11 +87,6 @@ def through_export(path):
     load_checkpoint(Tiny(), str(path), 'cpu', strict=True)
 
 
-def through_kfold(path):
-    path = path.rename(path.with_name('epoch_1.pth'))
-    mend(path.parent, path.with_name('log'))
-
-
 def through_pretrained(path):
     weights = dict(type='Pretrained', checkpoint=str(path))
     model = Tiny()
@@ -117,7 +111,6 @@ WAYS = [
     through_runner,
     through_inferencer,
     through_export,
-    through_kfold,
     through_pretrained,
     through_url,
 ]
@@ -197,9 +190,9 @@ def test_the_record_reads_configs_without_running_them(touched):
         f'a = __import__("pathlib").Path({str(touched)!r}).touch()\n'
         f'exec("open({str(touched)!r}, \'w\')")\nmodel = dict(type="GEIIM")'
     )
-    training = Training.from_meta(dict(cfg=text))
-    assert training.config['model'] == {'type': 'GEIIM'}
-    assert training.hash
+    facts = dict(method=text, config_hash='x')
+    training = Training.from_meta(dict(cfg=text, micacl_mm=facts))
+    assert training.method == text and training.config_hash == 'x'
     assert not touched.exists()
 
 

@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 from micacl_mm.records.board import build_board
-from micacl_mm.records.published import PUBLISHED_COLUMNS
+from micacl_mm.records.rows import PUBLISHED_COLUMNS
 from tools.dev.board.html import board_html
 
 from ..records.board_rows import cells, rows_of

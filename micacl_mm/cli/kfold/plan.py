@@ -12,19 +12,19 @@ from mmengine.config import Config, DictAction
 from micacl_mm.datasets import BaseDFERDataset, DFEWDataset
 from micacl_mm.errors import ConfigError
 from micacl_mm.options import variable
-from micacl_mm.records.config_hash import config_hash, essentials
-from micacl_mm.records.config_text import (
+from micacl_mm.records.config_hash import (
+    config_hash,
+    essentials,
     inner_dataset,
-    parse_config,
+    pretraining_of,
     short_type,
 )
-from micacl_mm.records.pretraining import pretraining_of
-from micacl_mm.records.tested import (
+from micacl_mm.records.protocol import (
     BENCHMARK_MARKER,
     DRAWN_MARKER,
     dataset_id,
 )
-from micacl_mm.records.training import Training
+from micacl_mm.records.training import chosen_on
 from micacl_mm.registry import DATASETS, HOOKS
 
 from .run import Run
@@ -85,7 +85,7 @@ def trained_config(options: Namespace, fold: Optional[int]) -> dict[str, Any]:
         fold (int, optional): The fold.
 
     Returns:
-        dict[str, Any]: its variables, as a checkpoint keeps them.
+        dict[str, Any]: its variables.
     """
     parser = ArgumentParser()
     parser.add_argument('--settings', nargs='*', action=DictAction)
@@ -101,9 +101,7 @@ def trained_config(options: Namespace, fold: Optional[int]) -> dict[str, Any]:
         if before is not None:
             os.environ[variable('fold')] = before
     config.merge_from_dict(given or {})
-    # The same text as in a checkpoint, but for the slow layout of it.
-    plain = Config(config.to_dict(), format_python_code=False)
-    return parse_config(plain.pretty_text)
+    return config.to_dict()
 
 
 def _choose_folds(options: Namespace) -> Sequence[Optional[int]]:
@@ -163,7 +161,7 @@ def _check_fold(config: Mapping[str, Any], fold: Optional[int]) -> None:
 
 
 def _check_rule(config: Mapping[str, Any], selection: str) -> None:
-    split = Training(dict(config)).chosen_on
+    split = chosen_on(config)
     if selection in ('last', split):
         return
     cure = 'set --val-ratio 0.1, or use --selection last or test'

@@ -11,7 +11,7 @@ import torch
 
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.records.record import metric_of, row_of
-from micacl_mm.records.row_checks import COLUMNS
+from micacl_mm.records.rows import COLUMNS
 from micacl_mm.records.statistics import interval, pool, replicates
 from micacl_mm.utils.files import write_text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from micacl_mm.records.tested import sampling_in_words
+from micacl_mm.records.protocol import sampling_in_words
 
 from ..case import Case, kind
 from ..finding import Finding, failed, passed, warned

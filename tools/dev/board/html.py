@@ -2,16 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Optional
 
 # torch needs Jinja2 itself, so it is there wherever this package runs.
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from micacl_mm.records.board import Table, dataset_name, head_to_tail
-from micacl_mm.records.entry import Entry
-from micacl_mm.records.published import PUBLISHED_SETS
-from micacl_mm.records.row_checks import CLASSES
+from micacl_mm.records.board import (
+    Entry,
+    Table,
+    dataset_name,
+    figure,
+    head_to_tail,
+    names_of,
+)
+from micacl_mm.records.rows import CLASSES, PUBLISHED_SETS
+from micacl_mm.records.statistics import Interval
 
-from .markdown import NO_ROWS, PUBLISHED_NOTE, figure, names_of
+from .markdown import NO_ROWS, PUBLISHED_NOTE
 
 TEMPLATES = Path(__file__).with_name('template')
 
@@ -22,9 +29,9 @@ def board_html(
     """Lay out the board as a page; every value is escaped.
 
     Args:
-        tables (Sequence[Table]): From :func:`~.board.build_board`.
+        tables (Sequence[Table]): From :func:`build_board`.
         published (Sequence[Mapping[str, str]]): From
-            :func:`~.published.read_published`.
+            :func:`read_published`.
 
     Returns:
         str: The page, with its style, script and pictures.
@@ -53,36 +60,21 @@ def board_html(
         pretrainings=sorted({name for name in known if name}),
         figure=figure,
         names_of=names_of,
-        recalls_of=_recalls_of,
+        recalls_of=_recalls,
         published_recalls=_published_recalls,
     )
 
 
-def _recalls_of(entry: Entry) -> dict[str, dict]:
-    """What a picture of bars needs, by class."""
-    found = {name: entry.metrics[f'recall_{name}'] for name in CLASSES}
-    return {
-        name: {
-            'mean': value and value.mean,
-            'half_width': value and value.half_width,
-            'text': figure(value),
-        }
-        for name, value in found.items()
-    }
+def _recalls(entry: Entry) -> dict[str, Optional[Interval]]:
+    return {name: entry.metrics[f'recall_{name}'] for name in CLASSES}
 
 
 def _published_recalls(
     row: Mapping[str, str], dataset: str
-) -> dict[str, dict]:
-    """The same of published figures; empty where there are none."""
-    found = {name: row[f'{dataset}_recall_{name}'] for name in CLASSES}
-    if not any(found.values()):
-        return {}
-    return {
-        name: {
-            'mean': float(text) if text else None,
-            'half_width': None,
-            'text': text or '-',
-        }
-        for name, text in found.items()
+) -> dict[str, Optional[Interval]]:
+    """Recalls by class; empty where none is published."""
+    texts = {name: row[f'{dataset}_recall_{name}'] for name in CLASSES}
+    return any(texts.values()) and {
+        name: Interval(float(text), None, None, 1) if text else None
+        for name, text in texts.items()
     }

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Optional
+from pathlib import Path
 
-from micacl_mm.records.board import Table
-from micacl_mm.records.entry import Entry
-from micacl_mm.records.published import PUBLISHED_SETS
-from micacl_mm.records.statistics import Interval
+from micacl_mm.records.board import Entry, Table, figure, names_of
+from micacl_mm.records.rows import PUBLISHED_SETS
+from micacl_mm.records.statistics import difference
 
+BEGIN = '<!-- leaderboard:begin -->'
+END = '<!-- leaderboard:end -->'
+MADE = '<!-- Made by tools/dev/board from results/*.csv: do not edit. -->'
 NO_ROWS = 'No training has been run and committed yet.'
 READING = (
     'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval '
@@ -33,21 +35,21 @@ PUBLISHED_NOTE = (
 SHORT = 15
 README_NO_ROWS = 'No row of the open benchmark has been committed yet.'
 README_SET = 'synthetic-v1-medium'
+#: Entries of the committed tables are compared with these.
+REFERENCES = ('r3d18_mil', 'micacl')
+ABLATION_READING = (
+    'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval, '
+    'last epoch. Difference: UAR minus that of the first line, with its 95 % '
+    'interval (Welch); **bold** where that excludes zero. Of 20 lines without '
+    'any effect one is bold by chance. All intervals are about other seeds on '
+    'the same clips, not about other clips.'
+)
 
 
 def escape(text: str) -> str:
     """Make any text a harmless cell of a Markdown table."""
     text = text.replace('&', '&amp;').replace('<', '&lt;')
     return re.sub(r'([\\`*_\[\]|~$])', r'\\\1', text.replace('>', '&gt;'))
-
-
-def figure(value: Optional[Interval]) -> str:
-    """``68.42 ± 1.20``, ``68.42``, or ``-`` where nothing is known."""
-    if value is None:
-        return '-'
-    if value.half_width is None:
-        return f'{value.mean:.2f}'
-    return f'{value.mean:.2f} ± {value.half_width:.2f}'
 
 
 def grid(header: Sequence[str], align: str, rows: Iterable[Sequence]) -> str:
@@ -57,32 +59,14 @@ def grid(header: Sequence[str], align: str, rows: Iterable[Sequence]) -> str:
     return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
 
 
-def names_of(entries: Sequence[Entry]) -> list[str]:
-    """Methods; with sampling and hash of the config where these differ."""
-    names = []
-    for entry in entries:
-        same = [
-            other
-            for other in entries
-            if other.rule == entry.rule and other.name == entry.name
-        ]
-        differing = [
-            entry.text(column)
-            for column in ('sampling', 'config_hash', 'processes')
-            if len({other.text(column) for other in same}) > 1
-        ]
-        found = f' ({"; ".join(differing)})' if differing else ''
-        names.append(entry.name + found)
-    return names
-
-
 def _uar(entry: Entry) -> str:
     text = figure(entry.uar)
     return f'**{text}**' if entry.best else text
 
 
-def _runs(entry: Entry) -> str:
-    return escape('; '.join([entry.replicates, *entry.notes]))
+def _named(entries: Sequence[Entry]) -> Iterable[tuple[str, Entry]]:
+    names = map(escape, names_of(entries))
+    return zip(names, entries, strict=True)
 
 
 def table_markdown(table: Table) -> str:
@@ -91,17 +75,15 @@ def table_markdown(table: Table) -> str:
     header += ['Selection', 'Runs']
     rows = [
         [
-            escape(name),
+            name,
             escape(entry.text('pretraining')),
             _uar(entry),
             figure(entry.metrics['WAR']),
             *(figure(entry.metrics[f'recall_{c}']) for c in table.order),
             escape(entry.rule),
-            _runs(entry),
+            escape(entry.runs),
         ]
-        for name, entry in zip(
-            names_of(table.entries), table.entries, strict=True
-        )
+        for name, entry in _named(table.entries)
     ]
     align = 'll' + 'r' * (len(header) - 4) + 'll'
     return f'## {table.title}\n\n{grid(header, align, rows)}'
@@ -124,16 +106,7 @@ def published_markdown(rows: Sequence[Mapping[str, str]]) -> str:
 def board_markdown(
     tables: Sequence[Table], published: Sequence[Mapping[str, str]]
 ) -> str:
-    """The whole board.
-
-    Args:
-        tables (Sequence[Table]): From :func:`~.board.build_board`.
-        published (Sequence[Mapping[str, str]]): From
-            :func:`~.published.read_published`.
-
-    Returns:
-        str: Sections of level two, without an end of line at the end.
-    """
+    """The whole board, as sections of level two."""
     parts = [READING] if tables else [NO_ROWS]
     parts += map(table_markdown, tables)
     if published:
@@ -148,20 +121,98 @@ def readme_markdown(tables: Sequence[Table]) -> str:
         return README_NO_ROWS
     table = found[0]
     tail = table.order[-1]
-    pairs = list(zip(names_of(table.entries), table.entries, strict=True))
     rows = [
         [
-            escape(name),
+            name,
             _uar(entry),
             figure(entry.metrics['WAR']),
             figure(entry.metrics[f'recall_{tail}']),
             escape(entry.rule),
-            _runs(entry),
+            escape(entry.runs),
         ]
-        for name, entry in pairs[:SHORT]
+        for name, entry in _named(table.entries)
     ]
     header = ['Method', 'UAR', 'WAR', f'{tail} (rarest)', 'Selection', 'Runs']
-    parts = [grid(header, 'lrrrll', rows), READING]
-    if len(pairs) > SHORT:
-        parts.insert(1, f'{len(pairs) - SHORT} more stand on the board.')
+    parts = [grid(header, 'lrrrll', rows[:SHORT]), READING]
+    if len(rows) > SHORT:
+        parts.insert(1, f'{len(rows) - SHORT} more are on the board.')
     return f'{table.title}:\n\n' + '\n\n'.join(parts)
+
+
+def ablation_markdown(tables: Sequence[Table]) -> str:
+    """What each change does to a reference, a table for each reference.
+
+    The first compares all entries of the benchmark's middle level, the
+    second those of ``ablation*.csv``.
+    """
+    found = [table for table in tables if table.dataset == README_SET]
+    entries = [
+        (table.ablation, entry)
+        for table in found
+        for entry in table.entries
+        if entry.text('selection') == 'last'
+    ]
+    sections = []
+    for reference, of_ablation in zip(REFERENCES, (False, True), strict=True):
+        first = [entry for _, entry in entries if entry.name == reference]
+        others = [
+            entry
+            for ablation, entry in entries
+            if ablation == of_ablation and entry.name != reference
+        ]
+        if len(first) == 1 and others:
+            sections.append(
+                f'### Compared with {escape(reference)}\n\n'
+                + _study(first[0], others, found[0].order)
+            )
+    return '\n\n'.join(
+        [ABLATION_READING, *sections] if sections else [NO_ROWS]
+    )
+
+
+def _study(
+    reference: Entry, others: Sequence[Entry], order: Sequence[str]
+) -> str:
+    rows = [
+        [
+            name,
+            figure(entry.uar),
+            _difference(reference, entry),
+            figure(entry.metrics['WAR']),
+            figure(entry.metrics[f'recall_{order[0]}']),
+            figure(entry.metrics[f'recall_{order[-1]}']),
+            escape(entry.runs),
+        ]
+        for name, entry in _named([reference, *others])
+    ]
+    header = ['Method', 'UAR', 'Difference', 'WAR']
+    header += [f'{order[0]} (head)', f'{order[-1]} (tail)', 'Runs']
+    return grid(header, 'lrrrrrl', rows)
+
+
+def _difference(reference: Entry, entry: Entry) -> str:
+    """Empty for the reference, ``-`` for what is not ranked."""
+    if entry is reference:
+        return ''
+    if not (entry.comparable and reference.comparable):
+        return '-'
+    found = difference(reference.uar, entry.uar)
+    text = f'{found.value:+.2f} ± {found.half_width:.2f}'
+    return f'**{text}**' if found.significant else text
+
+
+def replace_block(path: Path, block: str) -> str:
+    """Return the text of a page with another block between the markers.
+
+    Raises:
+        ValueError: The page has not each marker once, in order.
+    """
+    text = path.read_text(encoding='utf-8')
+    counts = text.count(BEGIN), text.count(END)
+    if counts != (1, 1) or text.index(BEGIN) > text.index(END):
+        raise ValueError(
+            f'{path}: must hold one {BEGIN} and one {END} behind it, got '
+            f'{counts[0]} and {counts[1]}; put both on lines of their own'
+        )
+    before, rest = text.split(BEGIN)
+    return f'{before}{BEGIN}\n{MADE}\n\n{block}\n\n{END}{rest.split(END)[1]}'

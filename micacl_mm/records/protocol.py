@@ -1,4 +1,4 @@
-"""What was tested: which set, how its clips were sampled, and all of them."""
+"""Which set was tested, how its clips were sampled, and how many."""
 
 import inspect
 import json
@@ -10,10 +10,10 @@ from typing import Any, Optional
 from micacl_mm.datasets.base import DRAWN_MARKER, BaseDFERDataset
 from micacl_mm.registry import TRANSFORMS
 
-from .config_text import short_type
+from .config_hash import short_type
 
 BENCHMARK_MARKER = 'benchmark.json'  # in the root of a set of fixed recipe
-_SAID = {'name', 'version', 'level', 'labels'}
+_RECIPE = {'name', 'version', 'level', 'labels'}
 #: Transforms that draw, beside those called Random...
 _CHANCE = {'ClipColorJitter', 'ColorJitter', 'ImgAug', 'MultiScaleCrop'}
 #: Of torchvision and pytorchvideo, named by ``op`` of their wrappers.
@@ -27,15 +27,8 @@ _OPERATIONS = {
     'TrivialAugmentWide',
 }
 #: Where transforms keep others, as settings and once built.
-_NESTED = ('crop', 'transforms', 'subroutines')
+_NESTED = ('transforms', 'subroutines')
 _CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}
-
-
-def _part(of: Any, name: str) -> Any:
-    """A setting, or an attribute of what is built."""
-    if isinstance(of, Mapping):
-        return of.get(name)
-    return getattr(of, name, None)
 
 
 def dataset_id(dataset: Any) -> str:
@@ -87,13 +80,12 @@ def frames_of(dataset: Any) -> Optional[str]:
 
 
 def _recipe(root: Path) -> Optional[dict]:
-    """What a set of the benchmark says of itself, None without sense."""
+    """The recipe in a benchmark set; None where it cannot be read."""
     try:
         recipe = json.loads((root / BENCHMARK_MARKER).read_text())
-    except (OSError, ValueError, RecursionError):
+        sound = recipe.keys() >= _RECIPE and isinstance(recipe['level'], str)
+    except (OSError, ValueError, RecursionError, AttributeError):
         return None
-    said = isinstance(recipe, dict) and recipe.keys() >= _SAID
-    sound = said and isinstance(recipe['level'], str)
     return recipe if sound else None
 
 
@@ -210,7 +202,7 @@ def _draws(name: str, kind: Optional[type], step: Mapping[str, Any]) -> bool:
 
 def _draws_operation(name: str, step: Mapping[str, Any]) -> bool:
     if name == 'GaussianBlur':  # one width, or a range of them
-        sigma = _part(step.get('trans', step), 'sigma')
+        sigma = getattr(step.get('trans'), 'sigma', step.get('sigma'))
         widths = sigma if isinstance(sigma, (list, tuple)) else [sigma]
         return sigma is None or len(set(widths)) > 1
     return name.startswith('Rand') or name in _OPERATIONS
