@@ -7,6 +7,10 @@ Usage: micacl mm TOOL [arguments of the tool]
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+
+from micacl_mm.errors import MissingFileError
+from micacl_mm.options import find_config
 
 from .launch import run_tool
 
@@ -17,4 +21,7 @@ def main(argv: Sequence[str]) -> int:
         print(__doc__)
         return 0 if argv else 2
     name, *arguments = argv
+    if arguments and not arguments[0].startswith('-'):
+        with suppress(MissingFileError):  # not a config, for some tools
+            arguments[0] = find_config(arguments[0])
     return run_tool(name, arguments)

@@ -8,12 +8,10 @@ import torch
 from mmaction.evaluation import ConfusionMatrix
 from mmengine.logging import print_log
 
-from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import METRICS
 
 
 @METRICS.register_module()
-@checked_arguments
 class RecallMetric(ConfusionMatrix):
     """Unweighted and weighted average recall, and the recall of each class.
 

@@ -191,7 +191,7 @@ def test_a_model_without_a_queue_takes_a_checkpoint_with_one():
 
 
 def test_wrong_arguments():
-    with pytest.raises(ValueError, match='queue_size must not be negative'):
+    with pytest.raises(ValueError, match='queue_size must be at least 0'):
         MCCLLoss(num_classes=3, queue_size=-1, in_channels=8)
     with pytest.raises(ValueError, match='a queue need in_channels'):
         MCCLLoss(num_classes=3, queue_size=4)

@@ -5,7 +5,6 @@ from importlib.util import find_spec
 import cv2
 import numpy as np
 
-from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import TASK_UTILS
 
 from .base_face_detector import BaseFaceDetector, check_positive, shrink
@@ -16,7 +15,6 @@ _MIN_CANVAS = 64
 
 
 @TASK_UTILS.register_module()
-@checked_arguments
 class CenterFaceDetector(BaseFaceDetector):
     """`CenterFace <https://arxiv.org/abs/1911.03599>`_, on the CPU.
 

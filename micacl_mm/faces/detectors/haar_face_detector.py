@@ -5,14 +5,12 @@ import os
 import cv2
 import numpy as np
 
-from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import TASK_UTILS
 
 from .base_face_detector import BaseFaceDetector, check_positive, shrink
 
 
 @TASK_UTILS.register_module()
-@checked_arguments
 class HaarFaceDetector(BaseFaceDetector):
     """`Viola and Jones <https://doi.org/10.1109/CVPR.2001.990517>`_'s cascade.
 

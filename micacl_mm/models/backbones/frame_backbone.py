@@ -10,7 +10,6 @@ from mmengine.model import BaseModule
 from mmengine.model.weight_init import initialize
 from torch import Tensor
 
-from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, release
@@ -25,7 +24,6 @@ _POOLINGS = ('mean', 'max', 'attention', 'none')
 
 
 @MODELS.register_module()
-@checked_arguments
 class FrameBackbone(BaseModule):
     """Runs an image model on each frame and pools over the frames.
 

@@ -4,12 +4,11 @@ from mmaction.models.data_preprocessors import ActionDataPreprocessor
 from mmaction.utils import SampleList
 from torch import Tensor
 
-from micacl_mm.arguments import checked_arguments
+from micacl_mm.errors import check_count
 from micacl_mm.registry import MODELS
 
 
 @MODELS.register_module()
-@checked_arguments
 class BagDataPreprocessor(ActionDataPreprocessor):
     """Gives a model of one clip, or of single frames, the frames of a bag.
 
@@ -54,11 +53,7 @@ class BagDataPreprocessor(ActionDataPreprocessor):
                 "BagDataPreprocessor: view must be 'clip' or 'frames', got "
                 f'{view!r}; for bags take ActionDataPreprocessor'
             )
-        if num_instances < 1:
-            raise ValueError(
-                'BagDataPreprocessor: num_instances must be at least 1, got '
-                f'{num_instances}; set it to the clips of one video'
-            )
+        check_count(type(self).__name__, num_instances=num_instances)
         if format_shape != 'NCTHW':
             raise ValueError(
                 "BagDataPreprocessor: format_shape must be 'NCTHW', got "

@@ -7,7 +7,7 @@ from typing import Optional
 import torch
 from torch import Tensor, nn
 
-from micacl_mm.arguments import check_count
+from micacl_mm.errors import check_count
 
 WEIGHTS = ('inverse', 'inverse_sqrt', 'effective', 'raw_inverse', 'none')
 TEMPERATURES = ('global', 'batch', 'per_class', 'constant')

@@ -8,14 +8,12 @@ from mmaction.models.losses import BaseWeightedLoss
 from torch import Tensor
 from torch.nn import functional as F
 
-from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
 from .class_counts import WEIGHTS, ClassCounts, class_weights
 
 
 @MODELS.register_module()
-@checked_arguments
 class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
     r"""Class weights, logit adjustment and focus, each off by default.
 

@@ -11,7 +11,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from micacl_mm.arguments import MOST, check_count, checked_arguments
+from micacl_mm.errors import check_count
 from micacl_mm.registry import MODELS
 
 from .class_counts import (
@@ -56,7 +56,6 @@ class _Gather(torch.autograd.Function):
 
 
 @MODELS.register_module()
-@checked_arguments
 class MCCLLoss(BaseWeightedLoss, ClassCounts):
     r"""Multiscale Category-aware Contrastive Learning.
 
@@ -205,11 +204,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             )
         if not 0 <= beta < 1:
             raise ValueError(f'MCCLLoss: beta must be in [0, 1), got {beta}')
-        if not 0 <= queue_size <= MOST:
-            raise ValueError(
-                'MCCLLoss: queue_size must not be negative nor above '
-                f'{MOST}, got {queue_size}; 0 means no queue'
-            )
+        check_count('MCCLLoss', 0, queue_size=queue_size)
         self.scales = tuple(scales)
         self.form = form
         self.temperature = temperature

@@ -12,7 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from micacl_mm.arguments import check_count, checked_arguments
+from micacl_mm.errors import check_count
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features, collect, release
@@ -23,7 +23,6 @@ OF_HEAD = ('uses_scores', 'uses_classifier')
 Losses = dict[str, Union[Tensor, Callable[..., Tensor]]]
 
 
-@checked_arguments
 class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     """A neck that takes a bag of instances and gives back one feature a bag.
 

@@ -6,7 +6,7 @@ from typing import Optional
 from mmaction.utils import OptConfigType
 from torch import nn
 
-from micacl_mm.arguments import check_choice, check_count, checked_arguments
+from micacl_mm.errors import check_choice, check_count
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag
@@ -15,7 +15,6 @@ from .base_bag_neck import BaseBagNeck
 
 
 @MODELS.register_module()
-@checked_arguments
 class GEIIM(BaseBagNeck):
     r"""Graph-Enhanced Instance Interaction Module.
 

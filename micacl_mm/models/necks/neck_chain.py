@@ -7,7 +7,6 @@ from mmaction.utils import ConfigType, OptConfigType, OptSampleList
 from mmengine.model import ModuleList
 from torch import Tensor
 
-from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features
@@ -20,7 +19,6 @@ _SAME_NAME = (
 
 
 @MODELS.register_module()
-@checked_arguments
 class NeckChain(BaseBagNeck):
     """Chains necks and carries their losses.
 

@@ -5,7 +5,6 @@ from typing import Union
 from mmaction.utils import OptSampleList
 from torch import Tensor
 
-from micacl_mm.arguments import checked_arguments
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features, collect, flatten
@@ -13,7 +12,6 @@ from .base_bag_neck import BaseBagNeck, Losses
 
 
 @MODELS.register_module()
-@checked_arguments
 class PassThroughNeck(BaseBagNeck):
     """Carries a loss for models that have no use for a neck.
 
