@@ -221,13 +221,7 @@ class BaseDFERDataset(BaseActionDataset):
     def take_clips(
         self, rows: Sequence[SplitRow], clips: dict[str, str], layout: str
     ) -> list[dict]:
-        """Look the clips of the split up.
-
-        Args:
-            rows (Sequence[SplitRow]): The clips.
-            clips (dict[str, str]): Path by name in lower case.
-            layout (str): In words, where they lie.
-        """
+        """Look the clips of the split up."""
         self.layout = layout
         probed = probe_clips(rows, clips, self.source, self.NUMBERED_FRAMES)
         self.foreign = probed.foreign

@@ -351,14 +351,7 @@ def find_classes(
 
 
 def list_class_folders(root: str) -> list[ClassFolder]:
-    """List the folders of the classes, naturally sorted.
-
-    Args:
-        root (str): A folder that exists.
-
-    Raises:
-        DataError: There is none, or some are splits and others are not.
-    """
+    """List the folders of the classes, naturally sorted."""
     top = _folders(root)
     splits = [entry for entry in top if entry.name.lower() in SPLITS]
     # One alone among others is a class, as `train` is among vehicles.
@@ -383,17 +376,7 @@ def list_class_folders(root: str) -> list[ClassFolder]:
 def order_classes(
     folders: Sequence[ClassFolder], wanted: Optional[list[str]], root: str
 ) -> list[str]:
-    """Order the classes as wanted, or naturally.
-
-    Args:
-        folders (Sequence[ClassFolder]): The folders of the classes.
-        wanted (list[str], optional): Their names in the order wanted.
-        root (str): For messages.
-
-    Raises:
-        DataError: Fewer than two classes.
-        ConfigError: Others than wanted.
-    """
+    """Order the classes as wanted, or naturally."""
     found = sorted({folder.name for folder in folders}, key=natural_key)
     if _doubles(found):
         fail(
@@ -432,12 +415,6 @@ def find_class_clips(folders: Sequence[ClassFolder]) -> list[ClassClip]:
 
     A folder that holds images is one clip. Other folders, of persons for
     instance, are looked into. Links are followed, but not up.
-
-    Args:
-        folders (Sequence[ClassFolder]): The folders of the classes.
-
-    Raises:
-        DataError: Two clips have one name, or folders are nested too deep.
     """
     # Threads, since the time goes into waiting for a network disk.
     with ThreadPoolExecutor(max_workers=16) as pool:

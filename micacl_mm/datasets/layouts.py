@@ -98,16 +98,7 @@ class FrameNames:
 
 
 def find_numbered_clips(root: str, source: str) -> Iterator[FoundClip]:
-    """Clips named by a number alone, as in DFEW.
-
-    Args:
-        root (str): Where to search.
-        source (str): ``'frames'`` for folders, ``'videos'`` for files.
-
-    Yields:
-        FoundClip: With the number in five digits as its key, so that ``1``
-        and ``00001`` are the same clip.
-    """
+    """Clips named by a number alone, as in DFEW."""
 
     def enters(name: str) -> bool:
         # Videos may lie in part folders '00', '01', .. beside thousands of
@@ -126,15 +117,6 @@ def find_emotion_clips(
     """Clips in ``<Scene>/<Emotion>/<clip>``, as in FERV39k.
 
     The scenes are recognised by the emotion folders below them.
-
-    Args:
-        root (str): Where to search.
-        source (str): ``'frames'`` for folders, ``'videos'`` for files.
-        emotions (Sequence[str]): Names of the emotion folders, any case.
-
-    Yields:
-        FoundClip: With ``scene/emotion/clip`` in lower case as its key, the
-        clip's number in four digits.
     """
     names = {emotion.lower() for emotion in emotions}
     for folder in _levels(root, lambda name: name.lower() not in names):
@@ -335,15 +317,7 @@ def probe_clips(
     source: str,
     named: bool = False,
 ) -> Probed:
-    """Look the clips of a split up on disk, each folder once.
-
-    Args:
-        rows (Sequence[SplitRow]): The clips.
-        clips (dict[str, str]): Path of each clip by its name in lower case.
-        source (str): ``'frames'`` or ``'videos'``.
-        named (bool): Whether ``12_7.jpg`` is a frame of clip 12 and of no
-            other. Defaults to False.
-    """
+    """Look the clips of a split up on disk, each folder once."""
 
     def probe(row: SplitRow) -> dict:
         path = clips.get(row.video_id.lower())

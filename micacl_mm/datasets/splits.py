@@ -26,15 +26,6 @@ def read_lines(path: str) -> list[tuple[int, str]]:
     """Read the lines of a split file that are not blank, with their numbers.
 
     Copies edited on Windows carry a byte order mark and CRLF.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        list[tuple[int, str]]: Line number, from 1, and stripped line.
-
-    Raises:
-        DataError: It is no text, or too large for a split file.
     """
     if os.path.getsize(path) > _MOST_MIB * 2**20:
         raise DataError(
@@ -58,18 +49,7 @@ def describe_counts(
     rest: Sequence[int],
     official: Optional[Sequence[int]],
 ) -> str:
-    """Say how many clips of each class there are and should be.
-
-    Args:
-        classes (Sequence[str]): The class names.
-        loaded (Sequence[int]): Labels of the clips in use.
-        rest (Sequence[int]): Labels on the other side of a validation slice.
-            A slice has no official count, both sides together do.
-        official (Sequence[int], optional): The official counts, if known.
-
-    Returns:
-        str: One or more sentences.
-    """
+    """Say how many clips of each class there are and should be."""
     counts, whole = Counter(loaded), Counter([*loaded, *rest])
     listed = [f'{name} {counts[i]}' for i, name in enumerate(classes)]
     text = f'{len(loaded)} clips ({", ".join(listed)}).'
@@ -130,14 +110,7 @@ def hash_name(name: str) -> bytes:
 def find_repeated(
     names: Sequence[tuple[int, str]],
 ) -> dict[str, list[int]]:
-    """Clips that are listed more than once.
-
-    Args:
-        names (Sequence[tuple[int, str]]): Line number and name of each clip.
-
-    Returns:
-        dict[str, list[int]]: Line numbers by the name in lower case.
-    """
+    """Clips that are listed more than once."""
     lines: dict[str, list[int]] = defaultdict(list)
     for number, name in names:
         lines[name.lower()].append(number)
@@ -245,12 +218,7 @@ def hold_out(
 def find_shared(
     splits: Mapping[str, Sequence[SplitRow]], groups: Mapping[str, str]
 ) -> list[str]:
-    """Groups that are in more than one split, as given splits may have it.
-
-    Args:
-        splits (Mapping[str, Sequence[SplitRow]]): Rows of each split.
-        groups (Mapping[str, str]): Group of each clip by ``video_id``.
-    """
+    """Groups that are in more than one split, as given splits may have it."""
     sides: dict[str, set[str]] = defaultdict(set)
     for split, rows in splits.items():
         for row in rows:

@@ -135,14 +135,6 @@ def draw_units(
     Several emotions blend with equal shares, as in clips on which the
     annotators do not agree. All random numbers are drawn whatever the
     emotion, so that clips differ by their recipe alone.
-
-    Args:
-        emotions (tuple[str, ...]): One emotion, or those of a blend.
-        rng (np.random.Generator): The clip's own stream for expressions.
-        knobs (Difficulty): The difficulty.
-
-    Returns:
-        np.ndarray: Intensity of each of ``ACTION_UNITS``, from 0 to 1.
     """
     num = len(ACTION_UNITS)
     peak = rng.uniform(knobs.intensity_low, knobs.intensity_high)
@@ -168,16 +160,7 @@ def draw_units(
 def activation_curve(
     num_frames: int, rng: np.random.Generator, knobs: Difficulty
 ) -> np.ndarray:
-    """Course of an expression: zero, onset, apex at one, offset, zero.
-
-    Args:
-        num_frames (int): Frames of the clip.
-        rng (np.random.Generator): Stream that places the apex.
-        knobs (Difficulty): The difficulty, for the length of the apex.
-
-    Returns:
-        np.ndarray: Activation of each frame, from 0 to 1.
-    """
+    """Course of an expression: zero, onset, apex at one, offset, zero."""
     apex = rng.uniform(knobs.apex_low, knobs.apex_high) * num_frames
     onset, offset = rng.uniform(0.06, 0.12, 2) * num_frames
     apex = max(apex, 1.0)

@@ -44,16 +44,7 @@ def stream(seed: int, purpose: int, key: int) -> np.random.Generator:
 
 
 def draw_length(layout: str, rng: np.random.Generator) -> int:
-    """Draw a clip's number of frames, shaped like the real set's.
-
-    Args:
-        layout (str): ``'dfew'`` (11 to 64, median 30) or ``'ferv39k'`` (8 to
-            47, median 28, one in ten below 16).
-        rng (np.random.Generator): Stream of the clip.
-
-    Returns:
-        int: The number of frames.
-    """
+    """Draw a clip's number of frames, shaped like the real set's."""
     normal, chance, short = rng.normal(), rng.random(), rng.integers(11, 16)
     if layout == 'ferv39k':
         return int(np.clip(28 + 10 * normal, 8, 47))
@@ -64,15 +55,7 @@ def draw_length(layout: str, rng: np.random.Generator) -> int:
 
 
 def draw_numbers(num_frames: int, rng: np.random.Generator) -> list[int]:
-    """Draw frame numbers, with gaps now and then where no face was found.
-
-    Args:
-        num_frames (int): Frames of the clip before frames go missing.
-        rng (np.random.Generator): Stream of the clip.
-
-    Returns:
-        list[int]: Numbers of the frames kept, from 1 on, ascending.
-    """
+    """Draw frame numbers, with gaps now and then where no face was found."""
     begin, length = rng.integers(1, num_frames, 2)
     length = 1 + length % 3
     has_gap = rng.random() < 0.15 and num_frames > 16

@@ -33,14 +33,7 @@ class FrameDigests(NamedTuple):
 
 
 def join_blocks(blocks: list[str]) -> str:
-    """One checksum of all frames.
-
-    Args:
-        blocks (list[str]): Checksums of the blocks.
-
-    Returns:
-        str: SHA-256, 64 hexadecimal digits.
-    """
+    """One checksum of all frames."""
     return hashlib.sha256('\n'.join(blocks).encode()).hexdigest()
 
 
@@ -49,17 +42,6 @@ def label_digest(root: Path, folds: tuple[int, ...]) -> str:
 
     A workbook is a zip file, whose bytes hang on the zlib at hand: what is
     in it counts.
-
-    Args:
-        root (Path): Root of a set in DFEW's layout.
-        folds (tuple[int, ...]): Folds whose split files count.
-
-    Returns:
-        str: SHA-256, 64 hexadecimal digits.
-
-    Raises:
-        FileNotFoundError: If one of the files is absent.
-        zipfile.BadZipFile: If the annotation is damaged.
     """
     total = hashlib.sha256()
     for fold in folds:
@@ -92,16 +74,7 @@ def _read_book(path: Path) -> list[tuple[str, bytes]]:
 def frame_digests(
     root: Path, clips: tuple[ClipSpec, ...], settings: SyntheticSettings
 ) -> FrameDigests:
-    """Checksums of the names and bytes of all frames.
-
-    Args:
-        root (Path): Root of the set.
-        clips (tuple[ClipSpec, ...]): The clips of its plan.
-        settings (SyntheticSettings): Its settings.
-
-    Returns:
-        FrameDigests: Checksums, and the clips that are not whole.
-    """
+    """Checksums of the names and bytes of all frames."""
     blocks, damaged = [], []
     for first in range(0, len(clips), BLOCK):
         total = hashlib.sha256()

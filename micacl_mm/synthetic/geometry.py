@@ -172,16 +172,7 @@ def crease_depths(who: Identity, a: dict[int, float]) -> dict[str, float]:
 def face_points(
     who: Identity, units: dict[int, float], blink: float
 ) -> Points:
-    """All points of a face that wears an expression.
-
-    Args:
-        who (Identity): The person.
-        units (dict[int, float]): Intensity of each action unit.
-        blink (float): How far the lids are closed, 0 to 1.
-
-    Returns:
-        dict[str, np.ndarray]: Polygons and lines by name, (P, 2) each.
-    """
+    """All points of a face that wears an expression."""
     out: Points = {}
     _eye(who, units, blink, out)
     _brow(who, units, out)

@@ -94,15 +94,7 @@ def _write_ferv39k(root: Path, scratch: Path, plan: Plan) -> None:
 def write_annotation(
     root: Path, scratch: Path, layout: str, plan: Plan, seed: int
 ) -> None:
-    """Write split files and annotation of a set.
-
-    Args:
-        root (Path): Root of the set.
-        scratch (Path): Folder of this run alone, on the same disk.
-        layout (str): ``'dfew'`` or ``'ferv39k'``.
-        plan (Plan): Clips and splits.
-        seed (int): Seed of the votes.
-    """
+    """Write split files and annotation of a set."""
     if layout == 'dfew':
         _write_dfew(root, scratch, plan, seed)
     else:
@@ -156,12 +148,7 @@ def _cell(column: int, row: int, value: int | str) -> str:
 
 
 def _write_workbook(path: Path, rows: Iterable[Sequence[int | str]]) -> None:
-    """Write one sheet of at most 26 columns.
-
-    Args:
-        path (Path): File to write; equal rows give equal bytes.
-        rows (Iterable[Sequence[int | str]]): Cells row by row.
-    """
+    """Write one sheet of at most 26 columns."""
     lines = []
     for number, row in enumerate(rows, start=1):
         cells = ''.join(_cell(i, number, v) for i, v in enumerate(row))

@@ -50,16 +50,7 @@ class Plan:
 def proportional_counts(
     total: int, weights: tuple[int, ...], least: int
 ) -> list[int]:
-    """Share a total out by weight, with a least share for each class.
-
-    Args:
-        total (int): Sum of the counts.
-        weights (tuple[int, ...]): Weight of each class.
-        least (int): Smallest count of a class.
-
-    Returns:
-        list[int]: Counts that add up to ``total``.
-    """
+    """Share a total out by weight, with a least share for each class."""
     share = np.asarray(weights) / sum(weights) * total
     counts = np.maximum(np.floor(share).astype(int), least)
     while counts.sum() != total:
@@ -148,17 +139,7 @@ def _dfew_splits(
 def plan_dfew(
     num_clips: int, seed: int, folds: tuple[int, ...], test_per_class: int
 ) -> Plan:
-    """Plan a set in DFEW's layout: five groups, each the test of one fold.
-
-    Args:
-        num_clips (int): Clips with a label, before the topping up.
-        seed (int): Seed of the set.
-        folds (tuple[int, ...]): Folds that get split files.
-        test_per_class (int): Least clips of a class in a test split.
-
-    Returns:
-        Plan: Clips and splits.
-    """
+    """Plan a set in DFEW's layout: five groups, each the test of one fold."""
     rng = np.random.default_rng([seed, 5])
     counts = proportional_counts(num_clips, DFEW_COUNTS, NUM_GROUPS)
     dealt = _deal_groups(counts)
@@ -205,16 +186,7 @@ def _ferv39k_jobs(
 
 
 def plan_ferv39k(num_clips: int, seed: int, test_per_class: int) -> Plan:
-    """Plan a set in FERV39k's layout: one split, the first group is tested.
-
-    Args:
-        num_clips (int): Clips before the topping up.
-        seed (int): Seed of the set.
-        test_per_class (int): Least clips of a class in the test split.
-
-    Returns:
-        Plan: Clips and splits.
-    """
+    """Plan a set in FERV39k's layout: one split, the first group is tested."""
     rng = np.random.default_rng([seed, 6])
     people = _num_people(num_clips)
     taken: dict[str, int] = {}

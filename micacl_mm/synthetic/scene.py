@@ -65,14 +65,7 @@ class Identity:
 
 
 def draw_identity(rng: np.random.Generator) -> Identity:
-    """Draw a person.
-
-    Args:
-        rng (np.random.Generator): Stream of this person alone.
-
-    Returns:
-        Identity: Colours and proportions.
-    """
+    """Draw a person."""
     tone = rng.uniform(0, len(SKINS) - 1.001)
     low = int(tone)
     skin = SKINS[low] + (tone - low) * (SKINS[low + 1] - SKINS[low])
@@ -201,16 +194,7 @@ def _draw_occluder(
 def draw_scene(
     num_frames: int, rng: np.random.Generator, knobs: Difficulty
 ) -> Scene:
-    """Draw how a clip is filmed.
-
-    Args:
-        num_frames (int): Frames of the clip.
-        rng (np.random.Generator): Stream that knows nothing of the emotion.
-        knobs (Difficulty): The difficulty.
-
-    Returns:
-        Scene: Tracks and constants of the clip.
-    """
+    """Draw how a clip is filmed."""
     light = knobs.light
     gaze = np.stack([_track(rng, num_frames, 0.02) for _ in range(2)], 1)
     flicker = _track(rng, num_frames, 0.04 * light)

@@ -30,13 +30,7 @@ _DEAD_AFTER = 600.0
 
 
 def publish(part: Path, target: Path) -> None:
-    """Move a finished file or folder of the scratch folder to its place.
-
-    Args:
-        part (Path): What was written, on the same disk.
-        target (Path): Where it belongs. A file is replaced; a folder that
-            another run put there meanwhile is left.
-    """
+    """Move a finished file or folder of the scratch folder to its place."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.replace(part, target)
@@ -47,18 +41,7 @@ def publish(part: Path, target: Path) -> None:
 
 @contextmanager
 def claimed(root: Path, settings: dict) -> Iterator[Path]:
-    """Take a folder for a set, or find that it holds this very set.
-
-    Args:
-        root (Path): New or empty folder, or one with an equal marker.
-        settings (dict): What a set must share to be continued.
-
-    Yields:
-        Path: A scratch folder of this run alone, removed at the end.
-
-    Raises:
-        ConfigError: If the folder holds anything else.
-    """
+    """Take a folder for a set, or find that it holds this very set."""
     found = read_marker(root)
     if found is not None:
         _compare(root, found, settings)
@@ -91,15 +74,7 @@ def _versions() -> dict[str, str]:
 
 
 def read_marker(root: Path) -> dict | None:
-    """Read the marker of a set.
-
-    Args:
-        root (Path): Root of the set.
-
-    Returns:
-        dict | None: ``settings`` and ``versions``; nothing if the marker is
-        absent or damaged.
-    """
+    """Read the marker of a set."""
     try:
         found = json.loads((root / MARKER).read_text())
     except (

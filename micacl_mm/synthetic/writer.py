@@ -26,13 +26,7 @@ _FPS = 25
 
 @dataclass(frozen=True)
 class ClipJob:
-    """What a worker needs besides the clip.
-
-    Args:
-        root (Path): Root of the set.
-        scratch (Path): Folder of this run alone, on the same disk.
-        settings (SyntheticSettings): Settings of the set.
-    """
+    """What a worker needs besides the clip."""
 
     root: Path
     scratch: Path
@@ -102,15 +96,7 @@ def _draw(
 
 
 def write_clip(clip: ClipSpec, job: ClipJob) -> bool:
-    """Draw a clip unless it is there; it appears whole or not at all.
-
-    Args:
-        clip (ClipSpec): The clip.
-        job (ClipJob): Folders and settings.
-
-    Returns:
-        bool: Whether anything was drawn.
-    """
+    """Draw a clip unless it is there; it appears whole or not at all."""
     ours = job.settings
     folder = job.root / frame_dir(ours.layout, clip)
     video = job.root / video_path(ours.layout, clip)
