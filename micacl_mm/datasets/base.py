@@ -3,6 +3,7 @@
 import logging
 import os
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -31,7 +32,6 @@ from .splits import (
     SplitRow,
     cut_validation,
     describe_counts,
-    find_repeated,
     read_lines,
 )
 
@@ -161,9 +161,9 @@ class BaseDFERDataset(BaseActionDataset):
     def read_split(self, split: str) -> list[SplitRow]:
         """Read the official ``'train'`` or ``'test'`` rows."""
 
-    @abstractmethod
     def find_clips(self, root: str) -> Iterable[FoundClip]:
         """List the clips on disk, keyed by ``video_id`` in lower case."""
+        raise NotImplementedError
 
     def parse_row(self, line: str) -> SplitRow:
         """Read one row of a split file; for sets that have such files.
@@ -320,13 +320,14 @@ class BaseDFERDataset(BaseActionDataset):
                 self._fail(
                     DataError, f'{path}, line {number}: {error}', RESTORE
                 )
-        names = [row.video_id for row in rows]
-        numbers = [number for number, _ in lines]
-        twice = find_repeated(list(zip(numbers, names, strict=True)))
+        places: dict[str, list[int]] = defaultdict(list)
+        for row, (number, _) in zip(rows, lines, strict=True):
+            places[row.video_id.lower()].append(number)
+        twice = {name: found for name, found in places.items() if found[1:]}
         if twice:
             listed = [
-                f'{name} (lines {", ".join(map(str, found))})'
-                for name, found in twice.items()
+                f'{n} (lines {", ".join(map(str, f))})'
+                for n, f in twice.items()
             ]
             self._fail(
                 DataError,

@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, NoReturn, Optional, Union
 
@@ -22,7 +22,6 @@ from micacl_mm.utils.folders import (
 )
 
 from .base import BaseDFERDataset, shorten
-from .layouts import FoundClip
 from .splits import (
     SplitRow,
     describe_counts,
@@ -183,11 +182,6 @@ class ClassFolderDataset(BaseDFERDataset):
         """Clips of the split and their labels."""
         return self.relabel(self.read_split(self.split))
 
-    def find_clips(self, root: str) -> Iterable[FoundClip]:
-        """List the clips on disk, keyed by ``video_id`` in lower case."""
-        for clip in self._find(root):
-            yield FoundClip(clip.name.lower(), clip.path, clip.folder.path)
-
     def load_data_list(self) -> list[dict]:
         """Cut the splits and look at each clip of this one."""
         clips = self._find()
@@ -203,9 +197,9 @@ class ClassFolderDataset(BaseDFERDataset):
         self._log_labels([info['label'] for info in infos], given)
         return infos
 
-    def _find(self, root: Optional[str] = None) -> list[ClassClip]:
+    def _find(self) -> list[ClassClip]:
         """List all clips of the source, empty ones of frames too."""
-        folders = list_class_folders(root or self.data_root)
+        folders = list_class_folders(self.data_root)
         found = find_class_clips(folders)
         own = [clip for clip in found if clip.kind == self.source]
         self._check_filled(own, {folder.split for folder in folders})

@@ -107,16 +107,6 @@ def hash_name(name: str) -> bytes:
     return hashlib.sha256(name.encode('utf-8', 'surrogateescape')).digest()
 
 
-def find_repeated(
-    names: Sequence[tuple[int, str]],
-) -> dict[str, list[int]]:
-    """Clips that are listed more than once."""
-    lines: dict[str, list[int]] = defaultdict(list)
-    for number, name in names:
-        lines[name.lower()].append(number)
-    return {name: found for name, found in lines.items() if len(found) > 1}
-
-
 def name_groups(
     names: Sequence[str], pattern: str, root: str = ''
 ) -> dict[str, str]:

@@ -9,6 +9,9 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from micacl_mm.errors import DataError
+from micacl_mm.utils.files import write_text
+
 from .digests import BLOCK, frame_digests, join_blocks, label_digest
 from .reference import (
     BENCHMARK_LEVELS,
@@ -19,7 +22,7 @@ from .reference import (
     VERSIONS,
     benchmark_settings,
 )
-from .set_folder import publish, read_marker
+from .set_folder import read_marker
 from .settings import SyntheticSettings
 from .writer import make_synthetic
 
@@ -51,7 +54,7 @@ def make_benchmark(
         differs from the reference, in sentences; empty if nothing does.
 
     Raises:
-        ValueError: For an unknown level or a folder of anything else.
+        ConfigError: For an unknown level or a folder of anything else.
     """
     reports = {}
     for level, settings in _ask(levels).items():
@@ -59,9 +62,8 @@ def make_benchmark(
         fields = {**vars(settings), 'workers': workers, 'progress': progress}
         summary = make_synthetic(root, **fields)
         report = {**summary, **_compare(root, level, settings)}
-        part = root / f'.{RECORD}.part'
-        part.write_text(json.dumps(report['record'], indent=2) + '\n')
-        publish(part, root / RECORD)
+        text = json.dumps(report['record'], indent=2)
+        write_text(root / RECORD, f'{text}\n')
         if report['differs']:
             said = ' '.join(report['differs'])
             warnings.warn(f'make_benchmark: {root}: {said}', stacklevel=2)
@@ -83,8 +85,8 @@ def verify_benchmark(
         :func:`make_benchmark` has them.
 
     Raises:
-        ValueError: For an unknown level, or a folder that holds no set of
-            this benchmark.
+        ConfigError: For an unknown level.
+        DataError: For a folder that holds no set of this benchmark.
     """
     return {
         level: _compare(Path(out).expanduser() / level, level, settings)
@@ -136,10 +138,11 @@ def _read_versions(
     """Versions that drew the set, if it is one of this benchmark."""
     marker = read_marker(root)
     if marker is None or marker['settings'] != settings.record():
-        raise ValueError(
+        raise DataError(
             f'make_benchmark: {root} holds no set of {NAME} v{VERSION}, level '
-            f'{level}; name the folder in which the levels lie, or draw them '
-            'with micacl make-benchmark'
+            f'{level}',
+            'name the folder of the levels, or draw them with micacl '
+            'make-benchmark',
         )
     return marker.get('versions', {})
 
