@@ -26,11 +26,12 @@ def count_classes(dataset, num_classes: int) -> list[int]:
         DataError: A label outside of [0, K), or labels that are no integers.
     """
     counts = [0] * num_classes
-    for label in distinct_labels(dataset, 'ClassCountsHook'):
+    labels = distinct_labels(dataset, 'ClassCountsHook')
+    for index, label in enumerate(labels):
         if not 0 <= label < num_classes:
             raise DataError(
-                f'ClassCountsHook: a video has the label {label}, which is '
-                f'no class of {num_classes}',
+                f'ClassCountsHook: video {index} has the label {label}, which '
+                f'is no class of {num_classes}',
                 'make num_classes and the annotation agree, or give '
                 'class_counts to the loss',
             )
