@@ -76,12 +76,15 @@ def command_line() -> str:
     last part is kept.
 
     Returns:
-        str: for instance ``'python tools/kfold.py configs/x.py'``.
+        str: for instance ``'micacl kfold configs/x.py'``.
     """
     told = os.environ.get(COMMAND_VARIABLE)
     if told:
         return told
-    return shlex.join(['python', *map(_public, sys.orig_argv[1:])])
+    words = [*map(_public, sys.orig_argv[1:])]
+    if words[:2] == ['-m', 'micacl_mm']:
+        words[:2] = ['micacl']
+    return shlex.join(words if words[:1] == ['micacl'] else ['python', *words])
 
 
 def _public(token: str) -> str:

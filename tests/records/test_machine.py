@@ -88,5 +88,9 @@ def test_command_shows_no_path_of_the_machine(monkeypatch, tmp_path):
         'python tools/test.py c/x.py --data-root DFEW --work-dir=w '
         "--cfg-options 'load_from=a b.pth' x=1"
     )
+    for start in (['/v/bin/micacl'], ['-m', 'micacl_mm']):
+        line = ['/v/bin/python3', *start, 'train', 'x.py']
+        monkeypatch.setattr(sys, 'orig_argv', line)
+        assert machine.command_line() == 'micacl train x.py'
     monkeypatch.setenv(machine.COMMAND_VARIABLE, 'python tools/kfold.py')
     assert machine.command_line() == 'python tools/kfold.py'
