@@ -7,3 +7,4 @@ train_dataloader = dict(batch_size=32, dataset=clips)
 val_dataloader = dict(dataset=clips)
 test_dataloader = dict(dataset=clips)
 auto_scale_lr = dict(base_batch_size=32)
+custom_hooks = [*_base_.custom_hooks, dict(type='SafeDataHook')]

@@ -132,7 +132,7 @@ of_config(
     'FAIL',
     'temperature',
     'model["cls_head"]["loss_cls"] = dict(\n'
-    '    type="CrossEntropyLoss", loss_weight=1e40)\n',
+    '    loss_weight=1e40)\n',
 )
 of_config(
     'head of another width',

@@ -59,7 +59,7 @@ def frame_of_another_size(bench):
     write_frame(frame_path(bench.spoil(), 10, 1), size=(20, 32))
 
 
-@fault('frame sizes', 'WARN', 'crop_faces')
+@fault('frame sizes', 'WARN', 'crop-faces')
 def frame_of_another_size_that_is_passed_over(bench):
     frame_of_another_size(bench)
     bench.config += """
@@ -70,7 +70,7 @@ custom_hooks = [
 """
 
 
-@fault('frame sizes', 'WARN', 'crop_faces')
+@fault('frame sizes', 'WARN', 'crop-faces')
 def frame_of_another_size_that_no_hook_minds(bench):
     frame_of_another_size(bench)
     bench.config += "custom_hooks = [dict(type='ClassCountsHook')]\n"
@@ -172,7 +172,7 @@ of_config(
     'overlap',
     'FAIL',
     'val_ratio',
-    'train_dataloader = dict(dataset=dict(dataset=dict(val_ratio=0)))\n',
+    'train_dataloader = dict(dataset=dict(val_ratio=0))\n',
 )
 of_config(
     'test of another fold than train',

@@ -19,7 +19,7 @@ model = dict(
     ),
     cls_head=dict(in_channels=16),
 )
-loader = dict(batch_size=14, num_workers=0, persistent_workers=False)
+loader = dict(batch_size=10, num_workers=0, persistent_workers=False)
 train_dataloader = dict(**loader)
 loader['batch_size'] = 4
 val_dataloader = loader
