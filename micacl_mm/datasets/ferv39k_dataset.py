@@ -11,32 +11,16 @@ from .layouts import FoundClip, find_emotion_clips, pad_number
 from .splits import RESTORE, SplitRow
 
 SCENARIOS = {
-    'Daily Life': (
-        'Argue',
-        'Conflict',
-        'DailyLife',
-        'Medicine',
-        'School',
-        'Social',
-    ),
+    'Daily Life': 'Argue Conflict DailyLife Medicine School Social',
     'Weak-Interactive Shows': (
-        'Action',
-        'ElegantArt',
-        'Liveshow',
-        'ScholarReport',
-        'Speech',
-        'Talkshow',
+        'Action ElegantArt Liveshow ScholarReport Speech Talkshow'
     ),
     'Strong-Interactive Activities': (
-        'Business',
-        'Contest',
-        'Crime',
-        'Experiment',
-        'Interview',
-        'OfficialEvent',
+        'Business Contest Crime Experiment Interview OfficialEvent'
     ),
-    'Anomaly Issues': ('Crisis', 'History', 'Terror', 'War'),
+    'Anomaly Issues': 'Crisis History Terror War',
 }
+SCENARIOS = {name: tuple(text.split()) for name, text in SCENARIOS.items()}
 SCENES = tuple(scene for group in SCENARIOS.values() for scene in group)
 _SPELLING = {scene.lower(): scene for scene in SCENES}
 

@@ -29,10 +29,21 @@ COMPLETE = 0.95
 PROBES = 5  # clip folders looked into before a copy is believed
 DEPTH = 5  # levels below the root where clips may lie
 #: What is derived from faces or shows more than a face is never one.
-NOT_FACES = (
-    '(?<!work)(?<!over)(?<!tensor)flow|landmark|lmk|key_?point|heat_?map|heat$'
-    '|(?<!un)mask|segm|parsing|depth|skeleton|pose|tvl1|optical|(^|/)original'
-    '|audio|spectrogram|scen[^/]*$|body|background'
+NOT_FACES = '|'.join(
+    (
+        *(
+            '(?<!work)(?<!over)(?<!tensor)flow',
+            'optical',
+            'tvl1',
+            '(?<!e)motion',
+        ),
+        *('landmark', 'lmk', 'key_?point', 'skeleton', 'pose', 'mesh', '3dmm'),
+        *('heat_?map', 'heat$', 'saliency', 'grad_?cam', '(?<!un)mask'),
+        *('segm', 'parsing', 'silhouette', 'depth', 'normals', 'residual'),
+        *('(^|[/_])(edges?|diff|eyes?|mouth|lips?)(_|$)', 'thumb'),
+        *('audio', 'spectrogram', 'body', 'background', 'labelclips'),
+        *('(^|/)original', 'scen[^/]*$'),  # whole scenes
+    )
 )
 
 
@@ -412,11 +423,22 @@ def own_frames(
     for name in sorted(names, key=lambda name: usual[suffixes[name]]):
         if ways[name] == best:
             own[stems[name]] = name  # that of the usual suffix is the last
-    kept = set(own.values())
+    kept = _one_padding(set(own.values()), stems)
     return (
         [name for name in names if name in kept],
         [name for name in names if name not in kept],
     )
+
+
+def _one_padding(names: set[str], stems: dict[str, str]) -> set[str]:
+    """Without the fewer ones where 1.jpg and 00001.jpg are both there."""
+    runs = {name: re.findall(r'\d+', stems[name]) for name in names}
+    numbers = {tuple(map(int, found)) for found in runs.values()}
+    if len(numbers) == len(names) or not all(runs.values()):
+        return names
+    widths = {len(run[-1]) for run in runs.values() if run[-1][0] == '0'}
+    padded = {name for name in names if len(runs[name][-1]) in widths}
+    return max(padded, names - padded, key=len)
 
 
 def _check_size(path: str) -> None:
@@ -425,13 +447,17 @@ def _check_size(path: str) -> None:
 
 
 def find_folders(root: str, name: str, depth: int = 2) -> Iterator[str]:
-    """Folders of that name (any case) below ``root``, shallow ones first."""
+    """Folders of a name below ``root``, the exact and shallow ones first.
+
+    In any case, and with what a cloud drive or a second download adds.
+    """
     found = []
     for folder in walk(root, depth):
-        named = [e for e in folder.folders if e.name.lower() == name.lower()]
-        found += [(folder.depth, entry.path) for entry in named]
+        for entry in folder.folders:
+            if entry.name.lower().startswith(name.lower()):
+                more = len(entry.name) > len(name)
+                found.append((more, folder.depth, entry.path))
         folder.folders[:] = [
             e for e in folder.folders if not e.name.isdecimal()
         ]
-    for _, path in sorted(found, key=lambda it: it[0]):
-        yield path
+    yield from (path for *_, path in sorted(found, key=lambda it: it[:2]))

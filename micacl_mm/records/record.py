@@ -71,6 +71,7 @@ def collect_record(
         'processes': training.processes,
         'fold': getattr(dataset, 'fold', None),
         'subset': getattr(dataset, 'subset', None),
+        'copy': getattr(dataset, 'copy', None) or None,
         'selection': selection,
         'epoch': training.epoch,
         'max_epochs': training.max_epochs,

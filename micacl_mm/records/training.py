@@ -40,6 +40,8 @@ class Training(NamedTuple):
     dataset: str = ''
     subset: Optional[str] = None
     fold: Optional[int] = None
+    #: Folder of the clips below the root, where a set lies there in copies.
+    copy: Optional[str] = None
     #: Videos of each class; None where a video has no single one.
     class_counts: Optional[list[int]] = None
     processes: Optional[int] = None
@@ -102,6 +104,13 @@ class Training(NamedTuple):
                 f'the checkpoint was trained on fold {self.fold}, which has '
                 f'test clips of fold {fold}: this is not a result'
             )
+        copy = getattr(dataset, 'copy', None)
+        if self.copy and copy and self.copy != copy:
+            return (
+                f'the checkpoint was trained on the clips in {self.copy} and '
+                f'is tested on those in {copy}; the record says "another '
+                'rule"'
+            )
         trained = [self.dataset, self.subset]
         tested = [dataset_id(dataset), getattr(dataset, 'subset', None)]
         if self.dataset and trained != tested:
@@ -122,7 +131,7 @@ def _is_sound(name: str, value: Any) -> bool:
         return isinstance(value, list) and all(
             type(item) is _LISTS[name] for item in value
         )
-    if name in (*_TEXTS, 'subset'):
+    if name in (*_TEXTS, 'subset', 'copy'):
         return isinstance(value, str)
     if name == 'val_ratio':
         return type(value) in (int, float)
@@ -168,6 +177,7 @@ def training_facts(
         dataset=dataset_id(dataset),
         subset=getattr(dataset, 'subset', None),
         fold=getattr(dataset, 'fold', None),
+        copy=getattr(dataset, 'copy', None) or None,
         class_counts=class_counts,
         processes=get_world_size(),
         commits=[*dict.fromkeys([*resumed.commits, commit])],

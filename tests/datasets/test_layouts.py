@@ -40,6 +40,7 @@ OTHERS = (
     *('clip_224x224_landmarks', 'face_landmarks68', 'keypoints_256'),
     *('heatmaps_face', 'face_masks', 'clip_224x224_mask', 'depth_jpg'),
     *('original', 'original_jpg', 'crop_scenes', 'openpose_face'),
+    *('clip_224x224_eyes', 'mouth_crops', 'face_edges', 'faces_thumbs'),
 )
 
 
@@ -183,6 +184,8 @@ TRAIN = f'{SPLIT}/train(single-labeled)'
     [
         (SPLIT, f'{SPLIT}/{SPLIT}'),
         (SPLIT, 'DFEW/emolabel_datasplit'),
+        (SPLIT, f'{SPLIT} (1)'),
+        (SPLIT, f'{SPLIT}-20240102T030405Z-001'),
         (TRAIN, f'{SPLIT}/Train(single-labeled)'),
         (f'{TRAIN}/set_1.csv', f'{SPLIT}/TRAIN(Single-Labeled)/Set_1.CSV'),
         (TRAIN, f'{SPLIT}/train'),
@@ -268,7 +271,7 @@ def test_what_is_no_face_is_never_taken(tmp_path, other):
 
 
 @pytest.mark.parametrize(
-    'other', ['3_ClipsforScenImages', '3_ClipsforSceneImages', '5_Flow']
+    'other', ['3_ClipsforScenImages', '0_7_LabelClips', '5_Flow']
 )
 @pytest.mark.parametrize('faces', ['2_ClipsforFaceCrop', '2_ClipforFaceCrop'])
 def test_whole_scenes_of_ferv(tmp_path, other, faces):
@@ -282,7 +285,9 @@ def test_whole_scenes_of_ferv(tmp_path, other, faces):
     assert dataset.copy == faces and len(dataset) == 7
 
 
-@pytest.mark.parametrize('name', ['workflow_data', 'unmasked', 'overflow'])
+@pytest.mark.parametrize(
+    'name', ['workflow_data', 'unmasked', 'Emotion', 'knowledge']
+)
 def test_words_within_others_do_not_count(tmp_path, name):
     write_dfew(tmp_path, ROWS, clips=f'{name}/{FACES}')
     assert ids(load(tmp_path)) == IDS
@@ -466,6 +471,14 @@ FOREIGN = {
     'nothing': (OWN, []),
     'two suffixes of one numbering': (['1.jpg', '2.png', '3.jpg'], []),
     'a clip of one picture': (['face.jpg'], []),
+    'sixteen frames beside padded ones': (
+        [f'{number:05d}.jpg' for number in range(2, 40, 2)],
+        [f'{number}.jpg' for number in range(1, 17)],
+    ),
+    'a copy by the file manager': (
+        OWN,
+        ['00007_00002 (1).jpg', 'Copy of 00007_00003.jpg'],
+    ),
     'letters': (['a.jpg', 'b.jpg', 'c.jpg'], []),
     'no system': (['a1b.jpg', 'b.jpg', 'c3.jpg', 'd4f5.jpg'], []),
 }

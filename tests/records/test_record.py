@@ -92,6 +92,7 @@ def test_record_of_the_best_checkpoint(place, trained):
             'seed': 5,
             'fold': 1,
             'subset': None,
+            'copy': 'Clip/clip_224x224',
             'selection': 'val',
             'epoch': 1,
             'max_epochs': 1,

@@ -185,9 +185,9 @@ class Tested:
 
     __test__ = False  # by pytest
 
-    def __init__(self, name='dfew', subset=None, fold=None):
+    def __init__(self, name='dfew', subset=None, fold=None, copy=''):
         self.metainfo = dict(dataset_name=name)
-        self.subset, self.fold = subset, fold
+        self.subset, self.fold, self.copy = subset, fold, copy
 
 
 def training(config, epoch=6, dataset=None, **change):
@@ -278,6 +278,15 @@ def test_another_set_or_subset_is_told(config):
     text = 'trained on ferv39k all and is tested on ferv39k Crime'
     assert text in found.mismatch(Tested('FERV39k', 'Crime'))
     assert 'is tested on dfew; the' in found.mismatch(Tested())
+
+
+def test_another_copy_of_the_clips_is_told(config):
+    found = training(config, dataset=Tested(copy='Clip/faces'))
+    assert found.mismatch(Tested(copy='Clip/faces')) == ''
+    assert found.mismatch(Tested()) == ''
+    assert training(config).mismatch(Tested(copy='Clip/faces')) == ''
+    text = 'on the clips in Clip/faces and is tested on those in Clip/16f'
+    assert text in found.mismatch(Tested(copy='Clip/16f'))
 
 
 def test_facts_keep_the_commits_of_all_parts(monkeypatch, config):
