@@ -92,6 +92,13 @@ def test_defaults():
     assert found.work_dir == Path('work_dirs/kfold/leaderboard/geiim')
 
 
+def test_each_set_of_the_leaderboard_has_a_folder(monkeypatch):
+    monkeypatch.setenv('MICACL_SET', 'synthetic')
+    line = ['configs/leaderboard/micacl_plus.py', '--set', 'dfew']
+    found = parse_options(line).work_dir
+    assert found == Path('work_dirs/kfold/leaderboard/dfew/micacl_plus')
+
+
 def test_names_and_options_of_the_stock_tools():
     Path('x.py').touch()
     line = ['--amp', 'x.py', '--cfg-options', 'a=1', 'b=2', '--name', 'A / b']

@@ -53,7 +53,7 @@ class Family:
 
 def tuples(value):
     if isinstance(value, dict):
-        return {key: tuples(item) for key, item in value.items()}
+        return {k: v if k == 'arch' else tuples(v) for k, v in value.items()}
     return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 

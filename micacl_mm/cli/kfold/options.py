@@ -156,4 +156,7 @@ def _work_dir(found: argparse.Namespace) -> Path:
         parts[-1] = re.sub(r'[^\w.+-]+', '_', found.name)
     if found.selection == 'test':
         parts[-1] += '_chosen_on_test'
+    chosen = option('set')
+    if chosen:
+        parts.insert(-1, chosen)
     return Path('work_dirs', 'kfold', *parts)
