@@ -15,8 +15,8 @@ Your own set, a folder for each class:
 
   micacl crop-faces data/own data/own_faces
 
-Run again, the same command does what is missing and tries again what failed.
-Clips that failed stand in OUT/failures.csv with the reason. Exit code: 0 if
+Run the same command again to do what is missing and to retry what failed.
+OUT/failures.csv lists the clips that failed, with the reason. Exit code: 0 if
 all is done, 1 if clips failed, 2 for a wrong argument or a full disk, 130
 after Ctrl-C.
 """
@@ -26,7 +26,7 @@ import sys
 
 from mmengine.config import DictAction
 
-from micacl_mm.faces.preparation import LAYOUTS, crop_set
+from micacl_mm.faces.crop_set import LAYOUTS, crop_set
 from micacl_mm.records.machine import count_cores
 
 
@@ -37,16 +37,17 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('source', help='folder of clips, or one clip')
-    parser.add_argument('out', help='folder of the crops: new or begun')
-    parser.add_argument(
+    add = parser.add_argument
+    add('source', help='folder of clips, or one clip')
+    add('out', help='folder of the crops: new or begun')
+    add(
         '--face',
         default='centerface',
         metavar='DETECTOR',
         help='centerface (default), haar, or a registered type with its '
         'module, my_module.MyDetector',
     )
-    parser.add_argument(
+    add(
         '--face-options',
         nargs='+',
         action=DictAction,
@@ -54,52 +55,52 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='arguments of the detector: threshold=0.5 max_side=960',
     )
-    parser.add_argument(
+    add(
         '--margin',
         type=float,
         default=0.15,
         help="on each side, as a share of the face's longer side",
     )
-    parser.add_argument('--size', type=int, default=224, help='crop, pixels')
-    parser.add_argument(
+    add('--size', type=int, default=224, help='crop, pixels')
+    add(
         '--every',
         type=int,
         default=1,
         metavar='K',
         help='find faces in every K-th frame only, crop all: faster',
     )
-    parser.add_argument(
+    add(
         '--max-gap',
         type=int,
         default=12,
         metavar='N',
-        help='fill gaps of up to N frames looked at in vain',
+        help='fill gaps of up to N searched frames',
     )
-    parser.add_argument(
+    add(
         '--smoothing',
         type=float,
         default=2.0,
         metavar='FRAMES',
-        help='width of the smoothing, in frames looked at; 0: none',
+        help='width of the smoothing, in searched frames; 0: none',
     )
-    parser.add_argument(
+    add(
         '--all-faces',
         action='store_true',
         help='a folder for each face, CLIP_face0 (the main one), ..',
     )
-    parser.add_argument(
+    add(
         '--min-frames',
         type=int,
         default=5,
         metavar='N',
         help='with --all-faces: detections that make a face',
     )
-    parser.add_argument('--layout', choices=LAYOUTS, default='tree')
-    parser.add_argument(
+    add('--layout', choices=LAYOUTS, default='tree')
+    add(
         '--workers',
         type=int,
         default=count_cores(),
-        help='processes; default: one a core that may be used',
+        help='processes; default: one per usable core',
     )
     return parser.parse_args(argv)
 
@@ -107,15 +108,14 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     """Crop the clips and say what was done."""
     args = vars(parse_args(argv))
+    source, out = args.pop('source'), args.pop('out')
     try:
-        done = crop_set(
-            args.pop('source'), args.pop('out'), **args, progress=True
-        )
+        done = crop_set(source, out, **args, progress=True)
     except (ImportError, TypeError, ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print('\nstopped; the same command goes on from here', file=sys.stderr)
+        print('\nstopped; run the same command to resume', file=sys.stderr)
         return 130
     print(
         f'{done["clips"]} clips: {done["done"]} done now, {done["skipped"]} '

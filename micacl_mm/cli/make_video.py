@@ -12,7 +12,7 @@ import cv2
 
 from micacl_mm.synthetic import EMOTIONS
 from micacl_mm.synthetic.story import STORY, render_story
-from micacl_mm.visualization.video_file import write_video
+from micacl_mm.utils.video import write_video
 
 
 def main(argv: Sequence[str]) -> int:

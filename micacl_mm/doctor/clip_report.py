@@ -9,11 +9,7 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-from micacl_mm.faces.preparation.sources import (
-    SourceClip,
-    UnreadableClipError,
-    read_frames,
-)
+from micacl_mm.utils.video import ClipError, read_video
 
 from .clip_files import ClipFiles
 
@@ -83,7 +79,8 @@ def _decode_video(clip: ClipFiles, report: ClipReport, sizes: dict) -> None:
     if not clip.sizes[0]:
         return
     try:
-        for number, image in read_frames(SourceClip(clip.path, '', True)):
+        for number, image in enumerate(read_video(clip.path), 1):
             sizes[f'frame {number}'] = image.shape[1], image.shape[0]
-    except UnreadableClipError as error:
-        report.damaged.append(f'{os.path.basename(clip.path)} ({error})')
+    except (ClipError, OSError) as error:
+        reason = str(error).removeprefix(f'{clip.path}: ')
+        report.damaged.append(f'{os.path.basename(clip.path)} ({reason})')

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Optional
 
-from micacl_mm.faces.preparation.pool import crop_all
+from micacl_mm.utils.workers import DIED, run_all
 
 from .clip_files import ClipFiles
 from .clip_report import ClipReport, decode_clip
@@ -56,14 +56,12 @@ def decode_clips(
 def _decode(clips: Sequence[ClipFiles], workers: int) -> Iterator[ClipReport]:
     if not clips:
         return
-    # The pool does any work on clips; one over which a process dies comes
-    # back as a reason alone.
-    with closing(crop_all(clips, decode_clip, workers)) as done:
-        for found in done:
-            if isinstance(found, ClipReport):
-                yield found
-            else:
-                yield ClipReport(found.path, [found.reason])
+    with closing(run_all(clips, decode_clip, workers, _died)) as done:
+        yield from done
+
+
+def _died(clip: ClipFiles) -> ClipReport:
+    return ClipReport(clip.path, [DIED])
 
 
 def _fingerprint(clip: ClipFiles) -> list[int]:

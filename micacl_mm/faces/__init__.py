@@ -1,17 +1,22 @@
 """Faces in clips: detectors, tracks and crops."""
 
-from .crop_faces import CropFaces
-from .cropping import crop_face, square_boxes
+from .cropping import CropFaces, crop_face, square_boxes
 from .detectors import (
     BaseFaceDetector,
     CenterFaceDetector,
     HaarFaceDetector,
     build_detector,
 )
-from .errors import NoFaceError
-from .face_track import FaceTrack
-from .finding import find_faces, main_face
-from .tracking import fill_gaps, order, smooth, track_faces
+from .tracking import (
+    FaceTrack,
+    NoFaceError,
+    fill_gaps,
+    find_faces,
+    main_face,
+    order,
+    smooth,
+    track_faces,
+)
 
 __all__ = [
     'BaseFaceDetector',

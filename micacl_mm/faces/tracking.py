@@ -1,14 +1,223 @@
-"""From the faces of single frames to one timeline a face."""
+"""From the frames of a clip to one track a face."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Optional
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .face_track import FaceTrack
+from micacl_mm.errors import ConfigError, DataError
+
+from .detectors import Detector, detect_checked
+
+
+class NoFaceError(DataError):
+    """A clip, or a frame that must have one, shows no face."""
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTrack:
+    """Boxes of one face by frame number.
+
+    Two neighbouring entries between which no frame was looked at in vain are
+    connected: :meth:`boxes_at` interpolates between them. All else is a gap.
+
+    Args:
+        frames (np.ndarray): Numbers of the frames with a box, ascending,
+            (F,), int.
+        boxes (np.ndarray): ``x1, y1, x2, y2`` in pixels, (F, 4).
+        scores (np.ndarray): Score of each detection, (F,); NaN where the box
+            was filled in.
+        looked (np.ndarray, optional): Numbers of all frames of the clip in
+            which faces were looked for, ascending. None stands for all from
+            the first to the last of ``frames``. Defaults to None.
+
+    Raises:
+        ValueError: If these do not belong together.
+    """
+
+    frames: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    looked: Optional[np.ndarray] = None
+
+    def __post_init__(self) -> None:
+        frames = np.asarray(self.frames, np.int64)
+        boxes = np.asarray(self.boxes, np.float64)
+        scores = np.asarray(self.scores, np.float64)
+        count = len(frames) if frames.ndim == 1 else 0
+        if not count or boxes.shape != (count, 4) or scores.shape != (count,):
+            raise DataError(
+                'FaceTrack: must have F > 0 frames, (F, 4) boxes and F '
+                f'scores, got {frames.shape}, {boxes.shape}, {scores.shape}'
+            )
+        looked = self.looked
+        if looked is None:
+            looked = np.arange(frames[0], frames[-1] + 1)
+        looked = np.asarray(looked, np.int64)
+        ascending = (np.diff(frames) > 0).all() and (np.diff(looked) > 0).all()
+        if not ascending or not np.isin(frames, looked).all():
+            raise DataError(
+                'FaceTrack: frames and looked must be ascending, and frames '
+                'among looked'
+            )
+        sides = boxes[:, 2:] - boxes[:, :2]
+        if not np.isfinite(boxes).all() or (sides <= 0).any():
+            raise DataError(
+                'FaceTrack: boxes must be finite x1, y1, x2, y2 with an area'
+            )
+        given = dict(frames=frames, boxes=boxes, scores=scores, looked=looked)
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def detected(self) -> np.ndarray:
+        """Which boxes a detector gave, (F,), bool."""
+        return ~np.isnan(self.scores)
+
+    @property
+    def size(self) -> float:
+        """Sum over the detections of the square root of the box's area."""
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        return float(np.sqrt(sides.prod(1))[self.detected].sum())
+
+    @property
+    def connected(self) -> np.ndarray:
+        """Whether no gap lies between each entry and the next, (F - 1,)."""
+        return np.diff(np.searchsorted(self.looked, self.frames)) == 1
+
+    def boxes_at(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes in any frames, in gaps and outside the track none.
+
+        Args:
+            frames (np.ndarray): Frame numbers in any order, (N,).
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: Boxes, (N, 4), NaN where there is
+            none, and whether there is one, (N,), bool.
+        """
+        frames = np.asarray(frames, np.int64).reshape(-1)
+        after = np.searchsorted(self.frames, frames)
+        exact = self.frames[np.minimum(after, len(self) - 1)] == frames
+        between = np.zeros(len(frames), bool)
+        inner = (after > 0) & (after < len(self))
+        between[inner] = self.connected[after[inner] - 1]
+        found = exact | between
+        boxes = np.full((len(frames), 4), np.nan)
+        for k, column in enumerate(self.boxes.T):
+            boxes[found, k] = np.interp(frames[found], self.frames, column)
+        return boxes, found
+
+    def nearest_boxes(self, frames: np.ndarray) -> np.ndarray:
+        """Boxes in any frames, where there is none that nearest in time.
+
+        Args:
+            frames (np.ndarray): Frame numbers in any order, (N,).
+
+        Returns:
+            np.ndarray: Boxes, (N, 4).
+        """
+        frames = np.asarray(frames, np.int64).reshape(-1)
+        boxes, found = self.boxes_at(frames)
+        distance = np.abs(frames[~found, None] - self.frames)  # (N', F)
+        boxes[~found] = self.boxes[distance.argmin(1)]
+        return boxes
+
+
+def find_faces(
+    frames: Iterable[tuple[int, np.ndarray]],
+    detector: Detector,
+    every: int = 1,
+    max_gap: int = 12,
+    smoothing: float = 2.0,
+    max_lost: int = 30,
+    min_iou: float = 0.1,
+) -> list[FaceTrack]:
+    """Find the faces of a clip and follow them.
+
+    The frames are taken one by one, so that a long video needs no more
+    memory than a short one.
+
+    Args:
+        frames (Iterable[tuple[int, np.ndarray]]): Number and picture of each
+            frame in temporal order; (H, W, 3), uint8, RGB.
+        detector (Callable): See :class:`BaseFaceDetector`.
+        every (int): Look for faces in every k-th frame and in the last one;
+            ``FaceTrack.boxes_at`` knows those between. Defaults to 1.
+        max_gap (int): Gaps of so many frames looked at in vain are filled
+            (:func:`fill_gaps`). Defaults to 12.
+        smoothing (float): Width of :func:`smooth` in frames looked at, so
+            that jitter falls as much whatever ``every`` is. Defaults to 2.
+        max_lost (int): Frames looked at in vain after which a face that
+            comes back is a new one (:func:`track_faces`); ``max_gap`` if
+            that is more. Defaults to 30.
+        min_iou (float): As in :func:`track_faces`. Defaults to 0.1.
+
+    Returns:
+        list[FaceTrack]: One a face, filled and smoothed, the main one
+        first; empty if there is no face.
+
+    Raises:
+        ValueError: For a wrong argument, frame or detector.
+
+    Example:
+        >>> tracks = find_faces(enumerate(images), CenterFaceDetector())
+        >>> boxes, found = main_face(tracks, 'my.mp4').boxes_at(range(16))
+    """
+    if every < 1 or max_gap < 0 or smoothing < 0:
+        raise ConfigError(
+            'find_faces: every must be 1 or more, max_gap and smoothing 0 or '
+            f'more, got {every}, {max_gap} and {smoothing}'
+        )
+    name = getattr(detector, '__name__', type(detector).__name__)
+    detections = (
+        (number, detect_checked(detector, frame, name))
+        for number, frame in _thinned(frames, every)
+    )
+    tracks = track_faces(detections, max(max_lost, max_gap), min_iou)
+    sigma = smoothing * every  # in frames
+    return [smooth(fill_gaps(track, max_gap), sigma) for track in tracks]
+
+
+def main_face(tracks: Sequence[FaceTrack], clip: str) -> FaceTrack:
+    """The largest and most persistent face of a clip.
+
+    Args:
+        tracks (Sequence[FaceTrack]): What :func:`find_faces` gave.
+        clip (str): Name of the clip, for the message.
+
+    Returns:
+        FaceTrack: The first track.
+
+    Raises:
+        NoFaceError: If there is none.
+    """
+    if not tracks:
+        raise NoFaceError(
+            f'{clip}: no face found in any frame',
+            'leave the clip out if it shows none; else lower the threshold '
+            'of the detector or use another; for face crops use --face none',
+        )
+    return tracks[0]
+
+
+def _thinned(
+    frames: Iterable[tuple[int, np.ndarray]], every: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Every k-th frame, and the last."""
+    skipped: Optional[tuple[int, np.ndarray]] = None
+    for position, item in enumerate(frames):
+        skipped = None if position % every == 0 else item
+        if skipped is None:
+            yield item
+    if skipped is not None:
+        yield skipped
 
 
 def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -91,7 +300,7 @@ def track_faces(
         ValueError: For a wrong argument, or frames out of order.
     """
     if max_lost < 0 or not 0 < min_iou <= 1:
-        raise ValueError(
+        raise ConfigError(
             'track_faces: max_lost must be 0 or more and min_iou in (0, 1], '
             f'got {max_lost} and {min_iou}'
         )
@@ -100,7 +309,7 @@ def track_faces(
     live: list[_Live] = []
     for number, found in detections:
         if looked and number <= looked[-1]:
-            raise ValueError(
+            raise ConfigError(
                 'track_faces: frame numbers must ascend, got '
                 f'{number} after {looked[-1]}'
             )

@@ -19,6 +19,12 @@ from typing import Optional, TypeVar
 
 import cv2
 
+#: Why there is no result of an item.
+DIED = (
+    'the process died over it: the file makes a library crash, or needs more '
+    'memory than there is'
+)
+
 T = TypeVar('T')
 R = TypeVar('R')
 

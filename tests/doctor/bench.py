@@ -15,7 +15,7 @@ from micacl_mm.datasets import DFEWDataset
 from micacl_mm.doctor import facts
 from micacl_mm.doctor.checks import load
 from micacl_mm.doctor.command import main
-from micacl_mm.faces.preparation import pool
+from micacl_mm.utils import workers
 
 from .tree import CONFIG, official, write_tree
 
@@ -27,8 +27,8 @@ PACKAGES = {
     'opencv-contrib-python': facts.Package('4.11.0.86'),
 }
 POOLS = (
-    'micacl_mm.doctor.decoding.crop_all',
-    'micacl_mm.doctor.checks.decoding.crop_all',
+    'micacl_mm.doctor.decoding.run_all',
+    'micacl_mm.doctor.checks.decoding.run_all',
 )
 GIB = 2**30
 #: A machine on which nothing is wrong.
@@ -44,7 +44,7 @@ MACHINE = {
 }
 
 
-def in_this_process(clips, work, workers):
+def in_this_process(clips, work, workers, died):
     yield from map(work, clips)
 
 
@@ -99,7 +99,7 @@ class Bench:
     def processes(self) -> None:
         """Decode on processes after all, which take their time."""
         for place in POOLS:
-            self.patch.setattr(place, pool.crop_all)
+            self.patch.setattr(place, workers.run_all)
 
     def spoil(self) -> Path:
         """The root of a copy of the set, to be spoilt."""

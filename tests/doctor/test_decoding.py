@@ -46,14 +46,14 @@ class TestDecoding:
     def test_stopped_it_goes_on(self, clips, tmp_path, monkeypatch):
         state, done = tmp_path / 'notes' / 'state.jsonl', []
 
-        def work(clips, work, workers):
+        def work(clips, work, workers, died):
             for clip in clips:
                 if len(done) == 4:
                     raise KeyboardInterrupt
                 done.append(clip.path)
                 yield work(clip)
 
-        monkeypatch.setattr(decoding, 'crop_all', work)
+        monkeypatch.setattr(decoding, 'run_all', work)
         with pytest.raises(KeyboardInterrupt):
             decoding.decode_clips(clips, 1, state)
         # Killed in the middle of a line.

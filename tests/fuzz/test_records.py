@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from micacl_mm.cli.kfold.run import Run
 from micacl_mm.datasets import DFEWDataset
-from micacl_mm.faces.preparation.out_folder import check
+from micacl_mm.faces.crop_set import check_folder
 from micacl_mm.records.protocol import frames_of
 from micacl_mm.records.record import read_record, read_runs
 from micacl_mm.records.rows import (
@@ -279,7 +279,7 @@ def test_markers(tmp_path_factory, content):
     read_marker(folder)
     frames_of(DFEWDataset(str(folder), [], lazy_init=True))
     with contextlib.suppress(ValueError):
-        check(folder, {'detector': 'x'})
+        check_folder(folder, {'detector': 'x'})
 
 
 LINE = st.one_of(

@@ -16,7 +16,7 @@ from micacl_mm.datasets import (
     FERV39kDataset,
 )
 from micacl_mm.datasets.class_folder_dataset import find_classes
-from micacl_mm.faces.preparation.sources import find_clips
+from micacl_mm.faces.crop_set import find_clips
 from tests.sets import write_dfew, write_ferv
 
 from .profile import bounded, fuzzed

@@ -7,9 +7,7 @@ import pytest
 from micacl_mm.apis.clips import open_clip
 from micacl_mm.cli.infer import Session
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
-from micacl_mm.faces.preparation.clip_cropper import ClipCropper
-from micacl_mm.faces.preparation.settings import CropSettings
-from micacl_mm.faces.preparation.sources import find_clips
+from micacl_mm.faces.crop_set import ClipCropper, CropSettings, find_clips
 from tests.sets import write_dfew, write_ferv, write_frames
 
 ROOT = Path(__file__).resolve().parents[2]

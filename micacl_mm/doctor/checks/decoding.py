@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from micacl_mm.faces.preparation.pool import crop_all
+from micacl_mm.utils.workers import DIED, run_all
 
 from ..case import Case
 from ..finding import Finding, failed, passed, shorten, warned
 from ..registry import check
-from ..trial import DECODERS, Trial, try_decoder, write_files
+from ..trial import DECODERS, Answer, Trial, try_decoder, write_files
 
 _MODULES = {'decord': 'decord', 'PyAV': 'av'}
 _CURES = {
@@ -37,7 +37,7 @@ def decoders(case: Case) -> Iterator[Finding]:
             for kind in ['picture' if 'JPEG' in name else 'video']
             if name in found and kind in files
         ]
-        answers = {a.path: a.reason for a in crop_all(trials, try_decoder, 1)}
+        answers = dict(run_all(trials, try_decoder, 1, _died))
     wrong = {name: reason for name, reason in answers.items() if reason}
     for name, reason in wrong.items():
         rate = failed if name in wanted else warned
@@ -72,3 +72,7 @@ def _wanted(case: Case) -> set[str]:
                 {'OpenCV video'} if 'OpenCVInit' in step['type'] else set()
             )
     return wanted
+
+
+def _died(trial: Trial) -> Answer:
+    return Answer(trial.path, DIED)

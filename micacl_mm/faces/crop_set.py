@@ -1,0 +1,475 @@
+"""Raw clips to folders of face crops: what ``micacl crop-faces`` does."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from micacl_mm.datasets.images import decode_image
+from micacl_mm.datasets.layouts import pad_number
+from micacl_mm.errors import (
+    ConfigError,
+    DataError,
+    MissingFileError,
+    check_choice,
+    check_count,
+)
+from micacl_mm.utils import folders
+from micacl_mm.utils.files import write_text
+from micacl_mm.utils.video import ClipError, read_video
+from micacl_mm.utils.workers import DIED, Progress, run_all
+
+from .cropping import crop_face, square_boxes
+from .detectors import Detector, build_detector
+from .tracking import FaceTrack, find_faces, main_face
+
+LAYOUTS = ('tree', 'dfew', 'ferv39k')
+FAILURES = 'failures.csv'
+MARKER = 'crop_faces.json'
+# Hidden, so that no loader takes what lies in it for a clip.
+_SCRATCH = '.unfinished'
+# Nothing in it is touched while a long video is searched for faces.
+_DEAD_AFTER = 24 * 3600.0
+_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
+
+
+class SourceClip(NamedTuple):
+    """A video or a folder of frames, and where its crops belong."""
+
+    path: str
+    target: str
+    is_video: bool
+
+
+class Outcome(NamedTuple):
+    """What became of a clip; ``reason`` is empty unless it failed."""
+
+    path: str
+    reason: str = ''
+    faces: int = 0
+    crops: int = 0
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """How faces are found and cut out; the crops of a folder share it.
+
+    Args:
+        face (str): A detector, see :func:`build_detector`.
+        face_options (dict): Its arguments. Defaults to {}.
+        margin (float): Room on each side, as a share of the face's longer
+            side. Defaults to 0.15.
+        size (int): Side of a crop in pixels. Defaults to 224.
+        every (int): The detector looks at every k-th frame; crops are made
+            of all. Defaults to 1.
+        max_gap (int): Gaps of so many searched frames are filled. Defaults
+            to 12.
+        smoothing (float): Width of the smoothing in searched frames.
+            Defaults to 2.0.
+        all_faces (bool): Crop every face, not the main one alone. Defaults
+            to False.
+        min_frames (int): With ``all_faces``, detections that make a face.
+            The main face needs one. Defaults to 5.
+        layout (str): One of ``LAYOUTS``. Defaults to ``'tree'``.
+
+    Raises:
+        ConfigError: For a wrong setting.
+    """
+
+    face: str = 'centerface'
+    face_options: dict = field(default_factory=dict)
+    margin: float = 0.15
+    size: int = 224
+    every: int = 1
+    max_gap: int = 12
+    smoothing: float = 2.0
+    all_faces: bool = False
+    min_frames: int = 5
+    layout: str = 'tree'
+
+    def __post_init__(self) -> None:
+        counts = dict(every=self.every, min_frames=self.min_frames)
+        check_count('crop_faces', size=self.size, **counts)
+        check_count('crop_faces', 0, max_gap=self.max_gap)
+        check_choice('crop_faces', LAYOUTS, layout=self.layout)
+        if not self.smoothing >= 0 or not self.margin > -0.5:
+            raise ConfigError(
+                'crop_faces: smoothing must be 0 or more and margin above '
+                f'-0.5, got {self.smoothing} and {self.margin}'
+            )
+
+    def build(self) -> Detector:
+        """Build the detector.
+
+        Raises:
+            ImportError, ValueError: If there is no such detector.
+        """
+        detector = build_detector(self.face, **self.face_options)
+        if detector is None:
+            raise ConfigError(
+                "crop_faces: face 'none' finds no face",
+                'train on clips that are face crops already as they are',
+            )
+        return detector
+
+
+def crop_set(
+    source: str | Path,
+    out: str | Path,
+    *,
+    workers: int = 1,
+    progress: bool = False,
+    **settings: object,
+) -> dict:
+    """Crop the faces of every clip below a folder.
+
+    A second call with the same settings does what is missing, and tries
+    again what failed. The bytes do not depend on ``workers``.
+
+    Args:
+        source (str | Path): Folder of videos or of folders of frames, in any
+            nesting, or one of these.
+        out (str | Path): Folder of the crops; new, empty, or to be resumed.
+        workers (int): Processes. Defaults to 1.
+        progress (bool): Show progress on stderr. Defaults to False.
+        **settings: Fields of :class:`CropSettings`.
+
+    Returns:
+        dict: ``clips``, ``done`` (now), ``skipped`` (done before), ``faces``,
+        ``crops``, ``frames`` and ``seconds`` of this run, and ``failures``,
+        path and reason of each.
+
+    Raises:
+        ImportError, ValueError: For a wrong setting, a missing detector or a
+            folder of anything else.
+        OSError: If the crops cannot be written.
+    """
+    asked = CropSettings(**settings)
+    check_count('crop_faces', workers=workers)
+    source, root = Path(source).expanduser(), Path(out).expanduser()
+    if not source.exists():
+        raise MissingFileError(f'crop_faces: {source} does not exist')
+    detector = asked.build()
+    check_folder(root, asdict(asked))
+    clips, failed = find_clips(source, root, asked.layout)
+    total = len(clips) + len(failed)
+    start, made = time.monotonic(), []
+    with _claimed(root, asdict(asked)) as scratch:
+        cropper = ClipCropper(root, scratch, asked, detector)
+        waiting = [c for c in clips if not cropper.targets(c)[0].exists()]
+        bar = Progress(len(waiting), 'clips', progress)
+        outcomes = run_all(waiting, cropper, workers, _died)
+        try:
+            with closing(outcomes):
+                for outcome in outcomes:
+                    if outcome.reason:
+                        failed.append((outcome.path, outcome.reason))
+                    else:
+                        made.append(outcome)
+                    bar.step(f'{len(failed)} failed')
+        finally:
+            _write_failures(root, failed)
+    return {
+        'clips': total,
+        'done': len(made),
+        'skipped': len(clips) - len(waiting),
+        'faces': sum(outcome.faces for outcome in made),
+        'crops': sum(outcome.crops for outcome in made),
+        'frames': sum(outcome.frames for outcome in made),
+        'failures': failed,
+        'list': str(root / FAILURES),
+        'seconds': time.monotonic() - start,
+    }
+
+
+def _died(clip: SourceClip) -> Outcome:
+    return Outcome(clip.path, DIED)
+
+
+# ---- the clips and their frames
+
+
+def find_clips(
+    source: Path, out: Path, layout: str = 'tree'
+) -> tuple[list[SourceClip], list[tuple[str, str]]]:
+    """List the clips of a folder in any nesting.
+
+    Args:
+        source (Path): The folder, or one video.
+        out (Path): Folder of the crops, which is not looked into.
+        layout (str): ``'tree'`` keeps the path below ``source`` without the
+            suffix, ``'dfew'`` gives ``NNNNN``, ``'ferv39k'``
+            ``Scene/Emotion/NNNN``. Defaults to ``'tree'``.
+
+    Returns:
+        tuple[list[SourceClip], list[tuple[str, str]]]: The clips, and path
+        and reason of each that would go to the place of another.
+
+    Raises:
+        DataError: If there is no clip, or folders are nested too deep.
+    """
+    found = [folders.FoundClip(str(source), True)]
+    if not source.is_file():
+        away = os.path.realpath(out)
+        found = folders.find_clips(
+            str(source), lambda path: os.path.realpath(path) == away
+        )
+    if not found:
+        raise DataError(
+            f'crop_faces: no clip in {source}',
+            'name a folder with videos '
+            f'({", ".join(folders.VIDEO_SUFFIXES)}), with folders of frames, '
+            'or one of these',
+        )
+    clips: dict[str, SourceClip] = {}
+    failed = []
+    for path, is_video in found:
+        target = _target(Path(path), source, is_video, layout)
+        if target in clips:
+            reason = 'another clip has the same name; rename one of them'
+            failed.append((path, reason))
+        else:
+            clips[target] = SourceClip(path, target, is_video)
+    # A video beside a folder of its name, with clips in it.
+    for clip in list(clips.values()):
+        above = map(str, PurePosixPath(clip.target).parents)
+        over = next((clips[name] for name in above if name in clips), None)
+        if over is not None:
+            reason = f'would lie in the crops of {over.path}; rename it'
+            failed.append((clip.path, reason))
+            del clips[clip.target]
+    return list(clips.values()), failed
+
+
+def _target(path: Path, source: Path, is_video: bool, layout: str) -> str:
+    below = path.relative_to(source)
+    if path == source:
+        below = Path(path.resolve().name)  # of '.' too
+    parts = list((below.with_suffix('') if is_video else below).parts)
+    if layout == 'dfew' and parts[-1].isdecimal():
+        return f'{int(parts[-1]):05d}'
+    if layout == 'ferv39k':
+        parts = [*parts[-3:-1], pad_number(parts[-1])]
+    return '/'.join(parts)
+
+
+def read_frames(clip: SourceClip) -> Iterator[tuple[int, np.ndarray]]:
+    """Number and picture of each frame, (H, W, 3), uint8, RGB.
+
+    Videos are numbered from 1. Images have the last number in their names,
+    or places from 1 if any has none or two have one.
+
+    Args:
+        clip (SourceClip): The clip.
+
+    Yields:
+        tuple[int, np.ndarray]: In temporal order.
+
+    Raises:
+        DataError: If there is no frame, one is damaged, or the file is cut
+            off.
+    """
+    if clip.is_video:
+        yield from enumerate(read_video(clip.path), 1)
+        return
+    try:
+        names = folders.list_frames(clip.path)
+        for number, name in zip(frame_numbers(names), names, strict=True):
+            data = Path(clip.path, name).read_bytes()
+            yield number, decode_image(data, name)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ClipError(f'cannot be read: {reason}') from None
+
+
+def frame_numbers(names: list[str]) -> list[int]:
+    """Numbers of frames by their names, which are in natural order."""
+    runs = [
+        ''.join(c if c.isascii() and c.isdigit() else ' ' for c in stem)
+        for stem in (os.path.splitext(name)[0] for name in names)
+    ]
+    last = [int(run.split()[-1]) if run.split() else -1 for run in runs]
+    ascending = all(a < b for a, b in zip([-1, *last], last, strict=False))
+    # Digits of a checksum or a date are no number of a frame.
+    if ascending and all(number < 10**9 for number in last):
+        return last
+    return list(range(1, len(names) + 1))
+
+
+# ---- one clip
+
+
+@dataclass(frozen=True)
+class ClipCropper:
+    """Crops clips, each of which appears whole or not at all.
+
+    Args:
+        root (Path): Folder of the crops.
+        scratch (Path): Folder of this run alone, on the same disk.
+        settings (CropSettings): How.
+        detector (Callable): See :class:`BaseFaceDetector`.
+    """
+
+    root: Path
+    scratch: Path
+    settings: CropSettings
+    detector: Detector
+
+    def __call__(self, clip: SourceClip) -> Outcome:
+        """Crop a clip; what is wrong with the clip comes as a reason."""
+        try:
+            tracks, numbers = self._find(clip)
+            parts = [
+                Path(tempfile.mkdtemp(prefix='clip-', dir=self.scratch))
+                for _ in tracks
+            ]
+            crops = self._write(clip, tracks, numbers, parts)
+        except DataError as error:
+            reason = str(error).removeprefix(f'{clip.path}: ')
+            return Outcome(clip.path, reason)
+        except (cv2.error, MemoryError) as error:
+            reason = ' '.join(str(error).split()) or type(error).__name__
+            return Outcome(clip.path, f'cannot be decoded: {reason}')
+        # The first face comes last: it tells that the clip is finished.
+        targets = self.targets(clip, len(tracks))
+        for part, target in list(zip(parts, targets, strict=True))[::-1]:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.chmod(part, 0o777 & ~_umask())
+            try:
+                os.rename(part, target)
+            except OSError:
+                if not target.is_dir():  # else another run was faster
+                    raise
+        return Outcome(clip.path, '', len(tracks), crops, len(numbers))
+
+    def targets(self, clip: SourceClip, faces: int = 1) -> list[Path]:
+        """Folder of each face of a clip."""
+        target = self.root / clip.target
+        if not self.settings.all_faces:
+            return [target]
+        # Not with_name: a clip may have no name of its own but '..'.
+        return [Path(f'{target}_face{k}') for k in range(faces)]
+
+    def _find(self, clip: SourceClip) -> tuple[list[FaceTrack], list[int]]:
+        """Tracks of the faces to crop, and the numbers of all frames."""
+        numbers: list[int] = []
+
+        def noted() -> Iterator[tuple[int, np.ndarray]]:
+            for number, frame in read_frames(clip):
+                numbers.append(number)
+                yield number, frame
+
+        ours = self.settings
+        tracks = find_faces(
+            noted(), self.detector, ours.every, ours.max_gap, ours.smoothing
+        )
+        main = main_face(tracks, clip.path)
+        others = [t for t in tracks[1:] if t.detected.sum() >= ours.min_frames]
+        return [main, *others] if ours.all_faces else [main], numbers
+
+    def _write(
+        self,
+        clip: SourceClip,
+        tracks: Sequence[FaceTrack],
+        numbers: Sequence[int],
+        parts: Sequence[Path],
+    ) -> int:
+        """Write the crops of each track into its part; count them.
+
+        The clip is read again, for a long one would not fit into memory.
+        """
+        found = [track.boxes_at(np.array(numbers)) for track in tracks]
+        crops = 0
+        for i, (number, frame) in enumerate(read_frames(clip)):
+            for (boxes, there), part in zip(found, parts, strict=True):
+                if there[i]:
+                    square = square_boxes(boxes[i], self.settings.margin)
+                    crop = crop_face(frame, square, self.settings.size)
+                    bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
+                    _, data = cv2.imencode('.jpg', bgr, _QUALITY)
+                    # Not cv2.imwrite, which says nothing of a full disk.
+                    path = part / f'{number:05d}.jpg'
+                    path.write_bytes(data.tobytes())
+                    crops += 1
+        return crops
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+# ---- the folder of the crops
+
+
+@contextmanager
+def _claimed(root: Path, settings: dict) -> Iterator[Path]:
+    """Take a checked folder for crops; a scratch folder of this run alone."""
+    write_text(root / MARKER, json.dumps(settings, indent=2) + '\n')
+    for path in root.glob(f'{_SCRATCH}*'):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _DEAD_AFTER:
+                shutil.rmtree(path, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f'{_SCRATCH}-', dir=root))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_folder(root: Path, settings: dict) -> None:
+    """Check that a folder is unused or holds crops of equal settings.
+
+    Args:
+        root (Path): The folder.
+        settings (dict): What the crops must share.
+
+    Raises:
+        ConfigError: It holds anything else.
+    """
+    try:
+        found = json.loads((root / MARKER).read_text(encoding='utf-8'))
+    except (FileNotFoundError, NotADirectoryError):
+        # A run that stopped at once leaves hidden files.
+        if root.exists() and not (
+            root.is_dir() and all(p.name[0] == '.' for p in root.iterdir())
+        ):
+            raise ConfigError(
+                f'crop_faces: {root} exists and holds no crops of this '
+                'command',
+                'choose an empty or new folder',
+            ) from None
+        return
+    except (ValueError, RecursionError):
+        found = {}
+    if found == settings:
+        return
+    found = found if isinstance(found, dict) else {}
+    other = [k for k in settings if k not in found or found[k] != settings[k]]
+    raise ConfigError(
+        f'crop_faces: {root} holds crops made with another '
+        f'{", ".join(other) or "version of this command"}',
+        f'choose an empty folder, or the settings of its {MARKER}',
+    )
+
+
+def _write_failures(root: Path, failures: Iterable[tuple[str, str]]) -> None:
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerows([('path', 'reason'), *sorted(failures)])
+    write_text(root / FAILURES, text.getvalue())

