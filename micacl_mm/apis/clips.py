@@ -1,202 +1,87 @@
-"""What can be predicted on: video files, folders of frames, arrays."""
+"""What can be predicted on: videos, folders of frames, arrays."""
 
 import os
-from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Union
+from typing import NamedTuple, Optional, Union
 
 import cv2
-import mmcv
 import numpy as np
 from mmaction.utils import ConfigType
 
+from micacl_mm.datasets.images import decode_image
 from micacl_mm.datasets.layouts import FrameNames
+from micacl_mm.errors import ConfigError, DataError
 from micacl_mm.utils.folders import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
+    find_clips,
     list_frames,
 )
-
-from .rotated_video import RotatedVideo, is_garbled
+from micacl_mm.utils.video import (
+    ClipError,
+    UprightVideo,
+    check_file,
+    check_whole,
+    is_cut_off,
+    turned_degrees,
+)
 
 #: Of clips that do not say, frames a second.
 DEFAULT_FPS = 25.0
+#: Frames of a turned video that are compared, and the largest mean
+#: difference of two decoders in levels of 255.
+_COMPARED, _TOLERANCE = (0, 24), 8.0
 
 Source = Union[str, os.PathLike, np.ndarray]
 
 
-class ClipError(ValueError):
-    """A clip that cannot be predicted on; the message says why."""
-
-
-class Clip(metaclass=ABCMeta):
+@dataclass
+class Clip:
     """Frames with their times.
 
-    Attributes:
-        name (str): For people and files.
+    Args:
         path (str): For errors; the name of an array.
+        name (str): For people and files.
+        read (Callable): Gives a frame by its number.
+        decode (dict): The stock transform that reads the frames.
+        info (dict): What that wants to know.
         seconds (np.ndarray): Start of each frame in seconds, (T,), from 0.
         duration (float): In seconds, with that of the last frame.
-        fps (float): Frames a second, on average.
-        decode (dict): The stock transform that reads the frames.
     """
 
-    name: str
     path: str
+    name: str
+    read: Callable[[int], np.ndarray]
     decode: ConfigType
-
-    def set_times(self, seconds: np.ndarray, duration: float) -> None:
-        """Note the times of the frames."""
-        self.seconds, self.duration = seconds, duration
-        self.fps = len(seconds) / duration
+    info: dict
+    seconds: np.ndarray
+    duration: float
 
     def __len__(self) -> int:
         return len(self.seconds)
 
-    @abstractmethod
-    def info(self) -> dict:
-        """What the stock decoding transform wants to know."""
+    @property
+    def fps(self) -> float:
+        """Frames a second, on average."""
+        return len(self) / self.duration
 
-    @abstractmethod
     def frame(self, index: int) -> np.ndarray:
-        """One frame, (H, W, 3) RGB uint8."""
+        """One frame, (H, W, 3) RGB uint8.
 
-
-def _even_times(frames: int, fps: float) -> tuple[np.ndarray, float]:
-    return np.arange(frames) / fps, frames / fps
-
-
-class VideoClip(Clip):
-    """A video file, read as the test pipelines read it (decord).
-
-    Args:
-        path (str): The file.
-
-    Raises:
-        ClipError: It is no video with at least one frame.
-    """
-
-    def __init__(self, path: Union[str, os.PathLike]) -> None:
-        self.path = os.fspath(path)
-        self.name = Path(path).stem
-        _check_file(self.path)
-        import decord  # not everybody who reads frames has it
-
+        Raises:
+            ClipError: It cannot be read.
+        """
         try:
-            self._reader = decord.VideoReader(self.path, num_threads=1)
-        except Exception as error:  # decord raises RuntimeError and others
-            raise ClipError(_why_no_video(self.path, error)) from None
-        count = len(self._reader)
-        if not count:
-            raise ClipError(f'{self.path}: the video has no frame')
-        times = np.asarray(self._reader.get_frame_timestamp(range(count)))
-        rate = self._reader.get_avg_fps() or DEFAULT_FPS
-        self.set_times(*_clean_times(times, rate))
-        self._rotated: Optional[RotatedVideo] = None
-        self.decode = dict(type='DecordDecode')
-        if is_garbled(self.path, self._reader):
-            self._rotated = RotatedVideo(self.path)
-            self.decode = dict(type='ArrayDecode')
-
-    def info(self) -> dict:
-        """The open reader, or the turned frames."""
-        if self._rotated is not None:
-            return dict(array=self._rotated)
-        return dict(video_reader=self._reader)
-
-    def frame(self, index: int) -> np.ndarray:
-        """One frame, (H, W, 3) RGB uint8."""
-        if self._rotated is not None:
-            return self._rotated[index]
-        return self._reader[index].asnumpy()
-
-
-class FrameFolderClip(Clip):
-    """A folder of images, taken in the natural order of their names.
-
-    Args:
-        path (str): The folder.
-        fps (float): Frames a second, for the times. Defaults to 25.
-
-    Raises:
-        ClipError: There is no image, or an empty one.
-    """
-
-    decode = dict(type='RawFrameDecode')
-
-    def __init__(
-        self, path: Union[str, os.PathLike], fps: float = DEFAULT_FPS
-    ) -> None:
-        self.path = os.fspath(path)
-        self.name = Path(path).name
-        self.files = list_frames(self.path)
-        if not self.files:
+            return self.read(index)
+        except DataError as error:
+            raise ClipError(error.problem, error.cure) from None
+        except Exception:  # as many kinds of errors as libraries
             raise ClipError(
-                f'{self.path}: neither videos ({", ".join(VIDEO_SUFFIXES)}) '
-                f'nor images ({", ".join(IMAGE_SUFFIXES)}) in this folder'
-            )
-        for file in self.files:
-            if not os.path.getsize(os.path.join(self.path, file)):
-                raise ClipError(
-                    f'{os.path.join(self.path, file)}: empty image file'
-                )
-        self.set_times(*_even_times(len(self.files), fps))
-
-    def info(self) -> dict:
-        """Folder and names of the frames."""
-        return dict(frame_dir=self.path, filename_tmpl=FrameNames(self.files))
-
-    def frame(self, index: int) -> np.ndarray:
-        """One frame, (H, W, 3) RGB uint8."""
-        path = os.path.join(self.path, self.files[index])
-        data = Path(path).read_bytes()
-        try:
-            image = mmcv.imfrombytes(data, channel_order='rgb', backend='cv2')
-        except cv2.error:
-            image = None
-        if image is None:
-            raise ClipError(f'{path}: no image that can be read')
-        return image
-
-
-class ArrayClip(Clip):
-    """Frames in memory.
-
-    Args:
-        array (np.ndarray): shape (T, H, W, 3), RGB, uint8.
-        name (str): Defaults to ``'array'``.
-        fps (float): Frames a second, for the times. Defaults to 25.
-
-    Raises:
-        ClipError: Another shape or type.
-    """
-
-    decode = dict(type='ArrayDecode')
-
-    def __init__(
-        self, array: np.ndarray, name: str = 'array', fps: float = DEFAULT_FPS
-    ) -> None:
-        if array.ndim != 4 or array.shape[-1] != 3 or 0 in array.shape:
-            raise ClipError(
-                f'{name}: an array must be of shape (T, H, W, 3), got '
-                f'{array.shape}'
-            )
-        if array.dtype != np.uint8:
-            raise ClipError(
-                f'{name}: an array must hold RGB of type uint8, 0 to 255, got '
-                f'{array.dtype}; convert it'
-            )
-        self.name = self.path = name
-        self.array = array
-        self.set_times(*_even_times(len(array), fps))
-
-    def info(self) -> dict:
-        """The array."""
-        return dict(array=self.array)
-
-    def frame(self, index: int) -> np.ndarray:
-        """One frame, (H, W, 3) RGB uint8."""
-        return self.array[index]
+                f'{self.path}: frame {index} of {len(self)} cannot be read',
+                'the file is damaged, get a whole copy',
+            ) from None
 
 
 def open_clip(
@@ -205,7 +90,8 @@ def open_clip(
     """Open a video, a folder of frames or an array.
 
     Args:
-        source (str, PathLike or ndarray): One clip.
+        source (str, PathLike or ndarray): One clip; an array of shape
+            (T, H, W, 3), RGB, uint8.
         name (str): Of an array. Defaults to ``'array'``.
         fps (float, optional): Of folders and arrays. Defaults to None, 25.
 
@@ -214,27 +100,64 @@ def open_clip(
     """
     fps = DEFAULT_FPS if fps is None else fps
     if isinstance(source, np.ndarray):
-        return ArrayClip(source, name, fps)
+        return _open_array(source, name, fps)
+    path = os.fspath(source)
     try:
-        if os.path.isdir(source):
-            return FrameFolderClip(source, fps)
-        return VideoClip(source)
+        if os.path.isdir(path):
+            return _open_folder(path, fps)
+        return _open_video(path)
     except OSError as error:
         raise ClipError(
-            f'{source}: cannot be read, {error.strerror or error}'
+            f'{path}: cannot be read, {error.strerror or error}'
         ) from None
 
 
-def _check_file(path: str) -> None:
-    if not os.path.exists(path):
-        raise ClipError(f'{path}: there is no such file or folder')
-    if not os.access(path, os.R_OK):
-        raise ClipError(f'{path}: may not be read; check its permissions')
-    if not os.path.getsize(path):
-        raise ClipError(f'{path}: the file is empty')
+def _open_video(path: str) -> Clip:
+    """A video file, read by decord as the test pipelines read it."""
+    import decord  # not everybody who reads frames has it
+
+    check_file(path)
+    try:
+        reader = decord.VideoReader(path, num_threads=1)
+        count = len(reader)
+    except Exception as error:  # decord raises RuntimeError and others
+        raise ClipError(_why_no_video(path, error)) from None
+    check_whole(path, count)
+    if not count:
+        raise ClipError(f'{path}: the video has no frame')
+    times = np.asarray(reader.get_frame_timestamp(range(count)))
+    seconds, end = times[:, 0] - times[0, 0], float(times[-1, 1] - times[0, 0])
+    if np.any(np.diff(seconds) <= 0) or end <= seconds[-1]:
+        rate = reader.get_avg_fps() or DEFAULT_FPS  # broken time stamps
+        seconds, end = np.arange(count) / rate, count / rate
+    upright = UprightVideo(path)
+    if turned_degrees(path) and _is_garbled(reader, upright):
+        read, decode = upright.__getitem__, dict(type='ArrayDecode')
+        info = dict(array=upright)
+    else:
+        decode, info = dict(type='DecordDecode'), dict(video_reader=reader)
+
+        def read(index: int) -> np.ndarray:
+            return reader[index].asnumpy()
+
+    return Clip(path, Path(path).stem, read, decode, info, seconds, end)
+
+
+def _is_garbled(frames: Sequence, upright: UprightVideo) -> bool:
+    """Whether decord mixes up the rows of a turned video."""
+    for index in _COMPARED:
+        if index < len(frames):
+            one, other = frames[index].asnumpy(), upright[index]
+            if one.shape != other.shape:
+                return True
+            if np.abs(one.astype(np.int16) - other).mean() > _TOLERANCE:
+                return True
+    return False
 
 
 def _why_no_video(path: str, error: Exception) -> str:
+    if is_cut_off(path):
+        return f'{path}: the file is cut off; get a whole copy'
     if 'cannot find video stream' in str(error):
         return f'{path}: there is no picture in it, only sound perhaps'
     if cv2.haveImageReader(path):
@@ -242,9 +165,138 @@ def _why_no_video(path: str, error: Exception) -> str:
     return f'{path}: this is no video that can be read'
 
 
-def _clean_times(times: np.ndarray, fps: float) -> tuple[np.ndarray, float]:
-    """Starts of the frames from 0 on, and the end of the last."""
-    starts, end = times[:, 0] - times[0, 0], times[-1, 1] - times[0, 0]
-    if np.any(np.diff(starts) <= 0) or end <= starts[-1]:
-        return _even_times(len(starts), fps)  # broken time stamps
-    return starts, float(end)
+def _open_folder(path: str, fps: float) -> Clip:
+    """A folder of images, taken in the natural order of their names."""
+    files = list_frames(path)
+    if not files:
+        raise ClipError(
+            f'{path}: neither videos ({", ".join(VIDEO_SUFFIXES)}) nor images '
+            f'({", ".join(IMAGE_SUFFIXES)}) in this folder'
+        )
+    for file in files:
+        if not os.path.getsize(os.path.join(path, file)):
+            raise ClipError(f'{os.path.join(path, file)}: empty image file')
+
+    def read(index: int) -> np.ndarray:
+        file = Path(path, files[index])
+        return decode_image(file.read_bytes(), str(file))
+
+    info = dict(frame_dir=path, filename_tmpl=FrameNames(files))
+    seconds, decode = np.arange(len(files)) / fps, dict(type='RawFrameDecode')
+    end = len(files) / fps
+    return Clip(path, Path(path).name, read, decode, info, seconds, end)
+
+
+def _open_array(array: np.ndarray, name: str, fps: float) -> Clip:
+    if array.ndim != 4 or array.shape[-1] != 3 or 0 in array.shape:
+        raise ClipError(
+            f'{name}: an array must be of shape (T, H, W, 3), got '
+            f'{array.shape}'
+        )
+    if array.dtype != np.uint8:
+        raise ClipError(
+            f'{name}: an array must hold RGB of type uint8, 0 to 255, got '
+            f'{array.dtype}',
+            'convert it',
+        )
+    info, decode = dict(array=array), dict(type='ArrayDecode')
+    seconds, end = np.arange(len(array)) / fps, len(array) / fps
+    return Clip(name, name, array.__getitem__, decode, info, seconds, end)
+
+
+def list_clips(inputs: Union[Source, Sequence[Source]]) -> list[Source]:
+    """Name the clips of an input, those of folders in natural order.
+
+    Of a folder the videos and the folders of frames in it and below are
+    taken; one that holds nothing but images is a clip itself. A folder
+    without any clip stays in the list, and fails when it is opened.
+
+    Args:
+        inputs (str, PathLike, ndarray or a list of these): Any mixture.
+
+    Raises:
+        TypeError: It is nothing of the kind.
+        DataError: Folders are nested too deep.
+    """
+    if isinstance(inputs, (list, tuple)):
+        return [clip for part in inputs for clip in list_clips(part)]
+    if not isinstance(inputs, (str, os.PathLike, np.ndarray)):
+        raise TypeError(
+            'a clip is a path or an array (T, H, W, 3), got '
+            f'{type(inputs).__name__}'
+        )
+    if isinstance(inputs, np.ndarray) or not os.path.isdir(inputs):
+        return [inputs]
+    root = os.fspath(inputs)
+    return [clip.path for clip in find_clips(root)] or [root]
+
+
+class Window(NamedTuple):
+    """A stretch of a clip.
+
+    Attributes:
+        start (float): In seconds.
+        end (float): In seconds.
+        frames (np.ndarray): Numbers of the frames that begin in it, (T',).
+    """
+
+    start: float
+    end: float
+    frames: np.ndarray
+
+
+def check_windows(
+    length: Optional[float], stride: Optional[float]
+) -> Optional[float]:
+    """Return the stride, half of ``length`` if None.
+
+    Raises:
+        ConfigError: As in :func:`cut_windows`.
+    """
+    if length is None:
+        return None
+    stride = length / 2 if stride is None else stride
+    if not 0 < stride <= length:
+        raise ConfigError(
+            'window and stride must be positive seconds and stride not above '
+            f'window, got {length} and {stride}'
+        )
+    return stride
+
+
+def cut_windows(
+    seconds: np.ndarray,
+    duration: float,
+    length: Optional[float] = None,
+    stride: Optional[float] = None,
+) -> list[Window]:
+    """Cut a clip into windows by the times of its frames.
+
+    Windows start at 0, ``stride``, 2 ``stride`` and so on; the last one is
+    moved to end with the clip, so that nothing is left out. A window in which
+    no frame begins (a gap in a variable frame rate) has no frames.
+
+    Args:
+        seconds (np.ndarray): Start of each frame, rising, (T,).
+        duration (float): Of the clip, in seconds.
+        length (float, optional): Of a window, in seconds. Defaults to None,
+            the whole clip, as for a clip that is not longer.
+        stride (float, optional): From start to start, in seconds. Defaults to
+            None, half of ``length``.
+
+    Raises:
+        ConfigError: ``length`` or ``stride`` is not positive, or the windows
+            would leave gaps.
+    """
+    stride = check_windows(length, stride)
+    numbers = np.arange(len(seconds))
+    if length is None or duration <= length:
+        return [Window(0.0, float(duration), numbers)]
+    # A billionth less, or rounding would make a last window twice.
+    count = int(np.ceil((duration - length) / stride - 1e-9)) + 1
+    windows = []
+    for step in range(count):
+        start = min(step * stride, duration - length)
+        first, last = np.searchsorted(seconds, [start, start + length])
+        windows.append(Window(start, start + length, numbers[first:last]))
+    return windows

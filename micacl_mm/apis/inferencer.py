@@ -1,45 +1,157 @@
 """Expressions of faces in clips, from a config and a checkpoint."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
+from mmaction.registry import TRANSFORMS
 from mmaction.utils import ConfigType
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.infer import BaseInferencer
 from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import nn
 
+from micacl_mm.errors import ConfigError, check_choice
+from micacl_mm.faces import CropFaces, build_detector, find_faces, main_face
 from micacl_mm.models.logit_adjustment import adjust_logits
 from micacl_mm.models.necks import BaseBagNeck
+from micacl_mm.records.config_hash import inner_dataset, short_type
 from micacl_mm.records.training import find_class_counts
 from micacl_mm.registry import INFERENCERS
+from micacl_mm.utils.video import ClipError
 
-from .clip_listing import list_clips
-from .clip_pipeline import ClipPipeline, test_pipeline_of
-from .clips import ClipError, Source, open_clip
-from .explain import explain
-from .face_finder import FaceFinder
-from .jobs import Job, fill_in, finished, plan_jobs
+from .clips import (
+    Clip,
+    Source,
+    check_windows,
+    cut_windows,
+    list_clips,
+    open_clip,
+)
+from .explain import Explanation, explain
 from .loading import (
     check_device,
     check_file,
     class_names,
     first_line,
     load_model,
-    load_weights,
     read_config,
 )
-from .predictions import ClipPrediction
-from .windows import check_windows
+from .predictions import BagPrediction, ClipPrediction
+
+#: Looks for faces a second; boxes between are interpolated.
+LOOKS_PER_SECOND = 10
+#: Shorter gaps are filled; after longer ones a face is a new one.
+FILLED_SECONDS, LOST_SECONDS = 0.5, 30.0
+#: Beside the main face, those that are seen for less are none, or passers-by.
+LEAST_SECONDS = 0.5
 
 Inputs = Union[Source, Sequence[Source]]
+
+
+class ClipPipeline:
+    """Runs the test pipeline of a config on clips of all kinds.
+
+    Sampling and all that follows the decoding are the config's own; opening
+    and decoding are the stock transforms for the kind of the clip.
+
+    Args:
+        pipeline (Sequence[dict]): Of the test set.
+
+    Raises:
+        ConfigError: It has no decoding step.
+    """
+
+    def __init__(self, pipeline: Sequence[ConfigType]) -> None:
+        steps = [step for step in pipeline if not _kind(step).endswith('Init')]
+        kinds = list(map(_kind, steps))
+        at = [i for i, kind in enumerate(kinds) if kind.endswith('Decode')]
+        if len(at) != 1:
+            raise ConfigError(
+                'the test pipeline must have one step that decodes frames, '
+                f'got {", ".join(kinds)}'
+            )
+        self._sample = Compose(steps[: at[0]])
+        self._after = Compose(steps[at[0] + 1 :])
+        self._decoders: dict[str, Callable] = {}
+        #: Whether it has a step that crops faces, by tracks if it gets one.
+        self.crops_faces = 'CropFaces' in kinds
+
+    def sample(self, clip: Clip, frames: np.ndarray) -> dict:
+        """Choose among the frames of a clip as the test does.
+
+        Args:
+            clip (Clip): Where they are.
+            frames (np.ndarray): Numbers of the frames to choose from, (T',).
+
+        Returns:
+            dict: With ``frame_inds``, numbers of frames of the clip.
+        """
+        results = self._sample(
+            dict(
+                total_frames=len(frames),
+                start_index=0,
+                modality='RGB',
+                avg_fps=clip.fps,
+                video_id=clip.name,
+            )
+        )
+        results['frame_inds'] = frames[np.ravel(results['frame_inds'])]
+        return results
+
+    def load(
+        self, clip: Clip, results: dict, crop: Optional[Callable] = None
+    ) -> dict:
+        """Decode the chosen frames and prepare them for the model.
+
+        Args:
+            clip (Clip): Where they are.
+            results (dict): From :meth:`sample`.
+            crop (Callable, optional): A transform right after the decoding.
+                Defaults to None.
+
+        Returns:
+            dict: ``inputs`` and ``data_samples``.
+
+        Raises:
+            ClipError: A frame cannot be read.
+        """
+        kind = clip.decode['type']
+        if kind not in self._decoders:
+            self._decoders[kind] = TRANSFORMS.build(clip.decode)
+        chosen = results['frame_inds']
+        try:
+            results = self._decoders[kind]({**results, **clip.info})
+            broken = any(image is None for image in results['imgs'])
+        except Exception:  # as many kinds of errors as libraries
+            broken = True
+        if broken:
+            for index in dict.fromkeys(chosen.tolist()):
+                clip.frame(index)  # says which frame it is
+            raise ClipError(f'{clip.path}: its frames cannot be read')
+        return self._after(results if crop is None else crop(results))
+
+
+def _kind(step: ConfigType) -> str:
+    """Name of a transform; pure-Python configs have its class."""
+    kind = step['type']
+    return short_type(kind) if isinstance(kind, str) else kind.__name__
+
+
+class _Job(NamedTuple):
+    """A bag to predict, from some frames of a clip."""
+
+    clip: Clip
+    prediction: ClipPrediction
+    bag: BagPrediction
+    frames: np.ndarray
 
 
 @INFERENCERS.register_module()
@@ -47,7 +159,7 @@ class DFERInferencer(BaseInferencer):
     """Predicts the expressions in videos, folders of frames and arrays.
 
     What enters the model is what the config's test pipeline makes of a clip,
-    the same as in ``tools/test.py``. A clip longer than ``window`` is cut into
+    the same as in ``micacl test``. A clip longer than ``window`` is cut into
     windows that slide over it, its timeline, and its scores are their mean.
 
     Args:
@@ -58,14 +170,16 @@ class DFERInferencer(BaseInferencer):
         amp (bool): Mixed precision, float16 on a GPU and bfloat16 on a CPU.
             Defaults to False.
         face (str or dict): Where the faces are: ``'none'``, the clips are face
-            crops already; else the type of a registered detector
-            (``'CenterFaceDetector'``, ``'HaarFaceDetector'`` or one's own) or
-            its config. Defaults to ``'none'``.
+            crops already; else a detector, see
+            :func:`~micacl_mm.faces.build_detector`. Defaults to ``'none'``.
         faces (str): ``'main'``, the largest and most persistent face, or
             ``'all'``, each with a prediction of its own. Defaults to
             ``'main'``.
         margin (float): Room around a found face, as a share of its size;
             that of the crops that the model was trained on. Defaults to 0.15.
+        min_seen (float): Share of a window's frames in which the face must be
+            seen for the window to count, if any window has as much. Defaults
+            to 0.25.
         show_progress (bool): A bar with the time left. Defaults to True.
         logit_adjust (float, optional): tau of post-hoc logit adjustment, see
             :func:`adjust_logits`. Defaults to None.
@@ -94,6 +208,7 @@ class DFERInferencer(BaseInferencer):
         face: Union[str, ConfigType] = 'none',
         faces: str = 'main',
         margin: float = 0.15,
+        min_seen: float = 0.25,
         show_progress: bool = True,
         logit_adjust: Optional[float] = None,
         class_counts: Optional[Sequence[int]] = None,
@@ -102,17 +217,20 @@ class DFERInferencer(BaseInferencer):
         self._class_counts = class_counts
         init_default_scope('mmaction')
         check_device(device)
-        checkpoint = os.fspath(checkpoint)
+        check_choice('DFERInferencer', ('main', 'all'), faces=faces)
         super().__init__(
             read_config(config),
-            check_file(checkpoint),
+            check_file(os.fspath(checkpoint)),
             device,
             scope='mmaction',
             show_progress=show_progress,
         )
         self.amp = amp
+        self.faces = faces
+        self.min_seen = min_seen
         # Now, for the config may register detectors.
-        self.finder = FaceFinder(face, faces, margin)
+        self.detector = build_detector(face)
+        self._crop = CropFaces(detector=None, margin=margin)  # by tracks
 
     @property
     def explainable(self) -> bool:
@@ -173,26 +291,26 @@ class DFERInferencer(BaseInferencer):
                 on bags.
             ValueError: A wrong argument.
         """
-        check_windows(window, stride)
+        stride = check_windows(window, stride)
         for name, value in (('batch_size', batch_size), ('fps', fps)):
             if value is not None and value <= 0:
-                raise ValueError(f'{name} must be positive, got {value}')
+                raise ConfigError(f'{name} must be positive, got {value}')
         clips = list_clips(inputs)
-        waiting: list[tuple[ClipPrediction, list[Job]]] = []
-        batch: list[tuple[Job, dict]] = []
+        waiting: list[tuple[ClipPrediction, list[_Job]]] = []
+        batch: list[tuple[_Job, dict, dict]] = []
         for number, source in enumerate(self._tracked(clips)):
-            planned = self._plan(number, source, window, stride, fps)
-            waiting += planned
-            for job in chain.from_iterable(jobs for _, jobs in planned):
-                loaded = self._load(job)
-                batch += [] if loaded is None else [(job, loaded)]
-                if len(batch) == batch_size:
-                    self._run(batch, explained)
-                    batch = []
-            yield from finished(waiting)
+            for prediction in self._open(number, source, fps):
+                jobs = self._plan(*prediction, window, stride)
+                waiting.append((prediction[1], jobs))
+                for job in jobs:
+                    batch += self._load(job)
+                    if len(batch) == batch_size:
+                        self._run(batch, explained)
+                        batch = []
+            yield from _finished(waiting)
         if batch:
             self._run(batch, explained)
-        yield from finished(waiting)
+        yield from _finished(waiting)
 
     def _tracked(self, clips: Sequence[Source]) -> Iterable[Source]:
         """The clips, with a bar if there are several."""
@@ -200,55 +318,117 @@ class DFERInferencer(BaseInferencer):
             return clips
         return track(clips, description='clips')
 
-    def _plan(
-        self,
-        number: int,
-        source: Source,
-        window: Optional[float],
-        stride: Optional[float],
-        fps: Optional[float],
-    ) -> list[tuple[ClipPrediction, list[Job]]]:
-        """Open a clip, find its faces and cut each into bags."""
+    def _open(
+        self, number: int, source: Source, fps: Optional[float]
+    ) -> list[tuple[Optional[Clip], ClipPrediction]]:
+        """Open a clip; it with an empty prediction for each of its faces."""
         text = name = f'array {number}'
         if not isinstance(source, np.ndarray):
             text = os.fspath(source)
             path = Path(text).resolve()  # of '.' too
             name = path.name if path.is_dir() else path.stem
-        prediction = ClipPrediction(text, name, self.classes, number)
-        planned = []
+        empty = ClipPrediction(text, name, self.classes, number)
         try:
             clip = open_clip(source, text, fps)
-            for face in self.finder.find(clip, prediction):
-                jobs = plan_jobs(clip, face, window, stride)
-                planned.append((face, jobs))
+            empty.frames, empty.fps = len(clip), clip.fps
+            empty.seconds = clip.duration
+            return [(clip, face) for face in self._find_faces(clip, empty)]
         except Exception as error:  # of whatever library
-            prediction.error = _said(error, text)
-            planned = [(prediction, [])]
-        return planned
+            empty.error = _said(error, text)
+            return [(None, empty)]
 
-    def _load(self, job: Job) -> Optional[dict]:
-        """Read and prepare a bag; None, and it is said, if that fails."""
+    def _find_faces(
+        self, clip: Clip, empty: ClipPrediction
+    ) -> list[ClipPrediction]:
+        """A copy of the empty prediction for each face of a clip."""
+        if self.detector is None:
+            return [replace(empty, bags=[])]
+        every = max(1, round(clip.fps / LOOKS_PER_SECOND))
+        tracks = find_faces(
+            ((index, clip.frame(index)) for index in range(len(clip))),
+            self.detector,
+            every,
+            max_gap=round(FILLED_SECONDS * clip.fps / every),
+            max_lost=round(LOST_SECONDS * clip.fps / every),
+        )
+        main = main_face(tracks, clip.path)
+        numbers, found = np.arange(len(clip)), []
+        for face in tracks if self.faces == 'all' else [main]:
+            _, seen = face.boxes_at(numbers)
+            if face is main or seen.sum() >= LEAST_SECONDS * clip.fps:
+                part = replace(empty, face=len(found), track=face, bags=[])
+                part.frames_without_face = numbers[~seen].tolist()
+                found.append(part)
+        return found
+
+    def _plan(
+        self,
+        clip: Optional[Clip],
+        prediction: ClipPrediction,
+        window: Optional[float],
+        stride: Optional[float],
+    ) -> list[_Job]:
+        """Cut a clip into bags, and note them in its prediction.
+
+        Of a face only the frames count in which it was seen; a window with
+        too few of them stays in the timeline, without scores.
+        """
+        if clip is None:
+            return []
+        jobs = []
+        for part in cut_windows(clip.seconds, clip.duration, window, stride):
+            frames = np.setdiff1d(part.frames, prediction.frames_without_face)
+            seen = len(frames) / max(1, len(part.frames))
+            bag = BagPrediction(part.start, part.end, seen)
+            prediction.bags.append(bag)
+            if len(frames):
+                jobs.append(_Job(clip, prediction, bag, frames))
+        enough = [job for job in jobs if job.bag.seen >= self.min_seen]
+        return enough or jobs
+
+    def _load(self, job: _Job) -> list[tuple[_Job, dict, dict]]:
+        """Read and prepare a bag; nothing, and it is noted, if that fails."""
         if job.prediction.error is not None:
-            return None
+            return []
         try:
             sampled = self.pipeline.sample(job.clip, job.frames)
-            crop = self.finder.crop_of(
-                job.prediction, self.pipeline.crops_faces
-            )
+            crop = self._crop_of(job.prediction)
             data = self.pipeline.load(job.clip, sampled, crop)
         except Exception as error:  # of whatever library
             job.prediction.error = _said(error, job.clip.path)
-            return None
-        return dict(sampled=sampled, data=data)
+            return []
+        return [(job, sampled, data)]
 
-    def _run(self, batch: list[tuple[Job, dict]], explained: bool) -> None:
-        """Have the model look at a batch."""
-        jobs, loaded = zip(*batch, strict=True)
+    def _crop_of(self, prediction: ClipPrediction) -> Optional[Callable]:
+        """A transform that crops a face, or tells the pipeline where it is."""
+        if prediction.track is None:
+            return None
+
+        def crop(results: dict) -> dict:
+            results = {**results, 'face_track': prediction.track}
+            told = self.pipeline.crops_faces
+            return results if told else self._crop(results)
+
+        return crop
+
+    def _run(
+        self, batch: list[tuple[_Job, dict, dict]], explained: bool
+    ) -> None:
+        """Let the model predict a batch, and note it in the bags."""
         watched = explain(self.model) if explained else nullcontext()
-        data = self.collate_fn([part['data'] for part in loaded])
+        data = self.collate_fn([data for _, _, data in batch])
         with watched as seen:
             samples = self.forward(data)
-        fill_in(jobs, [part['sampled'] for part in loaded], samples, seen)
+        weights, attention = _per_bag(seen, len(batch))
+        for i, (job, sampled, _) in enumerate(batch):
+            score = samples[i].pred_score.detach().float().cpu()
+            job.bag.scores = score.double().numpy()
+            job.bag.frames = np.ravel(sampled['frame_inds'])
+            job.bag.instances = int(sampled.get('num_clips') or 1)
+            if seen is not None:
+                job.bag.instance_weights = weights[i]
+                job.bag.adjacency = seen.adjacency
+                job.bag.attention = None if attention is None else attention[i]
 
     def forward(self, inputs: dict, **kwargs: Any) -> list:
         """Predict a collated batch."""
@@ -257,7 +437,13 @@ class DFERInferencer(BaseInferencer):
             return super().forward(inputs, **kwargs)
 
     def _init_pipeline(self, cfg: ConfigType) -> ClipPipeline:
-        return ClipPipeline(test_pipeline_of(cfg))
+        pipeline = inner_dataset(cfg.get('test_dataloader')).get('pipeline')
+        if pipeline is None:
+            raise ConfigError(
+                'the config has no test_dataloader with a pipeline',
+                'use the config that the checkpoint was trained with',
+            )
+        return ClipPipeline(pipeline)
 
     def _init_visualizer(self, cfg: ConfigType) -> None:
         """None: pictures are made by micacl_mm.visualization."""
@@ -265,22 +451,15 @@ class DFERInferencer(BaseInferencer):
     def _init_model(
         self, cfg: ConfigType, weights: str, device: str = 'cpu'
     ) -> nn.Module:
-        return load_model(cfg, weights, device, self._load_weights_to_model)
-
-    def _load_weights_to_model(
-        self,
-        model: nn.Module,
-        checkpoint: Optional[dict],
-        cfg: Optional[ConfigType],
-    ) -> None:
+        model, checkpoint = load_model(cfg, weights)
         self.classes = class_names(model, checkpoint, cfg)
-        load_weights(model, checkpoint)
         if self.logit_adjust is not None:
             counts = self._class_counts or find_class_counts(checkpoint)
             adjust_logits(model, self.logit_adjust, counts)
+        return model.to(device).eval()
 
     def visualize(self, *args: Any, **kwargs: Any) -> None:
-        """Unused: see tools/infer.py for pictures and annotated videos."""
+        """Unused: ``micacl infer`` makes pictures and annotated videos."""
 
     def postprocess(self, *args: Any, **kwargs: Any) -> None:
         """Unused: :meth:`predict` gives predictions as they get ready."""
@@ -288,6 +467,31 @@ class DFERInferencer(BaseInferencer):
 
 def _said(error: Exception, clip: str) -> str:
     """One sentence that names the clip."""
-    if isinstance(error, ClipError):
-        return str(error)
+    text = str(error)
+    if clip in text and '\n' not in text:
+        return text
     return f'{clip}: cannot be predicted on, {first_line(error)}'
+
+
+def _per_bag(seen: Optional[Explanation], count: int) -> tuple:
+    """Weights and attention of each video, the mean over its crops."""
+    if seen is None:
+        return None, None
+
+    def mean(rows: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
+        return None if rows is None else rows.unflatten(0, (count, -1)).mean(1)
+
+    return mean(seen.instance_weights), mean(seen.attention)
+
+
+def _finished(
+    waiting: list[tuple[ClipPrediction, list[_Job]]],
+) -> Iterator[ClipPrediction]:
+    """Take predictions that nothing is missing of, in their order."""
+    while waiting:
+        prediction, jobs = waiting[0]
+        missing = any(job.bag.scores is None for job in jobs)
+        if missing and prediction.error is None:
+            return
+        waiting.pop(0)
+        yield prediction

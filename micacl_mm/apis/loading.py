@@ -1,20 +1,24 @@
 """Config, weights and device of a model, and what it calls the classes."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Optional, Union
 
 import torch
 from mmaction.utils import ConfigType
 from mmengine.config import Config
-from mmengine.runner.checkpoint import (
-    _load_checkpoint,
-    _load_checkpoint_to_model,
-)
+from mmengine.runner import CheckpointLoader
 from torch import nn
 
+from micacl_mm.errors import ConfigError, MissingFileError
 from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.registry import DATASETS, MODELS
+
+_CURE = (
+    'use the config that it was trained with, which lies in its work '
+    'directory, or add the options of the training (--data-root, '
+    '--cfg-options)'
+)
 
 
 def first_line(error: Exception) -> str:
@@ -29,10 +33,10 @@ def check_file(path: str) -> str:
     """Return the path of a file that is there.
 
     Raises:
-        FileNotFoundError: It is not.
+        MissingFileError: It is not.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f'there is no file {path}')
+        raise MissingFileError(f'there is no file {path}')
     return path
 
 
@@ -40,70 +44,70 @@ def read_config(config: Union[str, os.PathLike, Config]) -> Config:
     """Read a config that has a model.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no config, or has no model.
+        MissingFileError: There is no such file.
+        ConfigError: It is no config, or has no model.
     """
     if not isinstance(config, Config):
         path = check_file(os.fspath(config))
         try:
             config = Config.fromfile(path)
         except Exception as error:  # whatever a user's file does
-            raise ValueError(
+            raise ConfigError(
                 f'{path} cannot be read as a config, {first_line(error)}'
             ) from error
     if not config.get('model'):
-        raise ValueError(
-            f'{config.filename} has no model; take the config that the '
-            'checkpoint was trained with'
+        raise ConfigError(
+            f'{config.filename} has no model',
+            'use the config that the checkpoint was trained with',
         )
     return config
 
 
 def check_device(device: Optional[str]) -> None:
-    """See that a device is there.
+    """Check that a device is there.
 
     Raises:
-        ValueError: It is not.
+        ConfigError: It is not.
     """
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f'device {device!r} is not there, take cpu or cuda:0 '
-            f'({first_line(error)})'
+        raise ConfigError(
+            f'device {device!r} is not available ({first_line(error)})',
+            'use cpu or cuda:0',
         ) from None
 
 
-def load_model(
-    cfg: ConfigType, path: str, device: str, load: Callable
-) -> nn.Module:
-    """Build a model and put it on its device in eval mode.
+def load_model(cfg: ConfigType, path: str) -> tuple[nn.Module, dict]:
+    """Build a model and load its weights, all of which must fit.
 
     Args:
         cfg (Config): With ``model``.
         path (str): Of the checkpoint.
-        device (str): Where it is to be.
-        load (Callable): Called with model, checkpoint and config.
+
+    Returns:
+        tuple[nn.Module, dict]: The model, and what the checkpoint holds.
 
     Raises:
-        ValueError: No checkpoint, or a model that cannot be built.
+        ConfigError: No checkpoint, a model that cannot be built, or weights
+            that do not fit.
     """
     try:
-        checkpoint = _load_checkpoint(path, map_location='cpu')
+        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     except Exception as error:  # of pickle, zip or torch
-        raise ValueError(
+        raise ConfigError(
             f'{path} cannot be read as a checkpoint, {first_line(error)}'
         ) from error
     try:
         model = MODELS.build(cfg.model)
     except Exception as error:  # whatever a user's config says
-        raise ValueError(
+        raise ConfigError(
             f'the model of {cfg.get("filename") or "the config"} cannot be '
             f'built, {first_line(error)}'
         ) from error
+    load_weights(model, checkpoint)
     model.cfg = cfg
-    load(model, checkpoint, cfg)
-    return model.to(device).eval()
+    return model, checkpoint
 
 
 def load_weights(model: nn.Module, checkpoint: Mapping) -> None:
@@ -114,16 +118,21 @@ def load_weights(model: nn.Module, checkpoint: Mapping) -> None:
         checkpoint (Mapping): What the file holds.
 
     Raises:
-        ValueError: Some are missing, too many or of another size.
+        ConfigError: Some are missing, too many or of another size.
     """
+    if not isinstance(checkpoint, Mapping):
+        raise ConfigError('the checkpoint holds no weights')
+    state = checkpoint.get('state_dict', checkpoint)
+    state = {name.removeprefix('module.'): x for name, x in state.items()}
     try:
-        _load_checkpoint_to_model(model, checkpoint, strict=True)
+        model.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         first = next((line for line in lines[1:] if line), lines[0])
-        raise ValueError(
-            'the checkpoint does not fit the model of this config; take the '
-            f'config that it was trained with ({first[:200]})'
+        raise ConfigError(
+            'the checkpoint does not fit the model of this config '
+            f'({first[:200]})',
+            _CURE,
         ) from None
 
 
@@ -142,31 +151,24 @@ def class_names(
         tuple[str, ...]: K names, ``'class 0'`` and so on if nobody says.
 
     Raises:
-        ValueError: The checkpoint has other classes than the model's head.
+        ConfigError: The checkpoint has other classes than the model's head.
     """
     size = getattr(model.cls_head, 'num_classes', None)
-    said = _said_by(checkpoint)
-    if said and size not in (None, len(said)):
-        raise ValueError(
-            f'the checkpoint knows the {len(said)} classes {", ".join(said)}, '
-            f'the head of this config has num_classes={size}; take the config '
-            'that it was trained with, which stands in its work directory, '
-            'or add its options (--data-root, --cfg-options)'
-        )
-    names = said or _said_by_dataset(cfg)
-    if len(names) != size and size is not None:
-        names = [f'class {i}' for i in range(size)]
-    return tuple(str(name) for name in names)
-
-
-def _said_by(checkpoint: Mapping) -> list:
     meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-    return list(meta.get('classes') or [])
-
-
-def _said_by_dataset(cfg: ConfigType) -> list:
-    dataset = inner_dataset(cfg.get('test_dataloader'))
-    given = (dataset.get('metainfo') or {}).get('classes')
-    kind = dataset.get('type')
-    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    return list(given or getattr(kind, 'METAINFO', {}).get('classes', []))
+    names = list(meta.get('classes') or [])
+    if names and size not in (None, len(names)):
+        raise ConfigError(
+            f'the checkpoint has the {len(names)} classes '
+            f'{", ".join(names)}, the head of this config has '
+            f'num_classes={size}',
+            _CURE,
+        )
+    if not names:
+        dataset = inner_dataset(cfg.get('test_dataloader'))
+        kind = dataset.get('type')
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        names = (dataset.get('metainfo') or {}).get('classes')
+        names = list(names or getattr(kind, 'METAINFO', {}).get('classes', []))
+    if size not in (None, len(names)):
+        names = [f'class {i}' for i in range(size)]
+    return tuple(map(str, names))

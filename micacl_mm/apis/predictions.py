@@ -1,13 +1,21 @@
 """What comes out of a prediction, for programs and files."""
 
-from collections.abc import Sequence
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Optional
+from pathlib import Path
+from typing import Any, Optional
 
 import numpy as np
 from torch import Tensor
 
 from micacl_mm.faces import FaceTrack
+from micacl_mm.utils.files import write_text
+from micacl_mm.version import __version__
+
+_BOX = ('box_frame', 'x1', 'y1', 'x2', 'y2')
 
 
 @dataclass
@@ -17,10 +25,12 @@ class BagPrediction:
     Attributes:
         start (float): In seconds.
         end (float): In seconds.
+        seen (float): Share of its frames in which the face was seen; 1 where
+            none was looked for.
         scores (np.ndarray, optional): One a class, (K,), sum 1. None where
-            no face was seen.
+            the face was seen in too few frames.
         frames (np.ndarray): Numbers of the sampled frames, in their order;
-            empty where no face was seen.
+            empty without scores.
         instances (int): M, into which the frames are cut.
         instance_weights (Tensor, optional): (M,), if asked for.
         adjacency (Tensor, optional): GEIIM's graph, (M, M).
@@ -29,6 +39,7 @@ class BagPrediction:
 
     start: float
     end: float
+    seen: float = 1.0
     scores: Optional[np.ndarray] = None
     frames: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     instances: int = 1
@@ -41,15 +52,15 @@ class BagPrediction:
         found = dict(
             start=round(self.start, 3),
             end=round(self.end, 3),
+            seen=round(self.seen, 3),
             label=None,
             scores=None,
-            frames=self.frames.reshape(self.instances, -1).tolist()
-            if len(self.frames)
-            else [],
+            frames=[],
         )
         if self.scores is not None:
             found['label'] = classes[int(self.scores.argmax())]
             found['scores'] = _named(classes, self.scores)
+            found['frames'] = self.frames.reshape(self.instances, -1).tolist()
         for name in ('instance_weights', 'adjacency', 'attention'):
             value = getattr(self, name)
             if value is not None:
@@ -98,6 +109,14 @@ class ClipPrediction:
         boxes, found = self.track.boxes_at([frame])
         return boxes[0] if found[0] else None
 
+    def boxed(self, frames: Sequence[int]) -> Optional[tuple[int, list]]:
+        """The middle one of some frames, and the face's box there."""
+        if self.track is None or not len(frames):
+            return None
+        frame = int(sorted(frames)[len(frames) // 2])
+        box = self.box_at(frame)
+        return None if box is None else (frame, np.round(box, 1).tolist())
+
     @property
     def scores(self) -> Optional[np.ndarray]:
         """Mean over the bags, (K,); None without any."""
@@ -125,10 +144,92 @@ class ClipPrediction:
             seconds=round(self.seconds, 3),
             timeline=[bag.to_dict(self.classes) for bag in self.bags],
         )
-        if self.face is not None:
+        if self.track is not None:
             found['frames_without_face'] = self.frames_without_face
+            found.update(self._place(self.track.frames))
+            for line, bag in zip(found['timeline'], self.bags, strict=True):
+                line.update(self._place(bag.frames))
         return found
+
+    def _place(self, frames: Sequence[int]) -> dict:
+        frame, box = self.boxed(frames) or (None, None)
+        return dict(box_frame=frame, box=box)
 
 
 def _named(classes: Sequence[str], scores: np.ndarray) -> dict[str, float]:
     return dict(zip(classes, map(float, scores), strict=True))
+
+
+def write_results(
+    folder: Path,
+    found: Sequence[ClipPrediction],
+    classes: Sequence[str],
+    about: Mapping[str, Any],
+) -> None:
+    """Write predictions.json, predictions.csv and timeline.csv.
+
+    Args:
+        folder (Path): Where to.
+        found (Sequence[ClipPrediction]): All of a run, also failures.
+        classes (Sequence[str]): Names of the K classes.
+        about (Mapping): What else the JSON file shall say of the run.
+
+    Raises:
+        OSError: They cannot be written; none is there in half.
+    """
+    rows = [p.to_dict() for p in found]
+    good = [row for row in rows if row['error'] is None]
+    whole = dict(
+        version=__version__,
+        **about,
+        classes=list(classes),
+        predictions=good,
+        failures=[row for row in rows if row['error'] is not None],
+    )
+    text = json.dumps(whole, indent=1, ensure_ascii=False) + '\n'
+    write_text(folder / 'predictions.json', text)
+    clips = [
+        [
+            *(row['clip'], row.get('face'), row.get('label')),
+            *_scores(row, classes),
+            *(row.get(name) for name in ('frames', 'fps', 'seconds')),
+            *_box(row),
+            row['error'],
+        ]
+        for row in rows
+    ]
+    head = ['clip', 'face', 'label', *classes, 'frames', 'fps', 'seconds']
+    _write_table(folder / 'predictions.csv', [*head, *_BOX, 'error'], clips)
+    windows = [
+        [
+            *(row['clip'], row.get('face')),
+            *(window[name] for name in ('start', 'end', 'seen', 'label')),
+            *_scores(window, classes),
+            *_box(window),
+        ]
+        for row in good
+        for window in row['timeline']
+    ]
+    head = ['clip', 'face', 'start', 'end', 'seen', 'label', *classes, *_BOX]
+    _write_table(folder / 'timeline.csv', head, windows)
+
+
+def _scores(row: Mapping[str, Any], classes: Sequence[str]) -> list:
+    scores = row.get('scores') or {}
+    return [scores.get(name) for name in classes]
+
+
+def _box(row: Mapping[str, Any]) -> list:
+    return [row.get('box_frame'), *(row.get('box') or [None] * 4)]
+
+
+def _write_table(path: Path, head: Sequence, rows: Iterable[list]) -> None:
+    """Write a CSV file; four decimals, nothing for the unknown."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(head)
+    for row in rows:
+        writer.writerow(
+            f'{cell:.4f}' if isinstance(cell, float) else cell for cell in row
+        )
+    write_text(path, text.getvalue())

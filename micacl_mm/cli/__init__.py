@@ -56,6 +56,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         int: exit code: that of the command; 2 for wrong arguments, 130
         after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, 'reconfigure'):  # file names in any script
+            stream.reconfigure(errors='backslashreplace')
     name, *rest = (sys.argv[1:] if argv is None else argv) or ['--help']
     if name in ('-h', '--help', '--version'):
         print(__version__ if name == '--version' else usage())

@@ -10,9 +10,9 @@ for each clip and face, timeline.csv with a line for each window; with --video
 NAME_annotated.mp4 with box, bars and timeline drawn on, with --picture
 NAME.png that shows frames, instance weights, graph and scores.
 
-A clip that cannot be read, or drawn on, is named with the reason, and the
-others go on. The options of the training (--data-root, --cfg-options) are
-taken where the config needs them.
+A clip that cannot be read, or drawn on, is reported with the reason, and the
+others are still predicted. The options of the training (--data-root,
+--cfg-options) apply where the config needs them.
 Exit code: 0; 1 if a clip failed; 2 if nothing could be done; 130 after Ctrl-C,
 when what was done by then has been written.
 """
@@ -28,13 +28,14 @@ from pathlib import Path
 from mmengine.config import DictAction
 
 from micacl_mm.apis import ClipPrediction, DFERInferencer
-from micacl_mm.apis.clip_listing import list_clips
-from micacl_mm.apis.clips import Clip, open_clip
+from micacl_mm.apis.clips import list_clips, open_clip
 from micacl_mm.apis.loading import first_line, read_config
-from micacl_mm.apis.result_files import write_results
+from micacl_mm.apis.predictions import write_results
 from micacl_mm.cli.launch import add_adjustment, limit_threads
+from micacl_mm.errors import ConfigError
 from micacl_mm.faces import build_detector
 from micacl_mm.options import find_config, take_options
+from micacl_mm.utils.folders import is_image, is_video, walk
 from micacl_mm.visualization.annotated_video import annotate_video
 from micacl_mm.visualization.clip_picture import plot_prediction
 
@@ -46,17 +47,18 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('inputs', nargs='+', metavar='VIDEO_OR_FOLDER')
-    parser.add_argument('--config', required=True)
-    parser.add_argument('--checkpoint', required=True)
-    parser.add_argument('--out', required=True, type=Path, metavar='DIR')
-    parser.add_argument(
+    add = parser.add_argument
+    add('inputs', nargs='+', metavar='VIDEO_OR_FOLDER')
+    add('--config', required=True)
+    add('--checkpoint', required=True)
+    add('--out', required=True, type=Path, metavar='DIR')
+    add(
         '--face',
         default='none',
         help="'centerface', 'haar' or a registered detector; 'none' "
         '(default): the clips are face crops already',
     )
-    parser.add_argument(
+    add(
         '--face-options',
         nargs='+',
         action=DictAction,
@@ -64,36 +66,36 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         metavar='NAME=VALUE',
         help='of the detector',
     )
-    parser.add_argument(
+    add(
         '--margin',
         type=float,
         default=0.15,
         help='room around a found face, as in the crops of the training '
         '(default: 0.15)',
     )
-    parser.add_argument(
-        '--all-faces', action='store_true', help='not only the main one'
+    add('--all-faces', action='store_true', help='not only the main one')
+    add(
+        '--min-seen',
+        type=float,
+        default=0.25,
+        metavar='SHARE',
+        help='leave out windows in which the face is seen in fewer of the '
+        'frames (default: 0.25)',
     )
-    parser.add_argument(
+    add(
         '--window',
         type=float,
         default=8.0,
         help='seconds; longer clips get a timeline (default: 8); 0: never',
     )
-    parser.add_argument(
-        '--stride', type=float, help='seconds (default: half of the window)'
-    )
-    parser.add_argument(
-        '--fps', type=float, help='of folders of frames (default: 25)'
-    )
-    parser.add_argument('--video', action='store_true', help='annotate it')
-    parser.add_argument('--picture', action='store_true', help='explain it')
-    parser.add_argument('--batch-size', type=int, default=8)
-    parser.add_argument('--device', help='such as cuda:0 or cpu')
-    parser.add_argument('--amp', action='store_true', help='mixed precision')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}
-    )
+    add('--stride', type=float, help='seconds (default: half of the window)')
+    add('--fps', type=float, help='of folders of frames (default: 25)')
+    add('--video', action='store_true', help='annotate it')
+    add('--picture', action='store_true', help='explain it')
+    add('--batch-size', type=int, default=8)
+    add('--device', help='such as cuda:0 or cpu')
+    add('--amp', action='store_true', help='mixed precision')
+    add('--cfg-options', nargs='+', action=DictAction, default={})
     add_adjustment(parser)
     found = parser.parse_args(take_options(argv))
     found.config = find_config(found.config)
@@ -101,7 +103,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 class Session:
-    """One run of the tool.
+    """One run of the command.
 
     Args:
         arguments (argparse.Namespace): The command line.
@@ -129,6 +131,7 @@ class Session:
             face or 'none',
             'all' if arguments.all_faces else 'main',
             arguments.margin,
+            arguments.min_seen,
             logit_adjust=arguments.logit_adjust,
             class_counts=arguments.class_counts,
         )
@@ -140,20 +143,19 @@ class Session:
 
     def _list(self) -> list[str]:
         """Clips, without what an earlier run has written."""
-        own = self.out.resolve()
-        folders = [Path(given).resolve() for given in self.arguments.inputs]
-        if own in folders and own.is_dir():
-            raise ValueError(
-                f'--out {self.out} is one of the inputs; name another folder'
+        own, inputs = self.out.resolve(), self.arguments.inputs
+        if own.is_dir() and own in [Path(given).resolve() for given in inputs]:
+            raise ConfigError(
+                f'--out {self.out} is one of the inputs', 'name another folder'
             )
         found = [
             clip
-            for given in self.arguments.inputs
+            for given in inputs
             for clip in list_clips(given)
             if clip == given or own not in Path(clip).resolve().parents
         ]
         if not found:
-            raise ValueError(f'there are no clips but those in {self.out}')
+            raise ConfigError(f'there are no clips but those in {self.out}')
         return found
 
     def run(self) -> bool:
@@ -200,19 +202,15 @@ class Session:
         video, picture = self.arguments.video, self.arguments.picture
         if not (video or picture):
             return
-        clip = open_clip(faces[0].clip, fps=self.arguments.fps)
-        made = []
+        clip, made = open_clip(faces[0].clip, fps=self.arguments.fps), []
         if video:
             path = self._free(f'{faces[0].name}_annotated', '.mp4')
             made.append(annotate_video(faces, clip, path))
         for prediction in faces if picture else []:
-            made.append(self._picture(prediction, clip))
+            face = f'_face{prediction.face}' if prediction.face else ''
+            path = self._free(f'{prediction.name}{face}', '.png')
+            made.append(plot_prediction(prediction, clip, path))
         print(*(f'  {path}' for path in made), sep='\n', flush=True)
-
-    def _picture(self, prediction: ClipPrediction, clip: Clip) -> Path:
-        face = f'_face{prediction.face}' if prediction.face else ''
-        path = self._free(f'{prediction.name}{face}', '.png')
-        return plot_prediction(prediction, clip, path)
 
     def _free(self, name: str, suffix: str) -> Path:
         """A file of that name that this run has not written or read."""
@@ -225,19 +223,10 @@ class Session:
 
     def write(self) -> None:
         """Write the files with the results."""
-        arguments = self.arguments
-        write_results(
-            self.out,
-            self.found,
-            self.infer.classes,
-            dict(
-                config=arguments.config,
-                checkpoint=arguments.checkpoint,
-                face=arguments.face,
-                logit_adjust=arguments.logit_adjust,
-                undrawn=self.undrawn,
-            ),
-        )
+        asked = ('config', 'checkpoint', 'face', 'min_seen', 'logit_adjust')
+        about = {name: getattr(self.arguments, name) for name in asked}
+        about['undrawn'] = self.undrawn
+        write_results(self.out, self.found, self.infer.classes, about)
 
 
 @contextmanager
@@ -263,14 +252,26 @@ def noted_interrupts() -> Iterator[list[int]]:
 
 
 def check_folder(folder: Path) -> None:
-    """See that files can be written there.
+    """Check that files can be written there.
 
     Raises:
-        ValueError: They cannot.
+        ConfigError: They cannot.
     """
     known = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not (known.is_dir() and os.access(known, os.W_OK)):
-        raise ValueError(f'--out {folder}: {known} is no folder to write to')
+        raise ConfigError(f'--out {folder}: {known} is no folder to write to')
+
+
+def passed_over(inputs: Sequence[str], out: Path) -> list[str]:
+    """Files in folders that are no clips by their names, such as GIFs."""
+    own, left = out.resolve(), []
+    for folder in (f for given in inputs for f in walk(given)):
+        folder.folders[:] = [
+            e for e in folder.folders if Path(e.path).resolve() != own
+        ]
+        names = [entry.name for entry in folder.files]
+        left += [n for n in names if not is_video(n) and not is_image(n)]
+    return sorted(left)
 
 
 def report(prediction: ClipPrediction) -> None:
@@ -288,9 +289,9 @@ def report(prediction: ClipPrediction) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Predict and write; the exit code."""
-    arguments = parse_arguments(argv)
-    limit_threads()
     try:
+        arguments = parse_arguments(argv)
+        limit_threads()
         session = Session(arguments)
         try:
             stopped = session.run()
@@ -300,9 +301,18 @@ def main(argv: Sequence[str]) -> int:
     except (OSError, ValueError, ImportError) as error:
         print(f'infer: {error}', file=sys.stderr)
         return 2
+    left = passed_over(arguments.inputs, arguments.out)
+    if left:
+        more = f' and {len(left) - 5} more' if len(left) > 5 else ''
+        print(f'no video or image by name: {", ".join(left[:5])}{more}')
     failed = [p.error for p in session.found if p.error]
     for text in [*failed, *session.undrawn]:
         print(f'failed: {text}', file=sys.stderr)
-    done = len(session.found) - len(failed)
-    print(f'{done} of {len(session.found)} predicted, see {arguments.out}')
+    good = [p for p in session.found if not p.error]
+    clips, done = ({p.number for p in ps} for ps in (session.found, good))
+    faces = f' ({len(good)} faces)' if len(good) > len(done) else ''
+    print(
+        f'{len(done)} of {len(clips)} clips predicted{faces}, see '
+        f'{arguments.out}'
+    )
     return 130 if stopped else int(bool(failed or session.undrawn))

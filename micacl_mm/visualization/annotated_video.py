@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from micacl_mm.apis.clips import Clip
 from micacl_mm.apis.predictions import ClipPrediction
+from micacl_mm.utils.video import write_video
 
 from .clip_picture import highest, timeline_of
 from .plots import mark_of
-from .video_file import write_video
 
 _HEIGHTS = (360, 720)  # of the drawn frame, in pixels
 _WIDEST = 1280
@@ -29,9 +29,9 @@ def annotate_video(
 ) -> Path:
     """Write a clip with what was predicted of it.
 
-    Boxes stand around the faces, with class and score; the bars are the
-    scores of the first face, and the strip below its timeline, in which a
-    line moves. Between the middles of two windows the scores are
+    Boxes mark the faces, with their number, class and score; the bars are
+    the scores of the first face, and the strip below its timeline, in which
+    a line moves. Between the middles of two windows the scores are
     interpolated.
 
     Args:
@@ -67,14 +67,18 @@ def _pages(
 ) -> Iterator[np.ndarray]:
     """The drawn frames."""
     scores = [scores_over_time(p, clip.seconds) for p in predictions]
-    boxes = [_boxes(p, len(clip)) for p in predictions]
-    usual = highest(predictions[0].scores, _room(predictions[0].classes))
+    nowhere = np.full((len(clip), 4), np.nan)
+    boxes = [
+        nowhere if p.track is None else p.track.boxes_at(range(len(clip)))[0]
+        for p in predictions
+    ]
+    main = predictions[0]
     height, width = clip.frame(0).shape[:2]
     scale = np.clip(1, _HEIGHTS[0] / height, _HEIGHTS[1] / height)
     scale = min(scale, _WIDEST / width)
     width, height = (2 * int(side * scale / 2) for side in (width, height))
     height, width = max(height, _HEIGHTS[0]), max(width, 2)
-    strip = _strip(predictions[0], width + _PANEL)
+    strip = _strip(main, width + _PANEL)
     page = np.empty((height + _STRIP, width + _PANEL, 3), np.uint8)
     for index in range(len(clip)):
         image = clip.frame(index)
@@ -87,8 +91,8 @@ def _pages(
         factor = shown.shape[0] / image.shape[0]
         for k, prediction in enumerate(predictions):
             box = boxes[k][index] * factor
-            _draw_box(draw, prediction.classes, box, scores[k][index])
-        draw_bars(draw, predictions[0].classes, scores[0][index], usual, width)
+            draw_box(draw, prediction, box, scores[k][index], shown.shape)
+        draw_bars(draw, main, scores[0][index], width)
         done = clip.seconds[index] / clip.duration
         x = done * (width + _PANEL - 1)
         draw.line([(x, height), (x, height + _STRIP)], fill=_INK, width=2)
@@ -113,20 +117,26 @@ def _rgb(index: int) -> tuple[int, ...]:
     return tuple(bytes.fromhex(text))
 
 
-def _boxes(prediction: ClipPrediction, frames: int) -> np.ndarray:
-    """Boxes in all frames, (frames, 4); nan where no face is seen."""
-    if prediction.track is None:
-        return np.full((frames, 4), np.nan)
-    return prediction.track.boxes_at(np.arange(frames))[0]
+def _title(prediction: ClipPrediction) -> str:
+    return '' if prediction.face is None else f'face {prediction.face}'
 
 
-def _draw_box(
+def draw_box(
     draw: ImageDraw.ImageDraw,
-    classes: Sequence[str],
+    prediction: ClipPrediction,
     box: np.ndarray,
     scores: np.ndarray,
+    shape: Sequence[int],
 ) -> None:
-    """The face's box with its class, where the face is seen."""
+    """Draw a face's box with its number and class, where the face is seen.
+
+    Args:
+        draw (ImageDraw.ImageDraw): The page.
+        prediction (ClipPrediction): Of the face.
+        box (np.ndarray): In pixels of the page; nan where there is none.
+        scores (np.ndarray): In this frame, (K,); nan where unknown.
+        shape (Sequence[int]): Height and width that the label must not leave.
+    """
     if np.isnan(box).any():
         return
     left, top, right, bottom = map(float, box)
@@ -134,64 +144,71 @@ def _draw_box(
     label = int(scores.argmax()) if known else 0
     color = _rgb(label) if known else (140, 140, 140)
     draw.rectangle([left, top, right, bottom], outline=color, width=3)
+    words = [_title(prediction)]
     if known:
-        text = f'{classes[label]} {100 * scores[label]:.0f} %'
-        spot = (left + 4, max(0, top - 22))
-        area = draw.textbbox(spot, text, font=_font(15))
-        draw.rectangle(
-            [area[0] - 4, area[1] - 3, area[2] + 4, area[3] + 3], fill=color
-        )
-        draw.text(spot, text, font=_font(15), fill=_PAPER)
-
-
-def _room(classes: Sequence[str]) -> int:
-    """How many bars fit; a line is left to say that there are more."""
-    lines = (_HEIGHTS[0] - 24) // _PITCH[0]
-    return lines if len(classes) <= lines else lines - 1
+        name = prediction.classes[label]
+        words.append(f'{name} {100 * scores[label]:.0f} %')
+    text, font = ': '.join(filter(None, words)), _font(15)
+    area = draw.textbbox((0, 0), text, font=font)
+    spot = [
+        max(4, min(left + 4, shape[1] - area[2] - 5)),
+        max(0, min(top - 22, shape[0] - area[3] - 4)),
+    ]
+    area = draw.textbbox(spot, text, font=font)
+    draw.rectangle(
+        [area[0] - 4, area[1] - 3, area[2] + 4, area[3] + 3], fill=color
+    )
+    draw.text(spot, text, font=font, fill=_PAPER)
 
 
 def draw_bars(
     draw: ImageDraw.ImageDraw,
-    classes: Sequence[str],
+    prediction: ClipPrediction,
     scores: np.ndarray,
-    usual: np.ndarray,
     left: int,
 ) -> None:
     """Draw a bar a class beside a frame.
 
+    Of very many classes those with the highest scores of the clip; the
+    frame's highest class takes the last bar where it has none.
+
     Args:
         draw (ImageDraw.ImageDraw): The page.
-        classes (Sequence[str]): K names.
+        prediction (ClipPrediction): Of a clip or a face, with scores.
         scores (np.ndarray): In this frame, (K,); nan where no face was seen.
-        usual (np.ndarray): Classes with a bar. The frame's highest class
-            takes the last bar where it has none.
         left (int): Where the frame ends, in pixels.
     """
+    classes, title = prediction.classes, _title(prediction)
+    x, top = left + 14, 12
+    if title:
+        draw.text((x, top - 4), title, font=_font(14), fill=_INK)
+        top += _PITCH[0]
+    room = (_HEIGHTS[0] - 12 - top) // _PITCH[0]
+    if len(classes) > room:
+        room -= 1  # a line that says that there are more
+    shown = [int(k) for k in highest(prediction.scores, room)]
     known = not np.isnan(scores).any()
     best = int(scores.argmax()) if known else None
-    shown = [int(k) for k in usual]
     if known and best not in shown:
         shown[-1] = best
     more = len(classes) - len(shown)
     lines = len(shown) + (more > 0)
-    pitch = int(np.clip((_HEIGHTS[0] - 24) // lines, *_PITCH))
+    pitch = int(np.clip((_HEIGHTS[0] - 12 - top) // lines, *_PITCH))
     size = max(8, min(14, pitch - 18))
-    x, length = left + 14, _PANEL - 28
+    length = _PANEL - 28
     for line, k in enumerate(shown):
-        top = 12 + line * pitch
-        draw.text(
-            (x, top),
-            f'{classes[k]}  {100 * scores[k]:.0f} %' if known else classes[k],
-            font=_font(size),
-            fill=_INK if k == best else _GREY,
+        text = (
+            f'{classes[k]}  {100 * scores[k]:.0f} %' if known else classes[k]
         )
-        bar = top + size + 5
+        ink = _INK if k == best else _GREY
+        draw.text((x, top + line * pitch), text, font=_font(size), fill=ink)
+        bar = top + line * pitch + size + 5
         draw.rectangle([x, bar, x + length, bar + 8], fill=_FAINT)
         if known:
             end = x + scores[k] * length
             draw.rectangle([x, bar, end, bar + 8], fill=_rgb(k))
     if more:
-        spot = (x, 12 + len(shown) * pitch)
+        spot = (x, top + len(shown) * pitch)
         draw.text(spot, f'and {more} more', font=_font(size), fill=_GREY)
 
 

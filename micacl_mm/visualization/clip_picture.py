@@ -74,7 +74,8 @@ def plot_prediction(
 
 
 def _title(prediction: ClipPrediction, bag: BagPrediction) -> str:
-    face = f', face {prediction.face}' if prediction.face else ''
+    numbered = prediction.face is not None
+    face = f', face {prediction.face}' if numbered else ''
     shown = f'{bag.start:.1f} to {bag.end:.1f} s'
     return f'{prediction.name}{face}: {prediction.label} ({shown})'
 

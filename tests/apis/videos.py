@@ -2,8 +2,9 @@
 
 import subprocess
 
-import cv2
 import numpy as np
+
+from tests import sets
 
 
 def picture(index, height=48, width=64):
@@ -14,11 +15,7 @@ def picture(index, height=48, width=64):
 
 
 def write_video(path, frames=20, fps=25.0, size=(48, 64)):
-    code = cv2.VideoWriter_fourcc(*'mp4v')
-    writer = cv2.VideoWriter(str(path), code, fps, size[::-1])
-    for index in range(frames):
-        writer.write(picture(index, *size))
-    writer.release()
+    sets.write_video(path, [picture(k, *size) for k in range(frames)], fps)
     return path
 
 
@@ -45,4 +42,12 @@ def uneven(path, source):
 
 def sound(path):
     ffmpeg('-f', 'lavfi', '-i', 'sine=d=1', path)
+    return path
+
+
+def cut_off(path, source, share=0.5):
+    """A copy whose head announces more frames than are left in it."""
+    ffmpeg('-i', source, '-g', '5', '-movflags', 'faststart', path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
     return path

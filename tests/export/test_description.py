@@ -154,7 +154,7 @@ def test_classes():
     found = about(SAMPLE, RESIZE).metadata  # nobody says
     assert found['classes'] == ['class 0', 'class 1']
     meta['dataset_meta']['classes'] = SEVEN
-    with pytest.raises(ValueError, match='the 7 classes .* num_classes=2;'):
+    with pytest.raises(ValueError, match='the 7 classes .* num_classes=2'):
         about(SAMPLE, RESIZE, checkpoint_meta=meta)
     cfg = Config.fromfile(CONFIGS / 'micacl_demo.py')
     meta['dataset_meta']['classes'] = SEVEN[::-1]

@@ -13,7 +13,6 @@ from micacl_mm.faces import (
     CenterFaceDetector,
     HaarFaceDetector,
     build_detector,
-    detectors,
 )
 from micacl_mm.faces.tracking import box_iou
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from micacl_mm.apis.clip_listing import list_clips
+from micacl_mm.apis.clips import list_clips
 from micacl_mm.datasets import (
     ClassFolderDataset,
     DFEWDataset,

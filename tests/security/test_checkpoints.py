@@ -77,10 +77,7 @@ def through_runner(path):
 
 
 def through_inferencer(path):
-    def check(model, checkpoint, cfg):
-        model.load_state_dict(checkpoint['state_dict'])
-
-    load_model(Config(dict(model=dict(type=Tiny))), str(path), 'cpu', check)
+    load_model(Config(dict(model=dict(type=Tiny))), str(path))
 
 
 def through_export(path):

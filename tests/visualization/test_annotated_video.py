@@ -4,115 +4,111 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from micacl_mm.apis.clips import ArrayClip
+from micacl_mm.apis.clips import open_clip
 from micacl_mm.apis.predictions import BagPrediction, ClipPrediction
 from micacl_mm.faces import FaceTrack
-from micacl_mm.visualization import annotated_video as drawn
-from micacl_mm.visualization.clip_picture import highest
+from micacl_mm.utils.video import read_video
+from micacl_mm.visualization.annotated_video import (
+    annotate_video,
+    draw_bars,
+    draw_box,
+)
+from micacl_mm.visualization.plots import mark_of
 
 LEFT, LENGTH = 100, 212
+EMPTY = (228, 228, 228)
 
 
-def bars(scores, usual=None):
+def colour(k):
+    return tuple(bytes.fromhex(mark_of(k)['color'][1:]))
+
+
+def predict(scores, **kwargs):
+    """A clip of two seconds and windows with equal scores."""
+    bags = [BagPrediction(k, k + 1, scores=np.array(scores)) for k in (0, 1)]
+    names = tuple(f'name {k}' for k in range(len(scores)))
+    return ClipPrediction(
+        'clip', 'clip', names, bags=bags, seconds=2.0, **kwargs
+    )
+
+
+def bars(prediction, scores):
     """Draw bars; tops, lengths and colours of them, found in the pixels."""
-    count = len(scores)
-    classes = [f'name {k}' for k in range(count)]
-    if usual is None:
-        usual = highest(scores, drawn._room(classes))
-    page = Image.new('RGB', (LEFT + 240, 360), drawn._PAPER)
-    draw = ImageDraw.Draw(page)
-    drawn.draw_bars(draw, classes, scores, usual, LEFT)
+    page = Image.new('RGB', (LEFT + 240, 360), (255, 255, 255))
+    draw_bars(ImageDraw.Draw(page), prediction, np.array(scores), LEFT)
     pixels = np.asarray(page)
-    ends = (pixels[:, LEFT + 14 + LENGTH] == drawn._FAINT).all(-1)
+    ends = (pixels[:, LEFT + 14 + LENGTH] == EMPTY).all(-1)
     tops = np.flatnonzero(np.diff(ends.astype(int), prepend=0) == 1)
-    thick = [int(np.argmin(ends[top:])) for top in tops]
-    assert set(thick) == {9}
+    assert {int(np.argmin(ends[top:])) for top in tops} == {9}
     middle = pixels[tops + 4, LEFT + 14 : LEFT + 15 + LENGTH]
-    lengths = (middle != drawn._FAINT).any(-1).sum(1) - 1
+    lengths = (middle != EMPTY).any(-1).sum(1) - 1
     below = pixels[tops[-1] + 9 :].min() < 200  # a line that says more
     return tops, lengths, [tuple(m[0]) for m in middle], below
 
 
-@pytest.mark.parametrize('count', [3, 7, 15])
-def test_a_bar_for_each_class_in_their_order(count):
+@pytest.mark.parametrize('face', [None, 0])
+@pytest.mark.parametrize('count', [3, 7, 14])
+def test_a_bar_for_each_class_in_their_order(count, face):
     scores = np.random.default_rng(count).dirichlet(np.ones(count))
-    tops, lengths, colors, more = bars(scores)
+    tops, lengths, colours, more = bars(predict(scores, face=face), scores)
     assert len(tops) == count and not more
     np.testing.assert_allclose(lengths, scores * LENGTH, atol=1)
-    assert colors == [drawn._rgb(k) for k in range(count)]
+    assert colours == [colour(k) for k in range(count)]
 
 
 @pytest.mark.parametrize('count', [16, 30, 400])
 def test_of_many_classes_the_highest(count):
     scores = np.random.default_rng(count).dirichlet(np.ones(count))
-    tops, lengths, _, more = bars(scores)
+    tops, lengths, _, more = bars(predict(scores), scores)
     assert len(tops) == 14 and more and np.diff(tops).min() >= 22
     expected = np.sort(scores)[::-1][:14] * LENGTH
     np.testing.assert_allclose(lengths, expected, atol=1)
 
 
 def test_the_class_of_the_frame_is_among_them():
-    scores = np.full(30, 0.01)
+    usual, scores = np.linspace(0.9, 0.1, 30), np.full(30, 0.01)
     scores[25] = 0.71
-    _, lengths, colors, _ = bars(scores, np.arange(14))
+    _, lengths, colours, _ = bars(predict(usual), scores)
     assert lengths[-1] == pytest.approx(0.71 * LENGTH, abs=1)
-    assert colors[-1] == drawn._rgb(25)
-    assert colors[:-1] == [drawn._rgb(k) for k in range(13)]
+    assert colours == [colour(k) for k in [*range(13), 25]]
 
 
 @pytest.mark.parametrize('count', [3, 30])
 def test_frames_without_a_face_have_empty_bars(count):
-    tops, lengths, _, more = bars(np.full(count, np.nan), np.arange(3))
-    assert len(tops) == 3 and more == (count > 3)
+    tops, lengths, _, more = bars(
+        predict(np.ones(count)), np.full(count, np.nan)
+    )
+    assert len(tops) == min(count, 14) and more == (count > 3)
     assert (lengths == -1).all()
 
 
-def predict(count=7, track=None):
-    rng = np.random.default_rng(0)
-    bags = [
-        BagPrediction(k, k + 1, rng.dirichlet(np.ones(count)))
-        for k in range(2)
-    ]
-    classes = tuple(f'name {k}' for k in range(count))
-    return ClipPrediction(
-        'clip', 'clip', classes, bags=bags, seconds=2.0, track=track
-    )
-
-
-def test_boxes_of_all_frames_at_once(monkeypatch):
-    frames = np.array([2, 3, 8, 9])
-    boxes = np.array([[k, 2, k + 9, 12] for k in frames], float)
-    looked = np.array([2, 3, 5, 8, 9])  # in 5 in vain
-    prediction = predict(track=FaceTrack(frames, boxes, np.ones(4), looked))
-    found = drawn._boxes(prediction, 12)
-    for index, box in enumerate(found):
-        expected = prediction.box_at(index)
-        if expected is None:
-            assert np.isnan(box).all()
-        else:
-            assert box.tolist() == expected.tolist()
-    assert (~np.isnan(found[:, 0])).sum() == 4
-    assert np.isnan(drawn._boxes(predict(), 5)).all()
+@pytest.mark.parametrize(
+    'box', [(150, 60, 199, 90), (5, 2, 40, 30), (150, -30, 260, 130)]
+)
+@pytest.mark.parametrize('scores', [(0.1, 0.9), (np.nan, np.nan)])
+def test_labels_stay_inside_the_frame(box, scores):
+    """Also of a face at the border, and where its class is unknown."""
+    page = Image.new('RGB', (400, 300))
+    args = predict((0.1, 0.9), face=1), np.array(box, float), np.array(scores)
+    draw_box(ImageDraw.Draw(page), *args, (100, 200))
+    x1, y1, x2, y2 = box
+    white = (np.asarray(page) == 255).all(-1)
+    ys, xs = np.nonzero(white)  # of the letters
+    assert len(xs) > 20 and ys.max() < 100 and xs.max() < 200
 
 
 @pytest.mark.parametrize('count', [3, 30])
-def test_pages(count, monkeypatch):
-    calls = []
-    stock = FaceTrack.boxes_at
-    monkeypatch.setattr(
-        FaceTrack,
-        'boxes_at',
-        lambda self, frames: calls.append(1) or stock(self, frames),
-    )
-    track = FaceTrack(
-        np.arange(5), np.tile([5.0, 20, 25, 40], (5, 1)), np.ones(5)
-    )
-    prediction = predict(count, track)
-    clip = ArrayClip(np.full((20, 60, 40, 3), 200, np.uint8), 'clip', fps=10)
-    pages = [*drawn._pages([prediction], clip)]
-    assert len(pages) == 20 and len(calls) == 1
-    label = int(drawn.scores_over_time(prediction, clip.seconds)[0].argmax())
-    factor = 360 / 60
-    spot = [int(40 * factor), int(10 * factor)]  # on the lower side of the box
-    assert tuple(pages[0][spot[0], spot[1]]) == drawn._rgb(label)
-    assert tuple(pages[10][spot[0], spot[1]]) == (200, 200, 200)
+def test_a_video_with_boxes(count, tmp_path):
+    boxes = np.tile([5.0, 20, 25, 40], (5, 1))
+    track = FaceTrack(np.arange(5), boxes, np.ones(5))
+    scores = np.random.default_rng(0).dirichlet(np.ones(count))
+    prediction = predict(scores, track=track, face=0)
+    array = np.full((20, 60, 40, 3), 200, np.uint8)
+    clip = open_clip(array, 'clip', fps=10)
+    path = annotate_video([prediction], clip, tmp_path / 'a.mp4')
+    pages = list(read_video(str(path)))
+    assert len(pages) == 20
+    x, y = 10 * 6, 40 * 6  # on the lower side of the box
+    expected = colour(int(scores.argmax()))
+    assert np.abs(pages[0][y, x].astype(int) - expected).max() < 60
+    assert np.abs(pages[10][y, x].astype(int) - 200).max() < 8

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from micacl_mm.apis.clips import ArrayClip
+from micacl_mm.apis.clips import open_clip
 from micacl_mm.apis.predictions import BagPrediction, ClipPrediction
 from micacl_mm.visualization.clip_picture import (
     draw_scores,
@@ -48,7 +48,9 @@ def test_bars(count):
 
 @pytest.mark.parametrize('count', [7, 8, 12, 30])
 def test_lines_can_be_told_apart(count):
-    bags = [BagPrediction(k, k + 2, draw(count)[:: 2 * k - 1]) for k in (0, 1)]
+    bags = [
+        BagPrediction(k, k + 2, 1, draw(count)[:: 2 * k - 1]) for k in (0, 1)
+    ]
     bags.append(BagPrediction(2, 4))  # no face
     prediction = ClipPrediction(
         'clip', 'clip', names(count), bags=bags, seconds=4.0
@@ -76,14 +78,14 @@ def test_lines_can_be_told_apart(count):
 @pytest.mark.parametrize('count', [3, 7, 30])
 def test_the_page_has_room_for_all_of_it(count, tmp_path):
     bags = [
-        BagPrediction(k, k + 1, draw(count), np.arange(4), instances=2)
+        BagPrediction(k, k + 1, 1, draw(count), np.arange(4), instances=2)
         for k in range(2)
     ]
     prediction = ClipPrediction(
         'clip', 'clip', names(count), bags=bags, seconds=2.0
     )
     images = np.random.default_rng(0).integers(0, 255, (20, 60, 40, 3))
-    clip = ArrayClip(images.astype(np.uint8), fps=10)
+    clip = open_clip(images.astype(np.uint8), fps=10)
     with warnings.catch_warnings():
         warnings.simplefilter('error')  # of a layout that has no room
         path = plot_prediction(prediction, clip, tmp_path / 'a.png')
