@@ -14,7 +14,12 @@ from mmaction.datasets.base import BaseActionDataset
 from mmaction.utils import ConfigType
 from mmengine.logging import print_log
 
-from micacl_mm.errors import ConfigError, DataError, MissingFileError
+from micacl_mm.errors import (
+    ConfigError,
+    DataError,
+    MissingFileError,
+    check_choice,
+)
 from micacl_mm.utils.folders import find_file
 
 from .layouts import (
@@ -435,9 +440,10 @@ class BaseDFERDataset(BaseActionDataset):
         )
 
     def _check_args(self) -> None:
-        self._check_choice('split', self.split, ('train', 'val', 'test'))
-        self._check_choice('source', self.source, ('frames', 'videos'))
-        self._check_choice('missing', self.missing, ('raise', 'drop'))
+        name = type(self).__name__
+        check_choice(name, ('train', 'val', 'test'), split=self.split)
+        check_choice(name, ('frames', 'videos'), source=self.source)
+        check_choice(name, ('raise', 'drop'), missing=self.missing)
         self._check_ratio('val_ratio', self.val_ratio)
         self._check_has_val()
         if self.pack and self.source == 'videos':
@@ -470,15 +476,6 @@ class BaseDFERDataset(BaseActionDataset):
                 MissingFileError,
                 f'data_root {self.data_root} does not exist or is no folder',
                 'set data_root (--data-root DIR)',
-            )
-
-    def _check_choice(self, name: str, value: object, choices: tuple) -> None:
-        if value not in choices:
-            self._fail(
-                ConfigError,
-                f'{name} must be one of {", ".join(map(repr, choices))}, got '
-                f'{value!r} (data_root {self.data_root})',
-                'choose one of these',
             )
 
     def _report_missing(self, gone: list[str], total: int) -> None:

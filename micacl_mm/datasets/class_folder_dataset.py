@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn, Optional, Union
 from mmaction.utils import ConfigType
 from mmengine.logging import print_log
 
-from micacl_mm.errors import ConfigError, DataError
+from micacl_mm.errors import ConfigError, DataError, check_choice
 from micacl_mm.registry import DATASETS
 from micacl_mm.utils.folders import (
     is_image,
@@ -146,7 +146,8 @@ class ClassFolderDataset(BaseDFERDataset):
         **kwargs,
     ) -> None:
         self.data_root = os.path.expanduser(data_root)
-        self._check_choice('source', source, ('auto', 'videos', 'frames'))
+        sources = ('auto', 'videos', 'frames')
+        check_choice('ClassFolderDataset', sources, source=source)
         self._check_ratio('test_ratio', test_ratio)
         self._check_root()
         self.test_ratio = test_ratio

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Optional, Union
 
+from micacl_mm.errors import check_choice
 from micacl_mm.registry import DATASETS
 from micacl_mm.utils.folders import natural_key, walk
 
@@ -87,9 +88,8 @@ class DFEWDataset(BaseDFERDataset):
         fold: Union[int, str] = 1,
         **kwargs,
     ) -> None:
-        self.data_root = data_root  # for the message
         # An environment variable in a config arrives as text.
-        self._check_choice('fold', str(fold), ('1', '2', '3', '4', '5'))
+        check_choice('DFEWDataset', ('1', '2', '3', '4', '5'), fold=str(fold))
         self.fold = int(fold)
         super().__init__(data_root, pipeline, **kwargs)
 

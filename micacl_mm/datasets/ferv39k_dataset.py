@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from micacl_mm.errors import DataError
+from micacl_mm.errors import DataError, check_choice
 from micacl_mm.registry import DATASETS
 
 from .base import BaseDFERDataset
@@ -81,8 +81,8 @@ class FERV39kDataset(BaseDFERDataset):
     def __init__(
         self, data_root: str, pipeline: list, subset: str = 'all', **kwargs
     ) -> None:
-        self.data_root = data_root  # for the message
-        self._check_choice('subset', subset, ('all', *SCENARIOS, *SCENES))
+        known = ('all', *SCENARIOS, *SCENES)
+        check_choice('FERV39kDataset', known, subset=subset)
         self.subset = subset
         super().__init__(data_root, pipeline, **kwargs)
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import micacl_mm
 from micacl_mm.datasets import DFEWDataset
 from tests.sets import (
     CLASSES,
@@ -130,9 +129,8 @@ def test_split_file_without_rows(tmp_path, header):
 
 @pytest.mark.parametrize('fold', [0, 6, 'a', '', None, 1.5, True])
 def test_unknown_fold(tmp_path, fold):
-    with pytest.raises(ValueError, match='fold must be one of') as error:
+    with pytest.raises(ValueError, match='fold must be one of'):
         load(tmp_path, fold=fold)
-    assert str(tmp_path) in error.value.problem
 
 
 def test_missing_split_file_shows_the_expected_tree(tmp_path):
@@ -191,15 +189,6 @@ def test_log_of_a_complete_fold(tmp_path, changed):
         assert 'instead of' not in line
         assert dataset.class_counts == [489, 379, 534, 435, 294, 29, 180]
     assert f'{2340 - changed} clips' in line
-
-
-def test_registered_by_bare_and_dotted_name(tmp_path):
-    write_dfew(tmp_path, ROWS)
-    for name in ('DFEWDataset', 'micacl_mm.datasets.DFEWDataset'):
-        dataset = micacl_mm.registry.DATASETS.build(
-            dict(type=name, data_root=str(tmp_path), pipeline=[])
-        )
-        assert type(dataset) is DFEWDataset and len(dataset) == 14
 
 
 def test_frames_wanted_but_only_videos_there(tmp_path):

@@ -131,8 +131,7 @@ of_config(
     'forward',
     'FAIL',
     'temperature',
-    'model["cls_head"]["loss_cls"] = dict(\n'
-    '    loss_weight=1e40)\n',
+    'model["cls_head"]["loss_cls"] = dict(\n    loss_weight=1e40)\n',
 )
 of_config(
     'head of another width',

@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
-from micacl_mm.errors import ConfigError, DataError
+from micacl_mm.errors import ConfigError, DataError, check_count
 from micacl_mm.registry import TRANSFORMS
 
 
@@ -59,17 +59,12 @@ class SampleInstances(BaseTransform):
         test_mode: bool = False,
     ) -> None:
         stride = instance_len if instance_stride is None else instance_stride
-        sizes = {
-            'num_frames': num_frames,
-            'instance_len': instance_len,
-            'instance_stride': stride,
-        }
-        for name, value in sizes.items():
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(
-                    f'SampleInstances: {name} must be a positive integer, '
-                    f'got {value!r}'
-                )
+        check_count(
+            'SampleInstances',
+            num_frames=num_frames,
+            instance_len=instance_len,
+            instance_stride=stride,
+        )
         rest = num_frames - instance_len
         if rest < 0 or rest % stride:
             raise ConfigError(

@@ -178,7 +178,7 @@ def test_windows_that_do_not_fit(args):
     ],
 )
 def test_sizes_must_be_positive(kwargs, name):
-    with pytest.raises(ValueError, match=f'{name} must be a positive'):
+    with pytest.raises(ValueError, match=f'{name} must be at least 1'):
         SampleInstances(**kwargs)
 
 
