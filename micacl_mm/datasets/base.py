@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,6 +43,7 @@ from .splits import (
 
 DRAWN_MARKER = 'synthetic.json'  # in the root of a set that we drew
 LONGEST_ROW = 1000  # characters
+_LISTED = re.compile(r'"?([^"]+?)"?[\s,]+\d+[\s,]+(\d{1,2})')
 
 
 class BaseDFERDataset(BaseActionDataset):
@@ -79,6 +81,9 @@ class BaseDFERDataset(BaseActionDataset):
         pack (str, optional): A file made by ``micacl pack`` to read
             the frames from, see docs/packs.md. It must match the folders.
             Defaults to None.
+        ann_file (str): A list to use instead of the official split file, with
+            its rows or with ``<path> <frames> <label from 0>``, as other code
+            lists clips; the numbers of frames are not used. Defaults to ''.
         test_mode (bool): As in MMEngine. Defaults to False.
         metainfo (dict, optional): ``dict(classes=...)`` orders the classes
             anew, and the labels with them; clips of classes that are not
@@ -130,6 +135,7 @@ class BaseDFERDataset(BaseActionDataset):
         missing: str = 'raise',
         clip_root: Optional[str] = None,
         pack: Optional[str] = None,
+        ann_file: str = '',
         test_mode: bool = False,
         metainfo: Optional[dict] = None,
         **kwargs,
@@ -142,6 +148,7 @@ class BaseDFERDataset(BaseActionDataset):
         self.missing = missing
         self.clip_root = clip_root
         self.pack = pack
+        self.list_file = os.path.expanduser(ann_file)
         self.layout = self.copy = ''
         self.foreign: dict[str, list[str]] = {}
         self._opened: Optional[FramePack] = None
@@ -168,6 +175,10 @@ class BaseDFERDataset(BaseActionDataset):
 
     def find_clips(self, root: str) -> Iterable[FoundClip]:
         """List the clips on disk, keyed by ``video_id`` in lower case."""
+        raise NotImplementedError
+
+    def official_row(self, path: str, label: int) -> str:
+        """A row of a split file for a clip in a list of other code."""
         raise NotImplementedError
 
     def parse_row(self, line: str) -> SplitRow:
@@ -216,12 +227,19 @@ class BaseDFERDataset(BaseActionDataset):
     def _split_in_two(self) -> tuple[list[SplitRow], list[SplitRow]]:
         """Rows of the split, and those on the other side of the slice."""
         official = 'test' if self.split == 'test' else 'train'
-        rows, rest = self.read_split(official), []
+        rows, rest = self._read(official), []
         if official == 'train' and self.val_ratio:
             rows, rest = cut_validation(rows, self.val_ratio, self.val_seed)
         if self.split == 'val':
             rows, rest = rest, rows
         return self.relabel(rows), self.relabel(rest)
+
+    def _read(self, split: str) -> list[SplitRow]:
+        """Official rows, or those of the list that replaces them."""
+        listed = 'test' if self.split == 'test' else 'train'
+        if not self.list_file or split != listed:
+            return self.read_split(split)
+        return self.parse_rows(self.list_file, self.read_lines(self.list_file))
 
     def take_clips(
         self, rows: Sequence[SplitRow], clips: dict[str, str], layout: str
@@ -320,6 +338,10 @@ class BaseDFERDataset(BaseActionDataset):
                         f'a row must be text of at most {LONGEST_ROW} '
                         f'characters, got {len(line)}, {line[:40]!r} ..'
                     )
+                found = _LISTED.fullmatch(line) if self.list_file else None
+                if found and int(found[2]) < len(self.all_classes):
+                    path = found[1].replace('\\', '/')
+                    line = self.official_row(path, int(found[2]))
                 rows.append(self.parse_row(line))
             except ValueError as error:
                 self._fail(
@@ -348,7 +370,7 @@ class BaseDFERDataset(BaseActionDataset):
         rows: list[SplitRow] = []
         for split in ('train', 'test'):
             with suppress(OSError, ValueError):  # reported where it is needed
-                rows += self.read_split(split)
+                rows += self._read(split)
         wanted = dict.fromkeys(row.video_id.lower() for row in rows)
         layouts = []
         for root in self._clip_roots():

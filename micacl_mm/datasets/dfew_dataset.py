@@ -125,6 +125,10 @@ class DFEWDataset(BaseDFERDataset):
         """List the clips on disk, keyed by five digits."""
         return find_numbered_clips(root, self.source)
 
+    def official_row(self, path: str, label: int) -> str:
+        """``<clip number>,<label>``."""
+        return f'{path.split("/")[-1]},{label + 1}'
+
     def parse_row(self, line: str) -> SplitRow:
         """Read ``<clip number>,<label>``."""
         cells = [cell.strip() for cell in next(csv.reader([line]))]

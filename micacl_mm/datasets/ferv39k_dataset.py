@@ -115,6 +115,10 @@ class FERV39kDataset(BaseDFERDataset):
         """List the clips on disk, keyed by scene, emotion and name."""
         return find_emotion_clips(root, self.source, self.CLASSES)
 
+    def official_row(self, path: str, label: int) -> str:
+        """``<Scene>/<Emotion>/<clip> <Emotion>``."""
+        return f'{"/".join(path.split("/")[-3:])} {self.CLASSES[label]}'
+
     def parse_row(self, line: str) -> SplitRow:
         """Read ``<Scene>/<Emotion>/<clip> <Emotion>``."""
         cells = re.split(r'[\s,]+', line.replace('"', ''))

@@ -164,6 +164,58 @@ def test_registered_by_bare_and_dotted_name(dfew, kind):
         assert type(DATASETS.build(config)) is kind
 
 
+LISTS = {
+    'frames between': '{path} 2 {label}',
+    'commas': '{path},2,{label}',
+    'quotes': '"{path}" 2 {label}',
+    'backslashes': 'D:\\data\\{below} 40 {label}',
+    'official rows': '{official}',
+}
+
+
+@pytest.mark.parametrize('form', LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize('kind', [DFEWDataset, FERV39kDataset])
+def test_lists_that_travel_with_other_code(tmp_path, kind, form):
+    rows = [(n, 1 + n % 7) for n in range(1, 15)]
+    write_dfew(tmp_path, rows)
+    clips = [f'War/{CLASSES[n % 7]}/{n:04d}' for n, _ in rows]
+    write_ferv(tmp_path, clips)
+    expected, lines = kind(str(tmp_path), []), []
+    for info in infos(expected)[3:9]:
+        name, label = info['video_id'], info['label']
+        official = f'{name} {CLASSES[label]}'
+        if kind is DFEWDataset:
+            official = f'{int(name)},{label + 1}'
+        path, below = info['frame_dir'], name.replace('/', '\\')
+        lines.append(form.format(**locals()))
+    (tmp_path / 'list.txt').write_text('\n'.join(lines))
+    dataset = kind(str(tmp_path), [], ann_file=str(tmp_path / 'list.txt'))
+    assert ids(dataset) == ids(expected)[3:9]
+    assert [i['label'] for i in infos(dataset)] == [
+        i['label'] for i in infos(expected)[3:9]
+    ]
+
+
+@pytest.mark.parametrize('row', ['{path} 2 7', '{path} 2 Happy', '{path} 2'])
+@pytest.mark.parametrize('kind', [DFEWDataset, FERV39kDataset])
+def test_lists_that_cannot_be_right(tmp_path, kind, row):
+    write_dfew(tmp_path, [(1, 2)])
+    write_ferv(tmp_path, ['War/Sad/0001'])
+    path = infos(kind(str(tmp_path), []))[0]['frame_dir']
+    file = tmp_path / 'list.txt'
+    file.write_text(row.format(path=path))
+    with pytest.raises(ValueError, match=f'{file}, line 1: '):
+        kind(str(tmp_path), [], ann_file=str(file))
+
+
+def test_labels_of_a_list_in_another_order_are_refused(tmp_path):
+    write_ferv(tmp_path, ['War/Sad/0001'])
+    file = tmp_path / 'list.txt'
+    file.write_text('x/War/Sad/0001 2 0')
+    with pytest.raises(ValueError, match='must be the emotion of the clip'):
+        FERV39kDataset(str(tmp_path), [], ann_file=str(file))
+
+
 # ---- missing clips
 
 
