@@ -9,9 +9,8 @@ from mmengine.config import Config
 from micacl_mm.export import describe, export_onnx, export_program
 from micacl_mm.export.checks import draw_frames, reference_scores
 
-from ..mixing.families import FAMILIES
-from ..mixing.test_matrix import build as build_family
-from ..mixing.test_matrix import videos
+from ..mixing.families import FAMILIES, videos
+from ..mixing.families import build as build_family
 from .helpers import build, spread_scores, start, stir
 
 pytest.importorskip('onnx')

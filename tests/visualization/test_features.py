@@ -14,8 +14,7 @@ from micacl_mm.visualization.features import (
     final_layer,
 )
 
-from ..mixing.families import FAMILIES
-from ..mixing.test_matrix import build, videos
+from ..mixing.families import FAMILIES, build, videos
 from .helpers import LABELS, Videos
 
 WHOLE = 'GEIIM + WIAN + MCCL'
