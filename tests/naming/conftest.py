@@ -94,11 +94,6 @@ def venv_of_wheel(tmp_path_factory, wheel):
 
 
 @pytest.fixture(scope='session')
-def venv_without_us(tmp_path_factory):
-    return Venv(tmp_path_factory.mktemp('venv_without_us'))
-
-
-@pytest.fixture(scope='session')
 def venv_of_source(tmp_path_factory, source):
     made = Venv(tmp_path_factory.mktemp('venv_of_source'))
     made.install('--editable', source)

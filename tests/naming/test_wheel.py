@@ -74,3 +74,12 @@ def test_a_run_without_a_clone(micacl, tmp_path):
     assert (tmp_path / 'found/predictions.csv').is_file()
     assert '0 FAIL' in micacl('doctor').replace('0 failed', '0 FAIL')
     assert {*os.listdir(tmp_path)} == {'set', 'work', 'story.mp4', 'found'}
+
+
+def test_an_editable_install_has_the_configs_of_its_source(
+    venv_of_source, source, tmp_path
+):
+    script = 'from micacl_mm.options import find_config; '
+    script += 'print(find_config("micacl_dfew"))'
+    found = venv_of_source.run('-c', script, cwd=tmp_path).split()
+    assert found[-1] == str(source / 'configs' / 'micacl_dfew.py')
