@@ -167,6 +167,9 @@ def take_options(arguments: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: An option has no value, or one of the wrong form.
     """
+    for name in OPTIONS:
+        if os.environ.get(variable(name)) == '':
+            del os.environ[variable(name)]  # {{$NAME:default}} would take it
     flags = {flag(name): name for name in OPTIONS}
     front, rest, positional = [], [], True
     tokens = iter(arguments)

@@ -72,7 +72,6 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     add_adjustment(parser)
     args = parser.parse_args(take_options(argv))
-    args.config = Path(find_config(args.config))
     if not args.checkpoint.is_file():
         parser.error(f'there is no file {args.checkpoint}')
     if args.batch_check < 2:
@@ -80,8 +79,9 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
             f'--batch-check must be at least 2, got {args.batch_check}'
         )
     try:
+        args.config = Path(find_config(args.config))
         args.targets = targets(args.format, args.out, args.checkpoint)
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     return args
 

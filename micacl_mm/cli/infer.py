@@ -97,9 +97,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add('--amp', action='store_true', help='mixed precision')
     add('--cfg-options', nargs='+', action=DictAction, default={})
     add_adjustment(parser)
-    found = parser.parse_args(take_options(argv))
-    found.config = find_config(found.config)
-    return found
+    return parser.parse_args(take_options(argv))
 
 
 class Session:
@@ -120,7 +118,7 @@ class Session:
         self.out: Path = arguments.out
         check_folder(self.out)
         self.clips = self._list()
-        config = read_config(arguments.config)
+        config = read_config(find_config(arguments.config))
         config.merge_from_dict(arguments.cfg_options)
         face = build_detector(arguments.face, **arguments.face_options)
         self.infer = DFERInferencer(

@@ -70,6 +70,8 @@ def test_defaults_also_for_empty_variables(read, monkeypatch):
     cfg = read()
     assert (cfg.data_root, cfg.fold, cfg.val_ratio) == ('data/DFEW', 1, 0.1)
     assert cfg.clip_root is None
+    take_options([])
+    assert not [name for name in OPTIONS if variable(name) in os.environ]
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def sentence(capsys):
 
 def test_paths_that_lead_nowhere(exported, sentence, tmp_path):
     config, checkpoint = exported.pair
-    assert 'no file gone.py' in sentence('gone.py', checkpoint)
+    assert 'no config gone.py' in sentence('gone.py', checkpoint)
     assert 'no file gone.pth' in sentence(config, 'gone.pth')
     assert 'no file' in sentence(config, tmp_path)
 
