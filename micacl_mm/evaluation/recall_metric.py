@@ -8,6 +8,7 @@ import torch
 from mmaction.evaluation import ConfusionMatrix
 from mmengine.logging import print_log
 
+from micacl_mm.errors import DataError
 from micacl_mm.registry import METRICS
 
 
@@ -57,18 +58,7 @@ class RecallMetric(ConfusionMatrix):
         )
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
-        """Take one batch.
-
-        Raises:
-            ValueError: A score is not finite; its class would count as 0.
-        """
-        for sample in data_samples:
-            if not sample['pred_score'].isfinite().all():
-                raise ValueError(
-                    'RecallMetric: the model predicts scores that are not '
-                    'finite, it has diverged; lower the learning rate or go '
-                    'back to an earlier checkpoint'
-                )
+        """Take one batch, without waiting for the device."""
         before = len(self.results)
         super().process(data_batch, data_samples)
         for result, sample in zip(
@@ -76,6 +66,7 @@ class RecallMetric(ConfusionMatrix):
         ):
             # They stay in their places until all ranks are joined.
             result['missing'] = bool(sample.get('stand_in', False))
+            result['finite'] = sample['pred_score'].isfinite().all()
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Evaluate all that was processed.
@@ -96,22 +87,29 @@ class RecallMetric(ConfusionMatrix):
             dict[str, float]: with ``missing_clips``, a number, if there are.
 
         Raises:
-            ValueError: The names are not as many as the classes, or no clip
-                is left.
+            DataError: A score is not finite, the names are not as many as
+                the classes, or no clip is left.
         """
         covered = [r for r in results if not r.get('missing', False)]
         self.missing = max(self._size, len(results)) - len(covered)
         if not covered:
-            raise ValueError(
-                f'RecallMetric: none of {self._size} clips could be '
-                'evaluated; look whether the data are where the config says'
+            raise DataError(
+                f'RecallMetric: none of {self._size} clips could be evaluated',
+                'check that the data are where the config says',
+            )
+        if not torch.stack([r['finite'] for r in covered]).all():
+            raise DataError(
+                'RecallMetric: the model predicts scores that are not finite, '
+                'it has diverged',
+                'lower the learning rate or go back to an earlier checkpoint',
             )
         self.matrix = super().compute_metrics(covered)['result']
         if len(self.classes) != len(self.matrix):
-            raise ValueError(
+            raise DataError(
                 f'RecallMetric: {len(self.classes)} names for '
-                f'{len(self.matrix)} classes; make num_classes of the head '
-                'and the classes of the dataset agree'
+                f'{len(self.matrix)} classes',
+                'make num_classes of the head and the classes of the dataset '
+                'agree',
             )
         metrics = self.summarise(self.matrix, self.classes)
         if self.missing:

@@ -195,6 +195,7 @@ class Entry:
             ('Processes', self.text('processes')),
             ('Test clips', self.text('clips')),
             ('Frames of the set', self.text('frames')),
+            ('Copy of the clips', self.text('copy')),
             ('Config', ', '.join(filter(None, config))),
             ('Version', self.text('version')),
             ('Commit', self.text('commit')),
@@ -230,7 +231,7 @@ def names_of(entries: Iterable[Entry]) -> list[str]:
         ]
         differing = [
             entry.text(column)
-            for column in ('sampling', 'config_hash', 'processes')
+            for column in ('sampling', 'config_hash', 'copy', 'processes')
             if len({other.text(column) for other in same}) > 1
         ]
         found = f' ({"; ".join(differing)})' if differing else ''

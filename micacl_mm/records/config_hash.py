@@ -158,7 +158,7 @@ def pretraining_of(config: Mapping[str, Any]) -> str:
     if config.get('pretraining'):
         return str(config['pretraining'])
     files = _weights(config.get('model'))
-    # A training that goes on has the weights of its own checkpoint there.
+    # A resumed training has its own checkpoint there.
     if config.get('load_from') and not config.get('resume'):
         files.append(config['load_from'])
     names = [file.rsplit('/', 1)[-1].removesuffix('.pth') for file in files]

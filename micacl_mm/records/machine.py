@@ -78,9 +78,8 @@ def command_line() -> str:
     Returns:
         str: for instance ``'micacl kfold configs/x.py'``.
     """
-    told = os.environ.get(COMMAND_VARIABLE)
-    if told:
-        return told
+    if command := os.environ.get(COMMAND_VARIABLE):
+        return command
     words = [*map(_public, sys.orig_argv[1:])]
     if words[:2] == ['-m', 'micacl_mm']:
         words[:2] = ['micacl']

@@ -22,14 +22,14 @@ METRICS = ('UAR', 'WAR', *RECALLS)
 COLUMNS = (
     *('dataset', 'frames', 'method', 'pretraining', 'fold', 'subset', 'seed'),
     *('processes', 'selection', 'epoch', 'max_epochs', 'val_ratio'),
-    *('sampling', 'logit_adjust'),
+    *('sampling', 'logit_adjust', 'copy'),
     *METRICS,
     *('clips', 'parameters_m', 'gflops', 'bags_per_second', 'machine'),
     *('version', 'commit', 'config', 'config_hash', 'command', 'date'),
     'confusion_matrix',
 )
 #: Absent from older files, and then empty.
-OPTIONAL = ('logit_adjust',)
+OPTIONAL = ('logit_adjust', 'copy')
 REQUIRED = (
     *('dataset', 'method', 'seed', 'selection', 'config_hash', 'sampling'),
     *('UAR', 'WAR', 'clips', 'confusion_matrix'),
@@ -37,7 +37,7 @@ REQUIRED = (
 #: Rows that agree in these are replicates of one entry of the board.
 ENTRY_KEY = (
     *('dataset', 'subset', 'method', 'selection', 'sampling'),
-    *('logit_adjust', 'processes', 'config_hash'),
+    *('logit_adjust', 'copy', 'processes', 'config_hash'),
 )
 #: No two rows agree in these.
 RUN_KEY = (*ENTRY_KEY, 'fold', 'seed')

@@ -61,10 +61,10 @@ class Training(NamedTuple):
         facts = (meta or {}).get(FACTS)
         if not isinstance(facts, Mapping):
             return cls()
-        told = {**facts, **{n: meta.get(n) for n in ('seed', 'epoch', 'iter')}}
-        told = {k: told[k] for k in cls._fields if told.get(k) is not None}
-        sound = all(_is_sound(name, value) for name, value in told.items())
-        return cls(**told) if sound else cls()
+        merged = {**facts, **{n: meta.get(n) for n in ('seed', 'epoch', 'iter')}}
+        known = {k: merged[k] for k in cls._fields if merged.get(k) is not None}
+        sound = all(_is_sound(name, value) for name, value in known.items())
+        return cls(**known) if sound else cls()
 
     @property
     def is_complete(self) -> bool:

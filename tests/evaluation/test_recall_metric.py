@@ -66,8 +66,10 @@ def test_scores_that_are_not_finite_are_refused():
     sample = dict(
         pred_score=torch.tensor([float('nan'), 0]), gt_label=torch.tensor([0])
     )
+    metric = RecallMetric()
+    metric.process(None, [sample])
     with pytest.raises(ValueError, match='diverged'):
-        RecallMetric().process(None, [sample])
+        metric.evaluate(1)
 
 
 def test_stand_ins_are_not_counted():

@@ -40,7 +40,7 @@ SMALL = [
 def printed(page, tool):
     """Arguments of the first command of a page that is about DFEW."""
     text = (ROOT / page).read_text()
-    found = re.findall(rf'python (tools/{tool}\.py .*dfew.*)', text)
+    found = re.findall(rf'micacl ({tool} .*dfew.*)', text)
     return shlex.split(found[0])[1:]
 
 
@@ -68,7 +68,7 @@ def test_the_dfew_table(tmp_path, monkeypatch, capsys):
     assert [row['fold'] for row in rows] == ['1', '2']
     for row in rows:
         assert not problems(row)
-        assert row['dataset'] == 'dfew' and row['method'] == 'micacl'
+        assert row['dataset'] == 'dfew' and row['method'] == 'micacl_plus'
         assert row['selection'] == 'val' and row['seed'] == '0'
         assert row['clips'] == '7' and float(row['gflops']) > 0
     summary = json.loads(Path('runs/summary.json').read_text())

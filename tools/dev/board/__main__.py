@@ -1,7 +1,7 @@
 """Write the pages of the leaderboard from the committed rows.
 
 Writes results/leaderboard.md and .html, and the blocks between the markers
-in README.md, docs/leaderboard.md and docs/ablation.md.
+in README.md and docs/ablation.md.
 
   python -m tools.dev.board            write what is stale
   python -m tools.dev.board --check    exit code 1 if a file is stale
@@ -37,7 +37,6 @@ def make_files(results: Path) -> dict[Path, str]:
     }
     blocks = {
         'README.md': markdown.readme_markdown(tables),
-        'docs/leaderboard.md': board,
         'docs/ablation.md': markdown.ablation_markdown(tables),
     }
     for name, block in blocks.items():
