@@ -61,8 +61,14 @@ class Training(NamedTuple):
         facts = (meta or {}).get(FACTS)
         if not isinstance(facts, Mapping):
             return cls()
-        merged = {**facts, **{n: meta.get(n) for n in ('seed', 'epoch', 'iter')}}
-        known = {k: merged[k] for k in cls._fields if merged.get(k) is not None}
+        known = {**facts}
+        for name in ('seed', 'epoch', 'iter'):
+            known[name] = meta.get(name)
+        known = {
+            name: known[name]
+            for name in cls._fields
+            if known.get(name) is not None
+        }
         sound = all(_is_sound(name, value) for name, value in known.items())
         return cls(**known) if sound else cls()
 
