@@ -20,6 +20,7 @@ from micacl_mm.records.record import (
     write_record,
 )
 from micacl_mm.records.rows import COLUMNS, ENTRY_KEY, ResultRow, problems
+from micacl_mm.utils.datasets import unwrap
 from tests.sets import write_dfew_split
 
 from .tiny import write_config, write_set
@@ -118,7 +119,7 @@ def test_adjusted_logits_are_another_entry(place, trained):
     last = place / 'trained/epoch_1.pth'
     counts = torch.load(last, weights_only=True)['meta']['micacl_mm']
     counts = counts['class_counts']
-    dataset = trained[0].train_dataloader.dataset
+    dataset = unwrap(trained[0].train_dataloader.dataset)
     assert counts == dataset.class_counts
     runner = runner_of(place, 'adjusted')
     hook = dict(type='LogitAdjustmentHook', tau=3.0, class_counts=UNEVEN)
