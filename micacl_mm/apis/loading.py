@@ -93,7 +93,7 @@ def load_model(cfg: ConfigType, path: str) -> tuple[nn.Module, dict]:
             that do not fit.
     """
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
     except Exception as error:  # of pickle, zip or torch
         raise ConfigError(
             f'{path} cannot be read as a checkpoint, {first_line(error)}'
