@@ -7,8 +7,8 @@ differs, 2 if it could not be drawn or checked.
 import argparse
 import sys
 import warnings
-from concurrent.futures.process import BrokenProcessPool
 
+from micacl_mm.errors import MICACLError
 from micacl_mm.synthetic import (
     BENCHMARK_LEVELS,
     DEVELOPMENT,
@@ -90,16 +90,9 @@ def main(argv: list[str]) -> int:
     warnings.filterwarnings('ignore', message='make_benchmark: ')
     try:
         return run(args)
-    except (ValueError, OSError) as error:
+    except (MICACLError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    except BrokenProcessPool:
-        print(
-            'error: a process was killed, perhaps for want of memory; the '
-            'same command goes on from here, with fewer --workers',
-            file=sys.stderr,
-        )
-        return 2
     except KeyboardInterrupt:
-        print('\nstopped; the same command goes on from here', file=sys.stderr)
+        print('\nstopped; the same command continues', file=sys.stderr)
         return 130

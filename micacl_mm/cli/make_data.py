@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from micacl_mm.errors import MICACLError
 from micacl_mm.synthetic import LEVELS, make_synthetic
 
 
@@ -58,11 +59,11 @@ def main(argv: list[str]) -> int:
             difficulty=args.difficulty,
             progress=True,
         )
-    except (ValueError, OSError) as error:
+    except (MICACLError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print('\nstopped; the same command goes on from here', file=sys.stderr)
+        print('\nstopped; the same command continues', file=sys.stderr)
         return 130
     for split, counts in summary['splits'].items():
         listed = '  '.join(f'{name} {n}' for name, n in counts.items())

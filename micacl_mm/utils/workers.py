@@ -19,6 +19,8 @@ from typing import Optional, TypeVar
 
 import cv2
 
+from micacl_mm.errors import MICACLError
+
 #: Why there is no result of an item.
 DIED = (
     'the process died over it: the file makes a library crash, or needs more '
@@ -53,7 +55,7 @@ def run_all(
         R: Result of each item.
 
     Raises:
-        BrokenProcessPool: A process has died, and ``died`` is None.
+        MICACLError: A process has died, and ``died`` is None.
     """
     threads = cv2.getNumThreads()
     # A forked process would wait for OpenCV's threads for ever.
@@ -67,7 +69,11 @@ def run_all(
             # One of these has killed its process, and all the others'.
             for item in (yield from _run(waiting, work, workers)):
                 if died is None:
-                    raise BrokenProcessPool('a worker process died')
+                    raise MICACLError(
+                        'a worker process was killed, perhaps for lack of '
+                        'memory',
+                        'run it again with fewer workers',
+                    )
                 if (yield from _run(deque([item]), work, 1)):
                     yield died(item)
     finally:

@@ -101,7 +101,7 @@ def test_stopped_and_gone_on(out, tool, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(cv2, 'imwrite', stop)
         code, (_, err) = tool(out)
-    assert code == 130 and 'the same command goes on' in err
+    assert code == 130 and 'the same command continues' in err
     whole = len(list((out / 'easy' / FRAMES).iterdir()))
     assert 25 < whole < 37
     code, (text, _) = tool(out, '--verify')

@@ -44,7 +44,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130
-    assert err.split('\n')[-2] == 'stopped; the same command goes on from here'
+    assert err.split('\n')[-2] == 'stopped; the same command continues'
     assert 'Traceback' not in err
     assert sorted(p.name for p in root.iterdir()) == ['Clip', 'synthetic.json']
 
