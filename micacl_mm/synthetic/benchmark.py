@@ -112,8 +112,8 @@ def _compare(root: Path, level: str, settings: SyntheticSettings) -> dict:
     if labels != LABELS[level]:
         differs.append(
             'Split files or annotation are not the reference: figures on '
-            'this set cannot be compared. The same command writes them '
-            'anew; if they differ still, it is a bug.'
+            'this set cannot be compared. The same command rewrites them; '
+            'if they still differ, report a bug.'
         )
     if damaged:
         differs.append(_tell_damaged(damaged))
@@ -150,8 +150,8 @@ def _read_versions(
 def _tell_damaged(folders: list[str]) -> str:
     named = ', '.join(folders[:5]) + (', ...' if len(folders) > 5 else '')
     return (
-        f'{len(folders)} clips are absent or not whole ({named}): delete what '
-        'is left of them and draw again with the same command.'
+        f'{len(folders)} clips are absent or not whole ({named}): delete them '
+        'and draw again with the same command.'
     )
 
 
@@ -176,8 +176,8 @@ def _tell_frames(
     return (
         f'{text}. The reference was drawn by {_list(VERSIONS)} on x86-64, '
         f'this set by {_list(versions)}: other versions and processors round '
-        'differently (docs/benchmark.md says how far). If nothing of this '
-        'is other here, the code that draws was changed.'
+        'differently (docs/benchmark.md says how far). If none of these '
+        'differs here, the drawing code has changed.'
     )
 
 
