@@ -17,7 +17,6 @@ import numpy as np
 
 from micacl_mm.datasets.base import DRAWN_MARKER as MARKER
 from micacl_mm.errors import ConfigError
-from micacl_mm.utils.files import write_text
 
 NOTICE = (
     'Drawn faces, made by micacl make-data. No clip of a real '
@@ -63,7 +62,9 @@ def claimed(root: Path, settings: dict) -> Iterator[Path]:
                 'settings': settings,
                 'versions': _versions(),
             }
-            write_text(root / MARKER, json.dumps(marker, indent=2) + '\n')
+            part = scratch / MARKER
+            part.write_text(json.dumps(marker, indent=2) + '\n')
+            publish(part, root / MARKER)
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
