@@ -134,9 +134,11 @@ def test_prototypes_tied_to_the_classifier_are_keys(balanced):
         torch.autograd.grad(expected, (z, weight)),
     )
     for wrong in (None, weight[:, :5]):
-        with pytest.raises(ValueError, match=r'weights .* \(4, 6\), got'):
+        with pytest.raises(
+            ValueError, match=r'classifier must be \(4, 6\), got'
+        ):
             loss(z, labels, classifier=wrong)
-    with pytest.raises(ValueError, match="a bool or 'classifier'"):
+    with pytest.raises(ValueError, match='prototypes must be one of'):
         MCCLLoss(num_classes=4, in_channels=6, prototypes='x')
 
 

@@ -186,6 +186,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             ('temperature_mode', temperature_mode, TEMPERATURES),
             ('class_weight', class_weight, WEIGHTS),
             ('focal', focal, FOCAL),
+            ('prototypes', prototypes, (False, True, 'classifier')),
         ):
             if value not in known:
                 raise ValueError(
@@ -218,22 +219,15 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         self.pooled = pooled
         self.focal = focal
         self.balanced_keys = balanced_keys
+        # What it wants of a neck and of the head, see BaseBagNeck.
+        self.uses_scores = focal != 'none'
+        self.uses_classifier = self.tied = isinstance(prototypes, str)
         self.uses_instances = instances
         self._checked = False
         self.init_class_counts(num_classes, class_counts)
         self._init_heads(
             in_channels, projection_channels, prototypes, queue_size
         )
-
-    @property
-    def uses_scores(self) -> bool:
-        """Whether the class scores are needed."""
-        return self.focal != 'none'
-
-    @property
-    def uses_classifier(self) -> bool:
-        """Whether the weights of the classifier are needed."""
-        return self.tied
 
     def _init_heads(
         self,
@@ -244,12 +238,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
     ) -> None:
         self.projection, self.prototypes, self.in_channels = None, None, None
         self.queue = None
-        self.tied = isinstance(prototypes, str)
-        if self.tied and prototypes != 'classifier':
-            raise ValueError(
-                "MCCLLoss: prototypes must be a bool or 'classifier', got "
-                f'{prototypes!r}'
-            )
         if not (projection_channels or prototypes or queue_size):
             return
         if in_channels is None:
@@ -285,16 +273,20 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             labels = labels.repeat_interleave(views, 0)
             if scores is not None:
                 scores = scores.repeat_interleave(views, 0)
-        self._check_shapes(features, labels, scores)
-        expected = (self.num_classes, features.shape[1])
-        if self.tied and (
-            classifier is None or tuple(classifier.shape) != expected
+        self._check_shapes(features, labels)
+        size, classes = features.shape[1], self.num_classes
+        for used, what, given, shape in (
+            (self.uses_scores, 'scores', scores, (len(features), classes)),
+            (self.tied, 'classifier', classifier, (classes, size)),
         ):
-            got = None if classifier is None else tuple(classifier.shape)
-            raise ValueError(
-                "MCCLLoss: prototypes='classifier' needs the weights of a "
-                f'linear classifier on the bag feature, {expected}, got {got}'
-            )
+            got = None if given is None else tuple(given.shape)
+            if used and got != shape:
+                raise ValueError(
+                    f'MCCLLoss: focal={self.focal!r} needs the class scores '
+                    "and prototypes='classifier' the weights of a linear "
+                    f'classifier on the bag feature; {what} must be {shape}, '
+                    f'got {got}'
+                )
         if not (self._checked or torch.compiler.is_compiling()):
             self._check_values(labels)
         precision = torch.promote_types(features.dtype, torch.float32)
@@ -306,9 +298,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             )
         return loss * self._warmup_factor()
 
-    def _check_shapes(
-        self, features: Tensor, labels: Tensor, scores: Optional[Tensor]
-    ) -> None:
+    def _check_shapes(self, features: Tensor, labels: Tensor) -> None:
         if not features.is_floating_point():
             raise TypeError(
                 f'MCCLLoss: features must be of floating point, got '
@@ -332,16 +322,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
                 f'MCCLLoss: num_classes={self.num_classes}, but the labels '
                 f'are distributions over {labels.shape[1]} classes; make '
                 'num_classes and that of the blending agree'
-            )
-        expected = (len(features), self.num_classes)
-        if self.uses_scores and (
-            scores is None or tuple(scores.shape) != expected
-        ):
-            got = None if scores is None else tuple(scores.shape)
-            raise ValueError(
-                f'MCCLLoss: focal={self.focal!r} needs the class scores, '
-                f'{expected}, got {got}; call loss(features, labels, scores), '
-                "or set focal='none'"
             )
 
     def _check_values(self, labels: Tensor) -> None:
