@@ -111,9 +111,14 @@ HOSTS = {
 }
 
 
-@pytest.mark.parametrize('kind', HOSTS)
 @pytest.mark.parametrize(
-    'head', HEADS, ids=lambda h: '-'.join(map(str, h.values()))
+    'kind, head',
+    [
+        *[('Recognizer3D', head) for head in HEADS],
+        ('Recognizer2D', dict(type='TSNHead')),
+        ('RecognizerGCN', dict(type='GCNHead')),
+    ],
+    ids=str,
 )
 def test_every_head_sees_the_feature_of_the_neck(head, kind):
     backbone, channels, inputs = HOSTS[kind]
@@ -148,15 +153,14 @@ def test_every_head_sees_the_feature_of_the_neck(head, kind):
     torch.testing.assert_close(found, by_hand)
 
 
-@pytest.mark.parametrize('kind', HOSTS)
 @pytest.mark.parametrize(
-    'options',
+    'kind, options',
     [
-        {},
-        dict(backbone_name='slowfast'),
-        dict(backbone_name='tsm', num_segments=M),
-        dict(backbone_name='gcn'),
-        dict(temporal_type=None),
+        ('Recognizer3D', {}),
+        ('Recognizer3D', dict(backbone_name='slowfast')),
+        ('Recognizer3D', dict(temporal_type=None)),
+        ('Recognizer2D', dict(backbone_name='tsm', num_segments=M)),
+        ('RecognizerGCN', dict(backbone_name='gcn')),
     ],
     ids=str,
 )

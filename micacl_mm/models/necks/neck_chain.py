@@ -64,7 +64,11 @@ class NeckChain(BaseBagNeck):
         for cfg in necks:
             self._append(dict(cfg))
         self._settle_weights()
-        names = [neck.loss_name for neck in self._with_loss()]
+        names = [
+            module.loss_name
+            for module in self.modules()
+            if isinstance(module, BaseBagNeck) and module.loss_name
+        ]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(_SAME_NAME.format(name))
@@ -105,12 +109,6 @@ class NeckChain(BaseBagNeck):
     def takes_maps(self) -> bool:
         """Whether stock necks come first."""
         return len(self.stock_necks) > 0
-
-    def _with_loss(self) -> Iterator[BaseBagNeck]:
-        """This chain and all necks in it that carry a loss."""
-        for module in self.modules():
-            if isinstance(module, BaseBagNeck) and module.aux_loss is not None:
-                yield module
 
     def _members(self) -> Iterator[BaseBagNeck]:
         """The necks on bags, those of chains in the chain included."""
