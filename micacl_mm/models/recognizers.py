@@ -8,7 +8,7 @@ of these classes is wrapped here. A recognizer whose neck is no
 """
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, Union
 
 from mmaction.models.heads import (
@@ -215,26 +215,11 @@ def _hand_over(
         x = _in_form_of(x, head, type(recognizer.neck).__name__)
     losses = kwargs.get('loss_aux', {})
     for name, loss in losses.items():
-        if head is not None and callable(loss):  # of what the head has
-            losses[name] = _resolve(loss, head, x, kwargs)
+        if head is not None and callable(loss):  # of the class scores
+            losses[name] = loss(scores=head(x, **kwargs))
     if stage == 'head' and head is not None:
         x = head(x, **kwargs)
     return x, kwargs
-
-
-def _resolve(loss: partial, head: nn.Module, x: Any, kwargs: dict) -> Tensor:
-    """Call a neck's loss that uses the head's scores or its weights."""
-    wanted = {}
-    if getattr(loss.func, 'uses_scores', False):
-        wanted['scores'] = head(x, **kwargs)
-    if getattr(loss.func, 'uses_classifier', False):
-        layers = [
-            module.weight
-            for module in head.modules()
-            if isinstance(module, (nn.Linear, nn.Conv2d, nn.Conv3d))
-        ]
-        wanted['classifier'] = layers[-1].flatten(1) if layers else None
-    return loss(**wanted)
 
 
 def _in_form_of(x: Tensor, head: nn.Module, neck: str) -> Union[Tensor, list]:

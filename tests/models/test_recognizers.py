@@ -398,26 +398,6 @@ def test_a_loss_of_the_neck_gets_the_class_scores(kind, focal):
     assert expected > 0 and expected.requires_grad == (focal == 'attached')
 
 
-@pytest.mark.parametrize(
-    'head',
-    [h for h in HEADS if h['type'] != 'X3DHead'],
-    ids=lambda h: '-'.join(map(str, h.values())),
-)
-def test_a_loss_of_the_neck_gets_the_weights_of_the_classifier(head):
-    mccl = dict(CARRIER['aux_loss'], in_channels=C, prototypes='classifier')
-    neck = dict(GEIIM, aux_loss=mccl)
-    head = dict(head, in_channels=C)
-    model = recognizer('Recognizer3D', SLOW_ONLY, neck, head)
-    seen = []
-    model.neck.register_forward_hook(lambda _, args, out: seen.append(out[0]))
-    losses = step(model, video(M), labels=(1, 1))
-    fc = getattr(model.cls_head, 'fc_cls', None) or model.cls_head.fc
-    expected = model.neck.aux_loss(
-        seen[0].detach().flatten(1), torch.tensor([1, 1]), classifier=fc.weight
-    )
-    torch.testing.assert_close(losses['loss_mccl'], expected)
-
-
 def test_the_carriers_loss_sees_the_mean_of_a_videos_frames():
     model = recognizer(
         'Recognizer2D', TSM, CARRIER, dict(type='TSNHead', in_channels=512)

@@ -31,7 +31,6 @@ def mccl(
     constants: int = 0,
     fused: Optional[bool] = None,
     pooled: bool = False,
-    balanced_keys: bool = False,
 ) -> Tensor:
     r"""Multiscale category-aware contrastive loss.
 
@@ -86,9 +85,6 @@ def mccl(
             them. Equal to rounding. Defaults to None, what is faster; autograd
             where the temperature wants a gradient.
         pooled (bool): Scales are poolings over channels. Defaults to False.
-        balanced_keys (bool): Each class counts once among the keys, by the
-            mean of its :math:`e^{S_{ik}}`, as in `BCL
-            <https://arxiv.org/abs/2207.09052>`_. Defaults to False.
 
     Returns:
         Tensor: A scalar. An anchor without a positive adds nothing to it, and
@@ -127,7 +123,6 @@ def mccl(
         form,
         include_self,
         constants,
-        _class_sizes(key_labels, key_labels) if balanced_keys else None,
     )
     if fused is None:
         few = len(features) * len(keys) <= FEW_PAIRS
@@ -175,26 +170,15 @@ def _without_positive(labels: Tensor, key_labels: Tensor) -> Tensor:
     In time and memory that grow with B + K, and without looking at values.
     """
     if labels.dim() == 1:
-        return _class_sizes(labels, key_labels) <= 1
+        ordered = key_labels.sort().values
+        first = torch.searchsorted(ordered, labels)
+        last = torch.searchsorted(ordered, labels, right=True)
+        return last - first <= 1
     # Products of smaller shares could be too small for a float.
     possible = (labels > LEAST_SHARE).to(labels.dtype)  # (B, C)
     all_possible = (key_labels > LEAST_SHARE).to(labels.dtype)
     others = all_possible.sum(dim=0) - possible
     return (possible * others).sum(dim=1) == 0
-
-
-def _class_sizes(labels: Tensor, key_labels: Tensor) -> Tensor:
-    """How many keys are of the class of each label, (B,).
-
-    Of a distribution, the harmonic mean over its classes.
-    """
-    if labels.dim() == 2:
-        tiny = torch.finfo(labels.dtype).tiny
-        return 1 / (labels @ (1 / key_labels.sum(dim=0).clamp(min=tiny)))
-    ordered = key_labels.sort().values
-    first = torch.searchsorted(ordered, labels)
-    last = torch.searchsorted(ordered, labels, right=True)
-    return last - first
 
 
 def _chance_of_a_positive(labels: Tensor, key_labels: Tensor) -> Tensor:
@@ -238,9 +222,8 @@ def _terms(
     hopeless = pairs.hopeless[:, None]
     shares = shares + hopeless
     barred = ~(candidates | hopeless)
-    balanced = pairs.balanced(logits, shares)
-    every = balanced.masked_fill(barred, -torch.inf).logsumexp(-1)
+    every = logits.masked_fill(barred, -torch.inf).logsumexp(-1)
     if pairs.form == 'out':
         return every - (logits * shares).sum(-1) / shares.sum(-1)
-    some = (balanced + shares.log()).logsumexp(-1)
+    some = (logits + shares.log()).logsumexp(-1)
     return every - some if pairs.form == 'log' else -(some - every).exp()

@@ -34,7 +34,6 @@ class Pairs:
     form: str
     include_self: bool
     constants: int = 0  # keys at the end that want no gradient
-    class_sizes: Optional[Tensor] = None  # keys of each key's class, (K,)
 
     def shares(self, rows: slice) -> Tensor:
         """How much of a positive each key is to some anchors, (rows, K)."""
@@ -45,17 +44,6 @@ class Pairs:
             shares = labels @ self.key_labels.mT
         self.own(shares, rows).fill_(self.include_self)
         return shares
-
-    def balanced(self, logits: Tensor, shares: Tensor) -> Tensor:
-        """Logits (..., rows, K) of keys that share the weight of their class.
-
-        ``shares`` tells which keys an anchor is itself one of.
-        """
-        if self.class_sizes is None:
-            return logits
-        own = shares.to(logits.dtype) * (not self.include_self)
-        sizes = self.class_sizes - own
-        return logits - sizes.clamp(min=torch.finfo(sizes.dtype).tiny).log()
 
     def own(self, matrix: Tensor, rows: slice) -> Tensor:
         """View of where some anchors meet themselves, (rows,)."""
@@ -239,8 +227,7 @@ def _to_slopes(cosines: Tensor, rows: slice, pairs: Pairs) -> Tensor:
         positive = shares.to(logits.dtype)
         positive = positive / positive.sum(dim=1, keepdim=True).clamp(1e-30)
         some = (logits * positive).sum(dim=1)
-    logits = pairs.balanced(logits, shares)
-    if pairs.form != 'out':
+    else:
         positive, some = _softmax(_among(logits, shares, hopeless))
     own = pairs.own(logits, rows)
     if not pairs.include_self:

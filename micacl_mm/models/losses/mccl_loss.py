@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Optional
 
 import torch
 from mmaction.models.losses import BaseWeightedLoss
@@ -102,11 +102,8 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         projection_channels (int, optional): Contrast the output of a
             two-layer head of this size. Defaults to None: the bag feature
             itself [paper].
-        prototypes (bool or str): Add one centre per class to the keys, so
-            that each anchor has a positive: True for learned ones, or
-            ``'classifier'`` for the weights of the head's last layer, which
-            then learn from this loss, too [ours, after BCL and PaCo].
-            Defaults to False.
+        prototypes (bool): Add one learned centre per class to the keys, so
+            that each anchor has a positive. Defaults to False [ours].
         queue_size (int): In training, add the last so many features of past
             batches, of all ranks, to the keys. They carry no gradient and
             come from the weights of earlier steps: an approximation of a
@@ -124,22 +121,13 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             loss a class-weighted classification loss as well. Needs the class
             scores, which stock recognizers supply to the loss of a neck by
             one more call of the head. Defaults to ``'none'`` [ours].
-        balanced_keys (bool): Each class counts once among the keys, so that
-            frequent classes do not dominate, see :func:`mccl`.
-            Defaults to False [ours, after BCL].
-        instances (bool): Have a neck hand over the instances of each bag
-            instead of the bag feature: views of one video, so that a video
-            alone in its class has M - 1 positives. Set it on a neck in front
-            of the one that joins them. Defaults to False [ours].
         loss_weight (float): Defaults to 0.1 [ours].
         loss_name (str): Key in the log. Defaults to ``'loss_mccl'``.
 
     Shapes:
-        ``loss(features, labels)`` with (B, D) and (B,) gives a scalar;
-        instances (B, M, D) act as B * M features of the bags' labels. With
-        ``focal``, ``loss(features, labels, scores)`` with logits (B, K); with
-        tied prototypes, also ``classifier``, weights (K, D). After mixup or
-        cutmix the labels are (B, K); weight, temperature and p of an
+        ``loss(features, labels)`` with (B, D) and (B,) gives a scalar; with
+        ``focal``, ``loss(features, labels, scores)`` with logits (B, K). After
+        mixup or cutmix the labels are (B, K); weight, temperature and p of an
         anchor are then the means over its classes.
 
     Raises:
@@ -169,7 +157,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         include_self: bool = False,
         in_channels: Optional[int] = None,
         projection_channels: Optional[int] = None,
-        prototypes: Union[bool, str] = False,
+        prototypes: bool = False,
         warmup_iters: int = 0,
         loss_weight: float = 0.1,
         loss_name: str = 'loss_mccl',
@@ -177,8 +165,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         fused: Optional[bool] = None,
         pooled: bool = False,
         focal: str = 'none',
-        balanced_keys: bool = False,
-        instances: bool = False,
     ) -> None:
         super().__init__(loss_weight=loss_weight)
         for name, value, known in (
@@ -186,7 +172,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             ('temperature_mode', temperature_mode, TEMPERATURES),
             ('class_weight', class_weight, WEIGHTS),
             ('focal', focal, FOCAL),
-            ('prototypes', prototypes, (False, True, 'classifier')),
         ):
             if value not in known:
                 raise ValueError(
@@ -218,11 +203,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         self.fused = fused
         self.pooled = pooled
         self.focal = focal
-        self.balanced_keys = balanced_keys
-        # What it wants of a neck and of the head, see BaseBagNeck.
-        self.uses_scores = focal != 'none'
-        self.uses_classifier = self.tied = isinstance(prototypes, str)
-        self.uses_instances = instances
+        self.uses_scores = focal != 'none'  # see BaseBagNeck
         self._checked = False
         self.init_class_counts(num_classes, class_counts)
         self._init_heads(
@@ -233,7 +214,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         self,
         in_channels: Optional[int],
         projection_channels: Optional[int],
-        prototypes: Union[bool, str],
+        prototypes: bool,
         queue_size: int,
     ) -> None:
         self.projection, self.prototypes, self.in_channels = None, None, None
@@ -256,7 +237,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             )
         if queue_size:
             self.queue = FeatureQueue(queue_size, size, self.num_classes)
-        if prototypes and not self.tied:
+        if prototypes:
             # A module: stock optimizer constructors overlook bare parameters.
             self.prototypes = nn.Embedding(self.num_classes, size)
 
@@ -265,40 +246,20 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         features: Tensor,
         labels: Tensor,
         scores: Optional[Tensor] = None,
-        classifier: Optional[Tensor] = None,
     ) -> Tensor:
-        if features.dim() == 3:  # instances (B, M, D)
-            views = features.shape[1]
-            features = features.flatten(0, 1)
-            labels = labels.repeat_interleave(views, 0)
-            if scores is not None:
-                scores = scores.repeat_interleave(views, 0)
-        self._check_shapes(features, labels)
-        size, classes = features.shape[1], self.num_classes
-        for used, what, given, shape in (
-            (self.uses_scores, 'scores', scores, (len(features), classes)),
-            (self.tied, 'classifier', classifier, (classes, size)),
-        ):
-            got = None if given is None else tuple(given.shape)
-            if used and got != shape:
-                raise ValueError(
-                    f'MCCLLoss: focal={self.focal!r} needs the class scores '
-                    "and prototypes='classifier' the weights of a linear "
-                    f'classifier on the bag feature; {what} must be {shape}, '
-                    f'got {got}'
-                )
+        self._check_shapes(features, labels, scores)
         if not (self._checked or torch.compiler.is_compiling()):
             self._check_values(labels)
         precision = torch.promote_types(features.dtype, torch.float32)
         if labels.dim() == 2:  # one-hot and whole where nothing was blended
             labels = labels.to(precision)
         with torch.autocast(features.device.type, enabled=False):
-            loss = self._contrast(
-                features.to(precision), labels, scores, classifier
-            )
+            loss = self._contrast(features.to(precision), labels, scores)
         return loss * self._warmup_factor()
 
-    def _check_shapes(self, features: Tensor, labels: Tensor) -> None:
+    def _check_shapes(
+        self, features: Tensor, labels: Tensor, scores: Optional[Tensor]
+    ) -> None:
         if not features.is_floating_point():
             raise TypeError(
                 f'MCCLLoss: features must be of floating point, got '
@@ -322,6 +283,13 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
                 f'MCCLLoss: num_classes={self.num_classes}, but the labels '
                 f'are distributions over {labels.shape[1]} classes; make '
                 'num_classes and that of the blending agree'
+            )
+        expected = (len(features), self.num_classes)
+        got = None if scores is None else tuple(scores.shape)
+        if self.uses_scores and got != expected:
+            raise ValueError(
+                f'MCCLLoss: focal={self.focal!r} needs the class scores, '
+                f'{expected}, got {got}; call loss(features, labels, scores)'
             )
 
     def _check_values(self, labels: Tensor) -> None:
@@ -353,24 +321,17 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         return min(1.0, hub.get_info('iter', 0) / self.warmup_iters)
 
     def _contrast(
-        self,
-        features: Tensor,
-        labels: Tensor,
-        scores: Optional[Tensor],
-        classifier: Optional[Tensor],
+        self, features: Tensor, labels: Tensor, scores: Optional[Tensor]
     ) -> Tensor:
+        if self.projection is not None:
+            weight = self.projection[0].weight
+            features = self.projection(features.to(weight.dtype)).to(features)
         queue = self.queue if self.training else None
-        features = self._project(features)
-        prototypes = None
-        if self.tied:
-            prototypes = self._project(classifier.to(features))
-        elif self.prototypes is not None:
-            prototypes = self.prototypes.weight
         batch, offset = (features, labels), 0
         if self.training and get_world_size() > 1:
             batch = tuple(map(_Gather.apply, batch))
             offset = get_rank() * len(features)
-        keys, key_labels = self._join_keys(batch, prototypes, queue)
+        keys, key_labels = self._join_keys(batch, queue)
         counts = self.class_counts.to(features.dtype)
         temperatures = class_temperatures(
             counts, self.temperature, self.temperature_mode
@@ -397,17 +358,10 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             constants=0 if queue is None else len(queue),
             fused=self.fused,
             pooled=self.pooled,
-            balanced_keys=self.balanced_keys,
         )
         if queue is not None:
             queue.push(*batch)
         return loss
-
-    def _project(self, x: Tensor) -> Tensor:
-        if self.projection is None:
-            return x
-        weight = self.projection[0].weight
-        return self.projection(x.to(weight.dtype)).to(x)
 
     def _misses(self, scores: Tensor, labels: Tensor) -> Tensor:
         """Probability (B,) that the classifier gives to other classes."""
@@ -417,18 +371,15 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         return 1 - (shares * scores.softmax(dim=1)).sum(dim=1)
 
     def _join_keys(
-        self,
-        batch: tuple[Tensor, Tensor],
-        prototypes: Optional[Tensor],
-        queue: Optional[FeatureQueue],
+        self, batch: tuple[Tensor, Tensor], queue: Optional[FeatureQueue]
     ) -> tuple[Tensor, Tensor]:
         """Put prototypes and past features behind the batch."""
         parts = [batch]
-        if prototypes is not None:
+        if self.prototypes is not None:
             classes = torch.arange(self.num_classes, device=batch[1].device)
             if batch[1].dim() == 2:
                 classes = as_shares(classes, self.num_classes)
-            parts.append((prototypes, classes))
+            parts.append((self.prototypes.weight, classes))
         if queue is not None:
             parts.append(queue.contents(batch[1].dim() == 2))
         if len(parts) == 1:

@@ -17,9 +17,7 @@ from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features, collect, release
 
-#: Attributes of a loss that wants something of the head.
-OF_HEAD = ('uses_scores', 'uses_classifier')
-#: Losses by name, or functions of what the head has that give them.
+#: Losses by name, or functions of the class scores that give them.
 Losses = dict[str, Union[Tensor, Callable[..., Tensor]]]
 
 
@@ -38,10 +36,8 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         aux_loss (dict, optional): A loss on the neck's bag feature, called
             with features (N, C) and labels, (N,) or blended (N, K), and
             logged under its ``loss_name``. Where it has a true attribute
-            ``uses_scores`` or ``uses_classifier``, it is also called with
-            ``scores``, the head's logits (N, K), or with ``classifier``, the
-            weights (K, C) of its last layer. One that ``uses_instances`` gets
-            the instances (N, M, C) for features. Defaults to None.
+            ``uses_scores``, it is also called with ``scores``, the head's
+            logits (N, K). Defaults to None.
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Raises:
@@ -143,22 +139,13 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     def losses(self, bag: Bag, labels: Optional[Tensor]) -> Losses:
         """Return the auxiliary loss by its name; empty without labels.
 
-        The head comes after the neck. So a loss that uses its scores or its
-        weights is returned as a function of them, which the recognizer calls.
+        The head comes after the neck, so a loss that uses its scores is
+        returned as a function of them, which the recognizer calls.
         """
         if self.aux_loss is None or labels is None:
             return {}
-        features = bag.pooled()
-        if getattr(self.aux_loss, 'uses_instances', False):
-            if bag.features.shape[1] < self.num_instances:
-                raise ValueError(
-                    f'{type(self).__name__}: its {self.loss_name} takes '
-                    'instances, but they are joined by then; move the '
-                    'aux_loss to a neck before'
-                )
-            features = bag.features
-        loss = partial(self.aux_loss, features, labels)
-        later = any(getattr(self.aux_loss, name, False) for name in OF_HEAD)
+        loss = partial(self.aux_loss, bag.pooled(), labels)
+        later = getattr(self.aux_loss, 'uses_scores', False)
         return {self.loss_name: loss if later else loss()}
 
     def forward(
@@ -176,7 +163,7 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
 
         Returns:
             tuple[Tensor, dict]: features of shape (N, C', 1, 1, 1), and the
-            losses by name; one that uses the head is a function, such as
+            losses by name; one that uses the class scores is a function,
             ``losses[name](scores=logits)``.
 
         Raises:
