@@ -388,6 +388,9 @@ def test_a_failed_run_stops_and_the_others_stay(
 ):
     given = ('--seeds', '0', '1', '--jobs', jobs)
     folder = f'failed{jobs}'
+    monkeypatch.setenv('FAKE', 'fail1 fail2')
+    assert kfold(*given, work_dir=folder) == 1
+    assert fake() == ['train1'] * int(jobs)
     monkeypatch.setenv('FAKE', 'fail2')
     assert kfold(*given, work_dir=folder) == 1
     text = capsys.readouterr().out

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from micacl_mm.records.machine import (
     COMMAND_VARIABLE,
@@ -65,14 +65,20 @@ def _follow(
     todo: Sequence[Run], pool: ThreadPoolExecutor, processes: 'Processes'
 ) -> int:
     """Start the runs and report how they end."""
-    progress = Progress(todo)
+    progress, failed = Progress(todo), threading.Event()
 
-    def execute(run: Run) -> dict[str, Any]:
+    def execute(run: Run) -> Optional[dict[str, Any]]:
+        if failed.is_set():  # those that run may end, no further one starts
+            return None
         _say(f'{run.name}: running, log in {run.log}')
-        return run.execute(processes.run)
+        try:
+            return run.execute(processes.run)
+        except BaseException:
+            failed.set()
+            raise
 
     futures = {pool.submit(execute, run): run for run in todo}
-    pending, failed = set(futures), False
+    pending = set(futures)
     while pending:
         ended, pending = wait(pending, _LOOK, FIRST_COMPLETED)
         for future in ended:
@@ -80,15 +86,14 @@ def _follow(
             try:
                 record = future.result()
             except (RunError, ValueError, OSError) as error:
-                failed = True
-                # Those that run may end, no further one starts.
-                pending -= {other for other in pending if other.cancel()}
                 _report_failure(run, error)
                 continue
-            _say(f'{run.name}: {_figures(record)}; {progress.finish(run)}')
+            if record:
+                done = progress.finish(run)
+                _say(f'{run.name}: {_figures(record)}; {done}')
         for text in progress.news():
             _say(text)
-    return 1 if failed else 0
+    return int(failed.is_set())
 
 
 def _report_failure(run: Run, error: Exception) -> None:
