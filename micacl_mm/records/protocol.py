@@ -1,6 +1,5 @@
 """Which set was tested, how its clips were sampled, and how many."""
 
-import inspect
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any, Optional
 
 from micacl_mm.datasets.base import DRAWN_MARKER, BaseDFERDataset
-from micacl_mm.registry import TRANSFORMS
 
 from .config_hash import short_type
 
@@ -16,6 +14,8 @@ BENCHMARK_MARKER = 'benchmark.json'  # in the root of a set of fixed recipe
 _RECIPE = {'name', 'version', 'level', 'labels'}
 #: Transforms that draw, beside those called Random...
 _CHANCE = {'ClipColorJitter', 'ColorJitter', 'ImgAug', 'MultiScaleCrop'}
+#: Samplers that never draw.
+_STILL = {'UntrimmedSampleFrames'}
 #: Of torchvision and pytorchvideo, named by ``op`` of their wrappers.
 _WRAPPERS = {'PytorchVideoWrapper', 'TorchVisionWrapper'}
 _OPERATIONS = {
@@ -116,20 +116,20 @@ def sampling_in_words(pipeline: Sequence[Any]) -> str:
         chance'``; ``'chance in Flip'`` at the end if that draws.
     """
     frames, size, crops, chances = [], '', 1, []
-    for name, kind, step in _steps(pipeline):
+    for name, step in _steps(pipeline):
         if 'Sample' in name:
             frames.append(_frames(name, step))
         crops *= _CROPS.get(name, 1)
         size = _size(name, step) or size
-        if _draws(name, kind, step):
+        if _draws(name, step):
             chances.append(name)
     views = '1 crop' if crops == 1 else f'{crops} crops'
     chance = f'chance in {" and ".join(chances)}' if chances else 'no chance'
     return ', '.join(filter(None, [*frames, size, views, chance]))
 
 
-def _steps(part: Any) -> Iterator[tuple[str, Optional[type], Mapping]]:
-    """Name, class if known, and settings of each transform."""
+def _steps(part: Any) -> Iterator[tuple[str, Mapping]]:
+    """Name and settings of each transform."""
     if isinstance(part, (list, tuple)):
         for each in part:
             yield from _steps(each)
@@ -139,13 +139,9 @@ def _steps(part: Any) -> Iterator[tuple[str, Optional[type], Mapping]]:
     if not isinstance(step, Mapping):  # such as ImgAug's 'default'
         return
     kind = type(part) if built else step.get('type', '')
-    if isinstance(kind, type):
-        name = kind.__name__
-    else:
-        name = short_type(str(kind))
-        kind = TRANSFORMS.get(name) if name else None
+    name = short_type(getattr(kind, '__name__', str(kind)))
     if name:
-        yield name, kind, step
+        yield name, step
     # What ImgAug holds is of another library.
     for key in () if name == 'ImgAug' else _NESTED:
         yield from _steps(step.get(key))
@@ -186,39 +182,13 @@ def _is_length(side: Any) -> bool:
     return known and side > 0 and not math.isinf(side)
 
 
-def _draws(name: str, kind: Optional[type], step: Mapping[str, Any]) -> bool:
+def _draws(name: str, step: Mapping[str, Any]) -> bool:
     if name == 'Flip':
         return 0 < step.get('flip_ratio', 0.5) < 1
-    if name == 'LoadAudioFeature':
-        return step.get('pad_method') == 'random'
     if name in _WRAPPERS:
         operation = step.get('op') or type(step.get('trans')).__name__
-        return _draws_operation(short_type(str(operation)), step)
-    if name.startswith('Rand') or name in _CHANCE:
-        return True
-    sampled = 'Sample' in name and _takes_test_mode(kind)
-    return sampled and not step.get('test_mode', False)
-
-
-def _draws_operation(name: str, step: Mapping[str, Any]) -> bool:
-    if name == 'GaussianBlur':  # one width, or a range of them
-        sigma = getattr(step.get('trans'), 'sigma', step.get('sigma'))
-        widths = sigma if isinstance(sigma, (list, tuple)) else [sigma]
-        return sigma is None or len(set(widths)) > 1
-    return name.startswith('Rand') or name in _OPERATIONS
-
-
-def _takes_test_mode(kind: Optional[type]) -> bool:
-    """Whether a sampler can be told not to draw; of unknown ones, yes.
-
-    One that cannot, such as UntrimmedSampleFrames, does not draw.
-    """
-    if kind is None:
-        return True
-    starts = [
-        vars(c)['__init__'] for c in kind.__mro__ if '__init__' in vars(c)
-    ]
-    # Some take it as one of **kwargs, for the class above them.
-    return any(
-        'test_mode' in inspect.signature(start).parameters for start in starts
-    )
+        name = short_type(str(operation))
+        return name.startswith('Rand') or name in _OPERATIONS
+    if 'Sample' in name and name not in _STILL:
+        return not step.get('test_mode', False)
+    return name.startswith('Rand') or name in _CHANCE

@@ -104,6 +104,9 @@ class Training(NamedTuple):
         Returns:
             str: A sentence; empty if it is, as far as is known.
         """
+        split = getattr(dataset, 'split', 'test')
+        if split != 'test':
+            return f'tested on the {split} split: this is not a result'
         fold = getattr(dataset, 'fold', None)
         if None not in (self.fold, fold) and str(self.fold) != str(fold):
             return (

@@ -206,15 +206,6 @@ def test_operations_of_torchvision():
         ),
         (
             dict(
-                type='TorchVisionWrapper',
-                op='GaussianBlur',
-                kernel_size=3,
-                sigma=1.0,
-            ),
-            '',
-        ),
-        (
-            dict(
                 type='KeyMapper',
                 transforms=[dict(type='Flip'), dict(type='Fuse')],
             ),
@@ -250,7 +241,6 @@ def test_wrapped_and_unknown_operations():
     assert not draws({**video, 'op': 'ShortSideScale'})
     assert draws(dict(type='ImgAug', transforms='default'))
     assert draws(dict(type='ImgAug', transforms=[dict(type='Rotate')]))
-    assert draws(dict(type='LoadAudioFeature', pad_method='random'))
     # A sampler of a stranger may draw.
     assert draws(dict(type='SampleNobodyKnows'))
     assert not draws(dict(type='SampleNobodyKnows', test_mode=True))

@@ -274,6 +274,12 @@ def test_a_fold_that_was_trained_on_is_told(config):
     assert found.mismatch(Tested(fold=None)) == ''
 
 
+def test_a_test_on_the_validation_slice_is_no_result(config):
+    slice_ = Tested()
+    slice_.split = 'val'
+    assert 'val split' in training(config).mismatch(slice_)
+
+
 def test_another_set_or_subset_is_told(config):
     found = training(config, dataset=Tested('FERV39k', 'all'))
     assert found.mismatch(Tested('FERV39k', 'all')) == ''

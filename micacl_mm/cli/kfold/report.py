@@ -37,6 +37,7 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     folds = {record['fold'] for record in records}
     return {
         **{name: records[0][name] for name in _SHARED},
+        'logit_adjust': records[0].get('logit_adjust'),
         'replicates': 'folds' if len(folds) > 1 else 'seeds',
         'runs': [
             {
@@ -67,8 +68,10 @@ def _summary(
 
 def format_summary(summary: Mapping[str, Any]) -> str:
     """Lay out a summary as text, in percent."""
+    tau = summary['logit_adjust']
+    adjusted = f', logits adjusted by {tau:g}' if tau else ''
     lines = [
-        f'{summary["method"]} on {summary["dataset"]}',
+        f'{summary["method"]} on {summary["dataset"]}{adjusted}',
         'fold  seed  epoch    UAR     WAR',
     ]
     for run in summary['runs']:
