@@ -5,6 +5,7 @@ imports its own module. Each ``micacl_mm/cli/NAME.py`` has ``main(argv)``,
 which returns the exit code.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -89,6 +90,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     except MICACLError as error:
         return _fail(name, error)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # while Python ends
+        print(f'\nmicacl {name}: stopped', file=sys.stderr)
         return 130
 
 

@@ -1,6 +1,7 @@
 """The command ``micacl`` in the process; test_outside.py runs it installed."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -92,3 +93,19 @@ def test_the_tool_gets_what_follows_its_name(
         *('--seed', '0', '--work-dir', 'w'),
         *(find_config('micacl_demo'), '--resume'),
     ]
+
+
+def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
+    """Of a training, for instance; a second one changes nothing."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(launch.runpy, 'run_path', interrupted)
+    try:
+        assert cli.main(['train', 'micacl_demo']) == 130
+        assert capsys.readouterr().err.endswith('micacl train: stopped\n')
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
