@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from micacl_mm.errors import DataError
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.records.complexity import measure_complexity
 from micacl_mm.records.record import (
@@ -71,16 +72,17 @@ def check_classes(meta: Optional[dict], dataset: Any) -> None:
         dataset: The data set at work.
 
     Raises:
-        ValueError: Its classes are others.
+        DataError: Its classes are others.
     """
     old = ((meta or {}).get('dataset_meta') or {}).get('classes')
     new = getattr(dataset, 'metainfo', {}).get('classes')
     if old and new and list(map(str, old)) != list(map(str, new)):
-        raise ValueError(
+        raise DataError(
             'ResultHook: the checkpoint must be of the classes of the data '
             f'set, {", ".join(map(str, new))}, in this order, got one of '
-            f'{", ".join(map(str, old))}; take another checkpoint or another '
-            'data root, or train anew in another work directory'
+            f'{", ".join(map(str, old))}',
+            'take another checkpoint or data root, or train in another work '
+            'directory',
         )
 
 

@@ -1,11 +1,13 @@
 """Post-hoc logit adjustment of a trained recognizer."""
 
+import logging
 import math
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Optional
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -54,6 +56,13 @@ def adjust_logits(
         raise ValueError(
             f'adjust_logits: class_counts must be {num_classes} numbers of '
             f'training videos, one a class, got {counts}'
+        )
+    if tau and getattr(getattr(head, 'loss_cls', None), 'logit_adjustment', 0):
+        print_log(
+            'adjust_logits: the model was trained with logit adjustment '
+            'already; its logits are now adjusted twice',
+            logger='current',
+            level=logging.WARNING,
         )
     shares = torch.tensor(counts, dtype=torch.float64).clamp(min=1)
     shift = tau * (shares / shares.sum()).log()  # (K,)

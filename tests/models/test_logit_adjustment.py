@@ -8,6 +8,7 @@ from torch import nn
 
 from micacl_mm.apis import DFERInferencer
 from micacl_mm.export import export_program
+from micacl_mm.models import logit_adjustment
 from micacl_mm.models.logit_adjustment import adjust_logits
 from micacl_mm.records.training import find_class_counts
 from micacl_mm.registry import MODELS
@@ -156,3 +157,16 @@ def test_wrong_arguments(model, tau, counts, problem):
         adjust_logits(model, tau, counts)
     with pytest.raises(TypeError, match='must have a cls_head'):
         adjust_logits(nn.Linear(1, 1), tau, counts)
+
+
+def test_a_second_adjustment_is_warned_of(model, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        logit_adjustment, 'print_log', lambda text, **_: said.append(text)
+    )
+    adjust_logits(model, 1.0, COUNTS).remove()
+    assert not said
+    loss = model.cls_head.loss_cls
+    monkeypatch.setattr(loss, 'logit_adjustment', 1.0, raising=False)
+    adjust_logits(model, 1.0, COUNTS).remove()
+    assert 'adjusted twice' in said[0]
