@@ -70,6 +70,8 @@ _FORMATS = {
         ('logit_adjust', 'parameters_m', 'gflops', 'bags_per_second'), _SIZE
     ),
 }
+#: What a spreadsheet would compute begins so.
+_FORMULA = ('=', '+', '-', '@')
 # Half a unit of the second decimal, and room for the float itself.
 _ROUNDING = 0.00501
 PUBLISHED = 'published.csv'
@@ -143,7 +145,7 @@ def _cell_problems(row: Mapping[str, str]) -> Iterator[str]:
                 yield f'{name} must not be empty'
         elif not re.fullmatch(form, text):
             yield f'{name} must be {words}, got {text[:40]!r}'
-        elif text[0] in '=+-@':
+        elif text[0] in _FORMULA:
             yield f'{name} must not look like a formula, got {text[:40]!r}'
 
 
@@ -450,6 +452,9 @@ def _published_problems(row: Mapping[str, str]) -> Iterator[str]:
     for name in ('method', 'source'):
         if not row[name]:
             yield f'{name} must not be empty'
+    for name, text in row.items():
+        if text[:1] in _FORMULA or not text.isprintable():
+            yield f'{name} must be plain text, no formula, got {text[:40]!r}'
     if not any(row[name] for name in _FIGURES):
         yield f'one of {", ".join(_FIGURES)} must be there'
     for name in (*_FIGURES, *_PUBLISHED_RECALLS):

@@ -287,6 +287,9 @@ def test_published_figures_are_checked(tmp_path):
         *(':2', ':2', ':2'),
         *(':3', ':3'),
     ]
+    path.write_text(f'{header},source\n=A1,2020,,,4,5{empty},x\n')
+    with pytest.raises(ValueError, match='no formula'):
+        read_published(path)
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
