@@ -1,5 +1,7 @@
 """Files and compressed images in, RGB arrays out."""
 
+import re
+
 import cv2
 import numpy as np
 from mmengine.fileio import get
@@ -11,6 +13,8 @@ try:
 except ImportError:  # the extra [fast] is not installed
     simplejpeg = None
 
+#: The strict decoder's words for bytes too many, unless they are pixels.
+_HARMLESS = re.compile('extraneous bytes before marker 0x(?!d9)')
 _JPEG = b'\xff\xd8\xff'
 _EXIF = b'Exif\0'
 
@@ -36,8 +40,13 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     if simplejpeg and data[:3] == _JPEG and _EXIF not in data:
         try:
             return simplejpeg.decode_jpeg(data, 'RGB')
-        except ValueError:
-            pass  # also for harmless bytes too many, which OpenCV passes over
+        except ValueError as error:
+            # Of a damaged picture OpenCV would make part in grey.
+            if not _HARMLESS.search(str(error)):
+                raise DataError(
+                    f'{name} cannot be decoded, it is damaged ({error})',
+                    'unpack it again, or delete it',
+                ) from None
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:

@@ -1,79 +1,38 @@
-"""What the checks ask the machine; tests put other answers in."""
+"""What the checks ask the machine; tests substitute other answers."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-SHARED_MEMORY = Path('/dev/shm')
-
-
-class Package(NamedTuple):
-    """An installed distribution and what it requires."""
-
-    version: str
-    requires: tuple[str, ...] = ()
+_SHARED_MEMORY = Path('/dev/shm')
 
 
 class Gpu(NamedTuple):
-    """A GPU as its driver tells it."""
+    """A GPU as reported by its driver."""
 
     name: str
     driver: str
 
 
-def python_version() -> tuple[int, int]:
-    """Major and minor version."""
-    return sys.version_info[:2]
-
-
-@cache
-def packages() -> dict[str, Package]:
-    """Installed distributions by name in lower case, with dashes."""
-    found: dict[str, Package] = {}
-    for distribution in metadata.distributions():
-        about = distribution.metadata  # read anew each time
-        name = about['Name']
-        if name:  # a broken one has none; of two the first is imported
-            needs = tuple(distribution.requires or ())
-            package = Package(about['Version'] or '0', needs)
-            found.setdefault(plain_name(name), package)
-    return found
-
-
-def plain_name(name: str) -> str:
-    """A distribution's name as indexes compare it."""
-    return name.lower().replace('_', '-').replace('.', '-')
-
-
 def version(name: str) -> Optional[str]:
     """Version of an installed distribution."""
-    found = packages().get(name)
-    return found and found.version
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def shared_memory() -> Optional[tuple[int, int]]:
     """Size and free bytes of /dev/shm, None where there is none."""
-    if not SHARED_MEMORY.is_dir():
+    if not _SHARED_MEMORY.is_dir():
         return None
-    usage = shutil.disk_usage(SHARED_MEMORY)
+    usage = shutil.disk_usage(_SHARED_MEMORY)
     return usage.total, usage.free
-
-
-def open_files() -> Optional[int]:
-    """How many files a process may open, None if nobody says."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def cores() -> int:
@@ -84,7 +43,7 @@ def cores() -> int:
 
 
 def omp_threads() -> str:
-    """What the environment says of OpenMP's threads."""
+    """``OMP_NUM_THREADS``, empty if it is not set."""
     return os.environ.get('OMP_NUM_THREADS', '')
 
 
@@ -94,7 +53,7 @@ def free_disk(folder: Path) -> int:
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder, or the nearest existing one above it."""
     folder = folder.expanduser().absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

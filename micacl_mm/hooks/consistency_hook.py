@@ -56,7 +56,7 @@ class ConsistencyHook(Hook):
             loaders['val'] = runner.val_loop.dataloader
         test = (getattr(runner, 'cfg', None) or {}).get('test_dataloader')
         known = isinstance(test, Mapping)
-        more = self._wrong_settings(test) if known else ()
+        more = wrong_settings('test', test, self.random_test) if known else ()
         self._refuse(runner, loaders, more)
 
     def before_test(self, runner: Runner) -> None:
@@ -89,7 +89,7 @@ class ConsistencyHook(Hook):
         batches = loader.batch_sampler
         samplers = loader.sampler, getattr(batches, 'sampler', None)
         data = list(innermost(loader.dataset))
-        yield from self._wrong_loading(
+        yield from _wrong_loading(
             split,
             loader.drop_last or getattr(batches, 'drop_last', False),
             any(
@@ -97,6 +97,7 @@ class ConsistencyHook(Hook):
                 for s in samplers
             ),
             data,
+            self.random_test,
         )
         shown, clips = _size(loader.dataset), sum(map(_size, data))
         if shown > clips:
@@ -105,40 +106,57 @@ class ConsistencyHook(Hook):
                 f'{clips}; remove {type(loader.dataset).__name__}'
             )
 
-    def _wrong_settings(self, loader: Mapping) -> Iterator[str]:
-        """Faults of a test that is not built yet."""
-        batches = loader.get('batch_sampler') or {}
-        sampler = loader.get('sampler') or {}
-        kind = sampler.get('type', '')  # a class in a pure-Python config
-        shuffles = getattr(kind, '__name__', str(kind)) == 'DefaultSampler'
-        yield from self._wrong_loading(
-            'test',
-            loader.get('drop_last') or batches.get('drop_last'),
-            loader.get('shuffle') or sampler.get('shuffle', shuffles),
-            innermost(loader.get('dataset') or {}),
-        )
 
-    def _wrong_loading(
-        self, split: str, drop_last: bool, shuffled: bool, data: Iterable[Any]
-    ) -> Iterator[str]:
-        where = f'{split}_dataloader'
-        if drop_last:
-            yield f'{where} has drop_last=True, which omits clips: set False'
-        if shuffled:
-            yield (
-                f'{where} shuffles the clips: set sampler=dict(type='
-                "'DefaultSampler', shuffle=False)"
-            )
-        words = map(sampling_in_words, map(_transforms, data))
-        parts = [word.rpartition('chance in ') for word in words]
-        names = dict.fromkeys(name for _, found, name in parts if found)
-        if names and not self.random_test:
-            yield (
-                f'the pipeline of {where} is random in '
-                f'{" and in ".join(names)}: remove that, or set '
-                'test_mode=True where frames are sampled '
-                '(ConsistencyHook(random_test=True) allows it)'
-            )
+def wrong_settings(
+    split: str, loader: Mapping, random_test: bool = False
+) -> Iterator[str]:
+    """Find what makes a validation or test random, partial or shuffled.
+
+    Args:
+        split (str): ``'val'`` or ``'test'``.
+        loader (Mapping): Settings of its data loader.
+        random_test (bool): Allow random transforms. Defaults to False.
+
+    Yields:
+        str: A fault, with what to set.
+    """
+    batches = loader.get('batch_sampler') or {}
+    sampler = loader.get('sampler') or {}
+    kind = sampler.get('type', '')  # a class in a pure-Python config
+    shuffles = getattr(kind, '__name__', str(kind)) == 'DefaultSampler'
+    yield from _wrong_loading(
+        split,
+        loader.get('drop_last') or batches.get('drop_last'),
+        loader.get('shuffle') or sampler.get('shuffle', shuffles),
+        innermost(loader.get('dataset') or {}),
+        random_test,
+    )
+
+
+def _wrong_loading(
+    split: str,
+    drop_last: bool,
+    shuffled: bool,
+    data: Iterable[Any],
+    random_test: bool,
+) -> Iterator[str]:
+    where = f'{split}_dataloader'
+    if drop_last:
+        yield f'{where} has drop_last=True, which omits clips: set False'
+    if shuffled:
+        yield (
+            f'{where} shuffles the clips: set sampler=dict(type='
+            "'DefaultSampler', shuffle=False)"
+        )
+    words = map(sampling_in_words, map(_transforms, data))
+    parts = [word.rpartition('chance in ') for word in words]
+    names = dict.fromkeys(name for _, found, name in parts if found)
+    if names and not random_test:
+        yield (
+            f'the pipeline of {where} is random in {" and ".join(names)}: '
+            'remove that, or set test_mode=True where frames are sampled '
+            '(ConsistencyHook(random_test=True) allows it)'
+        )
 
 
 def classes_of(dataset: Any) -> Optional[list[str]]:

@@ -8,35 +8,47 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from micacl_mm.datasets import DFEWDataset
-from micacl_mm.doctor import facts
-from micacl_mm.doctor.checks import load
-from micacl_mm.doctor.command import main
-from micacl_mm.utils import workers
+from micacl_mm.doctor import clips, facts
+from micacl_mm.doctor.command import load, main
+from tests.sets import write_dfew_split
 
-from .tree import CONFIG, official, write_tree
+from ..records.tiny import ROOT
 
-PACKAGES = {
-    'torch': facts.Package('2.13.0'),
-    'numpy': facts.Package('1.26.4'),
-    'setuptools': facts.Package('81.0.0'),
-    'opencv-python': facts.Package('4.11.0.86'),
-    'opencv-contrib-python': facts.Package('4.11.0.86'),
-}
-POOLS = (
-    'micacl_mm.doctor.decoding.run_all',
-    'micacl_mm.doctor.checks.decoding.run_all',
+#: A DFEW of 35 clips. Clip k is of class k % 7, and tested in fold k % 5 + 1.
+FRAMES, SIDE, GROUPS = 3, 40, 5
+CLIPS = 'Clip/clip_224x224'
+CONFIG = f"""
+_base_ = [{str(ROOT / 'configs/micacl_demo.py')!r}]
+model = dict(
+    backbone=dict(base_channels=2),
+    neck=dict(
+        _delete_=True,
+        type='NeckChain',
+        num_instances=4,
+        necks=[dict(type='WIAN', in_channels=16, out_channels=16)],
+        aux_loss=dict(type='MCCLLoss', num_classes=7, in_channels=16),
+    ),
+    cls_head=dict(in_channels=16),
 )
+train_dataloader = dict(batch_size=16, num_workers=2, prefetch_factor=2)
+val_dataloader = dict(batch_size=32, num_workers=2, prefetch_factor=2)
+"""
 GIB = 2**30
+VERSIONS = {
+    'torch': '2.13.0',
+    'numpy': '1.26.4',
+    'opencv-python': '4.11.0.86',
+    'opencv-contrib-python': '4.11.0.86',
+}
 #: A machine on which nothing is wrong.
 MACHINE = {
-    'packages': PACKAGES,
-    'python_version': (3, 11),
     'shared_memory': (16 * GIB, 15 * GIB),
-    'open_files': 65536,
     'cores': 8,
     'omp_threads': '4',
     'free_disk': 100 * GIB,
@@ -44,8 +56,41 @@ MACHINE = {
 }
 
 
-def in_this_process(clips, work, workers, died):
-    yield from map(work, clips)
+def rows_of(fold, split):
+    tested = split == 'test'
+    return [
+        (k, k % 7 + 1)
+        for k in range(7 * GROUPS)
+        if (k % GROUPS + 1 == fold) is tested
+    ]
+
+
+def clip_dir(root, clip):
+    return root / CLIPS / f'{clip:05d}'
+
+
+def frame_path(root, clip, frame=0):
+    return clip_dir(root, clip) / f'{clip:05d}_{frame:05d}.jpg'
+
+
+def write_frame(path, seed=0, size=(SIDE, SIDE), mode='RGB', **options):
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    Image.fromarray(noise).convert(mode).save(path, **options)
+
+
+def write_tree(root, clips=7 * GROUPS):
+    for clip in range(clips):
+        clip_dir(root, clip).mkdir(parents=True)
+        for frame in range(FRAMES):
+            path = frame_path(root, clip, frame)
+            write_frame(path, FRAMES * clip + frame)
+    for fold in range(1, GROUPS + 1):
+        for split in ('train', 'test'):
+            write_dfew_split(root, split, rows_of(fold, split), fold)
+
+
+def in_this_process(items, work, workers, died=None):
+    yield from map(work, items)
 
 
 class Bench:
@@ -59,11 +104,10 @@ class Bench:
         self.folder, self.whole = folder, folder / 'whole'
         write_tree(self.whole)
         load(whole=True)
-        # MMEngine collects garbage whenever it packs a data set.
+        # MMEngine collects garbage whenever it packs a dataset.
         gc.collect()
         gc.freeze()
-        self.healthy, findings = self.examine(lambda spoilt: None)
-        self.names = [finding['name'] for finding in findings]
+        self.healthy, self.said = self.examine(lambda spoilt: None)
 
     def examine(self, plant) -> tuple[dict, list[dict]]:
         """Plant a fault and return statuses by check, and all findings."""
@@ -74,7 +118,16 @@ class Bench:
         self.json.unlink(missing_ok=True)
         saved = dict(os.environ)
         try:
-            self._prepare()
+            for name, value in MACHINE.items():
+                self.machine(name, value)
+            self.versions()
+            counts = {'train': [GROUPS - 1] * 7, 'test': [1] * 7}
+            official = dict.fromkeys(range(1, GROUPS + 1), counts)
+            self.patch.setattr(DFEWDataset, 'OFFICIAL_COUNTS', official)
+            self.patch.setattr(torch.cuda, 'is_available', lambda: False)
+            self.patch.setattr(torch.version, 'cuda', None)
+            self.patch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+            self.patch.setattr(clips, 'run_all', in_this_process)
             plant(self)
             return self._run()
         finally:
@@ -82,24 +135,14 @@ class Bench:
             os.environ.clear()
             os.environ.update(saved)
 
-    def _prepare(self) -> None:
-        for name, value in MACHINE.items():
-            self.machine(name, value)
-        self.patch.setattr(DFEWDataset, 'OFFICIAL_COUNTS', official())
-        self.patch.setattr(torch.cuda, 'is_available', lambda: False)
-        self.patch.setattr(torch.version, 'cuda', None)
-        self.patch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
-        for place in POOLS:
-            self.patch.setattr(place, in_this_process)
-
     def machine(self, name, value) -> None:
         """Make the machine say something else of itself."""
         self.patch.setattr(facts, name, lambda *_: value)
 
-    def processes(self) -> None:
-        """Decode on processes after all, which take their time."""
-        for place in POOLS:
-            self.patch.setattr(place, workers.run_all)
+    def versions(self, **others) -> None:
+        """Pretend other versions of packages."""
+        others = {k.replace('_', '-'): v for k, v in others.items()}
+        self.patch.setattr(facts, 'version', {**VERSIONS, **others}.get)
 
     def spoil(self) -> Path:
         """The root of a copy of the set, to be spoilt."""
@@ -114,7 +157,6 @@ class Bench:
         options = {
             '--data-root': self.root,
             '--work-dir': self.folder / 'work',
-            '--workers': 2,
             '--json': self.json,
             **self.options,
         }
@@ -133,19 +175,29 @@ class Bench:
             statuses.setdefault(finding['name'], []).append(finding['status'])
         return statuses, found['findings']
 
-    def changed(self, statuses, findings) -> dict[str, list[str]]:
-        """Checks that are not as on the healthy set, by name.
-
-        What builds on a failed check and is left out says nothing new.
-        """
+    def problem(self, fault) -> str:
+        """What is wrong with what the doctor says of a fault."""
+        statuses, findings = self.examine(fault.plant)
         left_out = {
             finding['name']
             for finding in findings
             if finding['found'].startswith('needs ')
         }
-        return {
-            name: statuses.get(name, [])
+        changed = {
+            name
             for name in {**self.healthy, **statuses}
             if statuses.get(name) != self.healthy.get(name)
             and name not in left_out
         }
+        if changed != {fault.check, *fault.also}:
+            said = [(f['name'], f['found']) for f in findings]
+            return str([words for words in said if words[0] in changed])
+        told = [
+            finding['found'] + finding['cure']
+            for finding in findings
+            if (finding['name'], finding['status'])
+            == (fault.check, fault.status)
+        ]
+        if not any(fault.cure in text for text in told):
+            return f'no {fault.status} with that cure, but {told}'
+        return ''

@@ -1,22 +1,24 @@
-"""Split files: whole, as published, and apart from each other."""
+"""Split files: readable, as published, and disjoint."""
 
 from __future__ import annotations
 
 import copy
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
 from micacl_mm.datasets.base import DRAWN_MARKER, BaseDFERDataset
 from micacl_mm.datasets.dfew_dataset import DFEWDataset
-from micacl_mm.datasets.splits import RESTORE, find_shared, name_groups
+from micacl_mm.datasets.splits import RESTORE
 
-from ..case import Case
-from ..finding import (
+from .configs import clip_places
+from .core import (
+    Case,
     Finding,
     blamed,
+    check,
     failed,
     number,
     passed,
@@ -24,35 +26,30 @@ from ..finding import (
     some,
     warned,
 )
-from ..registry import check
-from .configs import clip_place
-
-OFFICIAL = ('train', 'test')
 
 
 @check('split files', 'data')
 def split_files(case: Case) -> Iterator[Finding]:
-    """All split files of the set can be read, those of other folds too."""
+    """All split files can be read, those of other folds too."""
     first = _first(case)
     if first is None:
-        yield skipped('the data set has no split files that are known here')
+        yield skipped('the dataset has no split files')
         return
     wrong, absent = [], []
     for variant, dataset in _variants(first):
-        for split in OFFICIAL:
+        for split in ('train', 'test'):
             try:
-                rows = dataset.read_split(split)
+                case.rows[variant, split] = dataset.read_split(split)
             except FileNotFoundError:
                 absent.append(f'{variant} ({split})')
-            except ValueError as error:
+            except PermissionError as error:
+                wrong.append(blamed(error, f'make {error.filename} readable'))
+            except (ValueError, OSError) as error:
                 wrong.append(blamed(error, RESTORE))
-            else:
-                case.rows[variant, split] = rows
     yield from wrong
     if absent and not _is_drawn(first):
         yield warned(
-            f'no split files of {first.VARIANT} {some(absent, 9)}: these '
-            'cannot be trained on',
+            f'no split files of {first.VARIANT} {some(absent, 9)}',
             'unpack the split files of the release again',
         )
     elif not wrong:
@@ -61,13 +58,13 @@ def split_files(case: Case) -> Iterator[Finding]:
 
 
 def _first(case: Case) -> Any:
-    """A data set of ours whose splits can be asked for."""
+    """A dataset of ours, which can be asked for its splits."""
     ours = [d for _, d in case.built() if isinstance(d, BaseDFERDataset)]
     return ours[0] if ours else None
 
 
 def _variants(dataset: BaseDFERDataset) -> Iterator[tuple[Any, Any]]:
-    """Views of a set: all folds of DFEW, else the one that is in use."""
+    """Views of a set: all folds of DFEW, else the one in use."""
     if not isinstance(dataset, DFEWDataset):
         yield getattr(dataset, dataset.VARIANT or '_', 'all'), dataset
         return
@@ -83,13 +80,13 @@ def _is_drawn(dataset: BaseDFERDataset) -> bool:
 
 @check('counts', 'data')
 def counts(case: Case) -> Iterator[Finding]:
-    """Clips of each class in each fold are those that were published."""
+    """Clips per class in each fold are as published."""
     first = _first(case)
     if first is None or not first.OFFICIAL_COUNTS:
-        yield skipped('no official counts are known of this data set')
+        yield skipped('this dataset has no published counts')
         return
     if _is_drawn(first):
-        yield passed('a drawn set, whose counts are its own')
+        yield passed('a synthetic set with counts of its own')
         return
     wrong, known = [], 0
     for (variant, split), rows in case.rows.items():
@@ -109,14 +106,14 @@ def counts(case: Case) -> Iterator[Finding]:
     if wrong:
         yield failed(some(wrong), RESTORE)
     else:
-        yield passed(f'official in {known} split files')
+        yield passed(f'as published in {known} split files')
 
 
 @check('folds', 'data')
 def folds(case: Case) -> Iterator[Finding]:
-    """Train and test of each fold are apart; the folds make up one set."""
+    """Train and test of each fold are disjoint; the folds form one set."""
     if not case.rows:
-        yield skipped('no split files that are known here')
+        yield skipped('no split files')
         return
     word = _first(case).VARIANT
     names = {
@@ -130,7 +127,7 @@ def folds(case: Case) -> Iterator[Finding]:
         whole = sorted({str(v) for v, s in names if s == 'test'})
         clips = len(set().union(*names.values()))
         yield passed(
-            f'train and test apart in {", ".join(whole)}; {clips} clips'
+            f'train and test disjoint in {", ".join(whole)}; {clips} clips'
         )
 
 
@@ -138,9 +135,7 @@ def _leaks(names: dict) -> Iterator[str]:
     for (variant, split), test in names.items():
         both = test & names.get((variant, 'train'), set())
         if split == 'test' and both:
-            yield (
-                f'{variant}: {some(sorted(both))} stand in train and in test'
-            )
+            yield f'{variant}: {some(sorted(both))} are in train and in test'
 
 
 def _incomplete(names: dict) -> Iterator[str]:
@@ -150,23 +145,23 @@ def _incomplete(names: dict) -> Iterator[str]:
     for (one, left), (other, right) in combinations(tests.items(), 2):
         both = sorted(left & right)
         if both:
-            yield f'{one} and {other}: {some(both)} stand in both tests'
+            yield f'{one} and {other}: {some(both)} are in both tests'
     whole = set().union(*names.values())
     for variant, test in tests.items():
-        # A clip that one fold does not list, and others do.
+        # A clip that other folds list.
         gone = whole - test - names.get((variant, 'train'), whole)
         if gone:
-            yield f'{variant}: {some(sorted(gone))} are lacking'
+            yield f'{variant}: {some(sorted(gone))} are missing'
     never = whole - set().union(*tests.values())
     if never and len(tests) == len(DFEWDataset.OFFICIAL_COUNTS):
-        yield f'{some(sorted(never))} stand in no test'
+        yield f'{some(sorted(never))} are in no test'
 
 
 def _relabelled(case: Case) -> Iterator[str]:
-    labels: dict[str, set[int]] = {}
+    labels: dict[str, set[int]] = defaultdict(set)
     for rows in case.rows.values():
         for row in rows:
-            labels.setdefault(row.video_id, set()).add(row.label)
+            labels[row.video_id].add(row.label)
     torn = sorted(name for name, found in labels.items() if len(found) > 1)
     if torn:
         yield f'{some(torn)} have another label in another split file'
@@ -174,42 +169,17 @@ def _relabelled(case: Case) -> Iterator[str]:
 
 @check('overlap', 'data')
 def overlap(case: Case) -> Iterator[Finding]:
-    """No clip of the training is one for validation or test."""
-    places: dict[str, set[str]] = {}
-    for name, dataset in case.built():
-        found = {clip_place(dataset, i) for i in range(len(dataset))}
-        places.setdefault(name, set()).update(found)
-    train = places.pop('train', set())
-    wrong = {n: sorted(train & p) for n, p in places.items() if train & p}
-    for name, both in wrong.items():
-        yield failed(
-            f'{number(len(both), "clip")} of {name}_dataloader trained on: '
-            f'{some([os.path.basename(path) for path in both])}',
-            'give both loaders the same fold, val_ratio and val_seed, and '
-            'each a split of its own',
-        )
-    if not wrong:
+    """No training clip is one for validation or test."""
+    train, clean = clip_places(case, 'train'), True
+    for name in ('val', 'test'):
+        both = sorted(train & clip_places(case, name))
+        if both:
+            clean = False
+            yield failed(
+                f'{number(len(both), "clip")} of {name}_dataloader are '
+                f'trained on: {some([os.path.basename(p) for p in both])}',
+                'give both loaders the same fold, val_ratio and val_seed, '
+                'and each a split of its own',
+            )
+    if clean:
         yield passed(f'none of {len(train)} training clips')
-
-
-@check('persons', 'data')
-def persons(case: Case) -> Iterator[Finding]:
-    """No person is in train and test, where clips name their persons."""
-    first = _first(case)
-    pattern = getattr(first, 'group_pattern', None)
-    if not pattern:
-        yield skipped('the clips do not say whom they show')
-        return
-    rows = {split: first.read_split(split) for split in ('train', 'val')}
-    rows['test'] = first.read_split('test')
-    names = [row.video_id for part in rows.values() for row in part]
-    groups = name_groups(names, pattern, first.data_root)
-    shared = sorted(find_shared(rows, groups))
-    if shared:
-        yield failed(
-            f'{some(shared)} stand in more than one split',
-            'move all clips of a person into one of the folders train, val '
-            'and test',
-        )
-    else:
-        yield passed(f'{len(set(groups.values()))} persons, each in a split')

@@ -11,20 +11,21 @@ from mmengine.dataset import pseudo_collate
 
 from micacl_mm.hooks import ClassCountsHook
 
-from ..case import Case, kind
-from ..finding import (
+from .core import (
+    Case,
     Finding,
     blamed,
+    check,
     failed,
+    kind,
     number,
     passed,
     skipped,
     some,
     warned,
 )
-from ..registry import check
 
-_CPU_CLIPS = 4  # of a CPU nobody wants to wait for a whole batch
+_CPU_CLIPS = 4  # a whole batch takes too long on a CPU
 
 
 @check('forward', 'samples', 'classes')
@@ -36,14 +37,18 @@ def forward(case: Case) -> Iterator[Finding]:
     try:
         clips, losses = _train(case)
     except Exception as error:  # of models of any library
-        yield blamed(error, _cure(error, case))
+        cure = f'correct model or train_pipeline of {case.options.config}'
+        if isinstance(error, torch.OutOfMemoryError):
+            size = case.config.train_dataloader.get('batch_size')
+            cure = f'lower train_dataloader.batch_size, now {size}'
+        yield blamed(error, cure)
         return
     values = {name: value.detach().mean() for name, value in losses.items()}
     wrong = [n for n, value in values.items() if not torch.isfinite(value)]
     if wrong:
         yield failed(
             f'{some(wrong)} of {number(clips, "clip")} is not finite',
-            'look at data_preprocessor, class counts and temperature',
+            'check data_preprocessor, class counts and temperature',
         )
         return
     listed = [f'{name} {value:.3f}' for name, value in values.items()]
@@ -53,18 +58,19 @@ def forward(case: Case) -> Iterator[Finding]:
 
 
 def _train(case: Case) -> tuple[int, dict[str, torch.Tensor]]:
-    dataset = case.datasets['train'][0]
-    loader = case.config.train_dataloader
-    clips = min(int(loader.get('batch_size', 1)), len(dataset))
-    model, cuda = case.model, torch.cuda.is_available()
+    dataset, cuda = case.datasets['train'][0], torch.cuda.is_available()
+    clips = int(case.config.train_dataloader.get('batch_size', 1))
     if case.options.batch or not cuda:
-        clips = min(case.options.batch or _CPU_CLIPS, len(dataset))
+        clips = case.options.batch or _CPU_CLIPS
+    clips, model = min(clips, len(dataset)), case.model
     model.to('cuda' if cuda else 'cpu').train()
-    if 'ClassCountsHook' in map(kind, case.config.get('custom_hooks') or []):
-        logger = SimpleNamespace(info=lambda text: None)
-        data = SimpleNamespace(dataset=dataset)
+    if case.hook('ClassCountsHook') is not None:
         ClassCountsHook().before_train(
-            SimpleNamespace(model=model, train_dataloader=data, logger=logger)
+            SimpleNamespace(
+                model=model,
+                train_dataloader=SimpleNamespace(dataset=dataset),
+                logger=SimpleNamespace(info=lambda text: None),
+            )
         )
     batch = pseudo_collate([dataset[i] for i in _choose(dataset, clips)])
     mixed = cuda and 'Amp' in kind(case.config.get('optim_wrapper'))
@@ -79,10 +85,7 @@ def _train(case: Case) -> tuple[int, dict[str, torch.Tensor]]:
 
 
 def _choose(dataset: Any, count: int) -> list[int]:
-    """Clips of all over the set, two of them of one class.
-
-    The first ones may all be of one class, and a contrast needs a pair.
-    """
+    """Clips from all over the set, two of them of one class for MCCL."""
     chosen = [i * len(dataset) // count for i in range(count)]
     first = dataset.get_data_info(0).get('label')
     for i in range(1, len(dataset)):
@@ -90,16 +93,6 @@ def _choose(dataset: Any, count: int) -> list[int]:
             chosen[1] = i
             break
     return chosen
-
-
-def _cure(error: Exception, case: Case) -> str:
-    if isinstance(error, torch.OutOfMemoryError):
-        size = case.config.train_dataloader.get('batch_size')
-        return (
-            f'lower train_dataloader.batch_size, now {size}, or give the GPU '
-            'to this training alone'
-        )
-    return f'mend the model or the train_pipeline of {case.options.config}'
 
 
 def _memory() -> str:
@@ -112,28 +105,29 @@ def _memory() -> str:
 def _backward(model: Any, losses: dict) -> Iterator[Finding]:
     total = sum(v.mean() for name, v in losses.items() if 'loss' in name)
     total.backward()
-    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    gradients = {
+        name: p.grad for name, p in model.named_parameters() if p.requires_grad
+    }
+    bare = [name for name, grad in gradients.items() if grad is None]
     wrong = [
         name
-        for name, parameter in trained
-        if parameter.grad is not None
-        and not torch.isfinite(parameter.grad).all()
+        for name, grad in gradients.items()
+        if grad is not None and not torch.isfinite(grad).all()
     ]
-    bare = [name for name, p in trained if p.grad is None]
     model.zero_grad()
     if wrong:
         yield failed(
             f'the gradient of {some(wrong)} is not finite',
-            'look at the loss, and at mixed precision',
+            'check the loss, and mixed precision',
         )
     if bare:
         yield warned(
             f'no gradient reaches {some(bare)}',
-            'set find_unused_parameters=True for several GPUs, or freeze '
-            'these',
+            'freeze these, or set find_unused_parameters=True for several '
+            'GPUs',
         )
     if not wrong and not bare:
-        yield passed(f'backward: finite in {len(trained)} tensors{_memory()}')
+        yield passed(f'backward: finite in {len(gradients)} tensors')
 
 
 @check('predict', 'samples', 'classes')
@@ -147,13 +141,10 @@ def predict(case: Case) -> Iterator[Finding]:
     try:
         with torch.no_grad():
             batch = model.data_preprocessor(pseudo_collate([sample]))
-            answer = model(**batch, mode='predict')[0]
-        scores = answer.pred_score
+            scores = model(**batch, mode='predict')[0].pred_score
     except Exception as error:  # of models of any library
-        yield blamed(
-            error,
-            f'mend the model or the test_pipeline of {case.options.config}',
-        )
+        cure = f'correct model or test_pipeline of {case.options.config}'
+        yield blamed(error, cure)
         return
     classes = case.datasets['test'][0].metainfo.get('classes')
     if classes and tuple(scores.shape) != (len(classes),):
@@ -163,6 +154,6 @@ def predict(case: Case) -> Iterator[Finding]:
             "set model.cls_head.average_clips='prob', and its num_classes",
         )
     elif not torch.isfinite(scores).all():
-        yield failed('scores are not finite', 'take another checkpoint')
+        yield failed('scores are not finite', 'use another checkpoint')
     else:
         yield passed(f'{len(scores)} scores')

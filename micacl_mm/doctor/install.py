@@ -1,0 +1,115 @@
+"""Versions, and what is known to break with them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from micacl_mm.environment import check_versions
+from micacl_mm.version import __version__
+
+from . import facts
+from .core import Case, Finding, blamed, check, failed, passed, some, warned
+
+_TESTED_TORCH = (2, 13)
+_SAFE_TORCH = (2, 10)
+_NEW = "create a new environment and run: pip install '.[stack]'"
+_OPENCV = (
+    'opencv-python',
+    'opencv-contrib-python',
+    'opencv-python-headless',
+    'opencv-contrib-python-headless',
+)
+
+
+@check('versions')
+def versions(case: Case) -> Iterator[Finding]:
+    """The versions that ``import micacl_mm`` checks."""
+    try:
+        check_versions()
+    except ImportError as error:
+        yield blamed(error, _NEW)
+        return
+    names = ('torch', 'mmengine', 'mmcv', 'mmcv-lite', 'mmaction2', 'numpy')
+    known = {name: facts.version(name) for name in names}
+    listed = [f'{name} {found}' for name, found in known.items() if found]
+    python = '.'.join(map(str, sys.version_info[:2]))
+    yield passed(f'Python {python}, {", ".join(listed)}')
+
+
+@check('import')
+def imports(case: Case) -> Iterator[Finding]:
+    """The package can be imported."""
+    if case.broken is None:
+        yield passed(f'micacl_mm {__version__}')
+        return
+    finding = blamed(case.broken, _NEW)
+    yield failed(f'micacl_mm fails: {finding.found}', finding.cure)
+
+
+@check('known problems')
+def problems(case: Case) -> Iterator[Finding]:
+    """What is broken in some versions of the stack."""
+    found = [*_numpy(), *_torch(), *_opencv()]
+    yield from found
+    if not found:
+        cured = some(list(_cured()), 9)
+        yield passed(f'cured in memory: {cured}' if cured else 'none')
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r'\d+', version.split('+')[0])[:2]))
+
+
+def _numpy() -> Iterator[Finding]:
+    version = facts.version('numpy') or '1'
+    if _numbers(version) >= (2,):
+        yield warned(
+            f'numpy {version}: pose, AVA and retrieval code of MMAction2 '
+            'needs NumPy 1',
+            'pip install "numpy>=1.26,<2"',
+        )
+
+
+def _torch() -> Iterator[Finding]:
+    version = facts.version('torch') or '0'
+    if _numbers(version) > _TESTED_TORCH:
+        tested = '.'.join(map(str, _TESTED_TORCH))
+        yield warned(
+            f'torch {version} is newer than {tested}, the last one tested',
+            f'pip install "torch<={tested}.99" if something fails',
+        )
+    elif _numbers(version) < _SAFE_TORCH:
+        yield warned(
+            f'torch {version}: a checkpoint can corrupt memory even with '
+            'weights_only (CVE-2026-24747)',
+            'load no checkpoints from unknown sources, or pip install '
+            f'"torch>={".".join(map(str, _SAFE_TORCH))}"',
+        )
+
+
+def _opencv() -> Iterator[Finding]:
+    there = {name: facts.version(name) for name in _OPENCV}
+    there = {name: version for name, version in there.items() if version}
+    if len(set(there.values())) > 1:
+        listed = [f'{name} {version}' for name, version in there.items()]
+        newest = there.get('opencv-python', '4.11.0.86')
+        wanted = ' '.join(f'{name}=={newest}' for name in there)
+        yield warned(
+            f'{" and ".join(listed)} overwrite each other',
+            f'pip install {wanted}',
+        )
+
+
+def _cured() -> Iterator[str]:
+    """What ``compat.py`` has changed in this process."""
+    if find_spec('mmaction'):
+        root = Path(find_spec('mmaction').submodule_search_locations[0])
+        if not (root / 'models' / 'localizers' / 'drn').exists():
+            yield 'a module missing in the wheel of mmaction2 (drn)'
+    if find_spec('transformers'):
+        yield 'multimodal models, which fail with transformers'
+    yield 'checkpoints that torch 2.6 and later refuse'
