@@ -23,10 +23,11 @@ after Ctrl-C.
 
 import argparse
 import sys
+from dataclasses import fields
 
 from mmengine.config import DictAction
 
-from micacl_mm.faces.crop_set import LAYOUTS, crop_set
+from micacl_mm.faces.crop_set import CropSettings, crop_set
 from micacl_mm.records.machine import count_cores
 
 
@@ -37,66 +38,21 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add('source', help='folder of clips, or one clip')
-    add('out', help='folder of the crops: new or begun')
-    add(
-        '--face',
-        default='centerface',
-        metavar='DETECTOR',
-        help='centerface (default), haar, or a registered type with its '
-        'module, my_module.MyDetector',
-    )
-    add(
-        '--face-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='arguments of the detector: threshold=0.5 max_side=960',
-    )
-    add(
-        '--margin',
-        type=float,
-        default=0.15,
-        help="on each side, as a share of the face's longer side",
-    )
-    add('--size', type=int, default=224, help='crop, pixels')
-    add(
-        '--every',
-        type=int,
-        default=1,
-        metavar='K',
-        help='find faces in every K-th frame only, crop all: faster',
-    )
-    add(
-        '--max-gap',
-        type=int,
-        default=12,
-        metavar='N',
-        help='fill gaps of up to N searched frames',
-    )
-    add(
-        '--smoothing',
-        type=float,
-        default=2.0,
-        metavar='FRAMES',
-        help='width of the smoothing, in searched frames; 0: none',
-    )
-    add(
-        '--all-faces',
-        action='store_true',
-        help='a folder for each face, CLIP_face0 (the main one), ..',
-    )
-    add(
-        '--min-frames',
-        type=int,
-        default=5,
-        metavar='N',
-        help='with --all-faces: detections that make a face',
-    )
-    add('--layout', choices=LAYOUTS, default='tree')
-    add(
+    parser.add_argument('source', help='folder of clips, or one clip')
+    parser.add_argument('out', help='folder of the crops: new or begun')
+    for setting in fields(CropSettings):
+        how = dict(type=type(setting.default), default=setting.default)
+        if setting.name == 'face_options':
+            how = dict(nargs='+', action=DictAction, default={})
+            how['metavar'] = 'KEY=VALUE'
+        elif setting.default is False:
+            how = dict(action='store_true')
+        parser.add_argument(
+            f'--{setting.name.replace("_", "-")}',
+            help=f'{setting.metadata["help"]} (default: %(default)s)',
+            **how,
+        )
+    parser.add_argument(
         '--workers',
         type=int,
         default=count_cores(),

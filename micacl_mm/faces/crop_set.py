@@ -6,14 +6,13 @@ import csv
 import io
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -28,7 +27,7 @@ from micacl_mm.errors import (
     check_count,
 )
 from micacl_mm.utils import folders
-from micacl_mm.utils.files import write_text
+from micacl_mm.utils.files import publish, scratch_folder, write_text
 from micacl_mm.utils.video import ClipError, read_video
 from micacl_mm.utils.workers import DIED, Progress, run_all
 
@@ -39,8 +38,6 @@ from .tracking import FaceTrack, find_faces, main_face
 LAYOUTS = ('tree', 'dfew', 'ferv39k')
 FAILURES = 'failures.csv'
 MARKER = 'crop_faces.json'
-# Hidden, so that no loader takes what lies in it for a clip.
-_SCRATCH = '.unfinished'
 # Nothing in it is touched while a long video is searched for faces.
 _DEAD_AFTER = 24 * 3600.0
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
@@ -64,42 +61,47 @@ class Outcome(NamedTuple):
     frames: int = 0
 
 
+def _setting(default: object, text: str) -> Any:
+    return field(default=default, metadata=dict(help=text))
+
+
 @dataclass(frozen=True)
 class CropSettings:
     """How faces are found and cut out; the crops of a folder share it.
 
-    Args:
-        face (str): A detector, see :func:`build_detector`.
-        face_options (dict): Its arguments. Defaults to {}.
-        margin (float): Room on each side, as a share of the face's longer
-            side. Defaults to 0.15.
-        size (int): Side of a crop in pixels. Defaults to 224.
-        every (int): The detector looks at every k-th frame; crops are made
-            of all. Defaults to 1.
-        max_gap (int): Gaps of so many searched frames are filled. Defaults
-            to 12.
-        smoothing (float): Width of the smoothing in searched frames.
-            Defaults to 2.0.
-        all_faces (bool): Crop every face, not the main one alone. Defaults
-            to False.
-        min_frames (int): With ``all_faces``, detections that make a face.
-            The main face needs one. Defaults to 5.
-        layout (str): One of ``LAYOUTS``. Defaults to ``'tree'``.
+    Each setting, with its help, is an option of the command.
 
     Raises:
         ConfigError: For a wrong setting.
     """
 
-    face: str = 'centerface'
-    face_options: dict = field(default_factory=dict)
-    margin: float = 0.15
-    size: int = 224
-    every: int = 1
-    max_gap: int = 12
-    smoothing: float = 2.0
-    all_faces: bool = False
-    min_frames: int = 5
-    layout: str = 'tree'
+    face: str = _setting(
+        'centerface',
+        'centerface, haar, or a registered type with its module, '
+        'my_module.MyDetector',
+    )
+    face_options: dict = field(
+        default_factory=dict,
+        metadata=dict(
+            help='arguments of the detector: threshold=0.5 max_side=960'
+        ),
+    )
+    margin: float = _setting(
+        0.15, "room on each side, as a share of the face's longer side"
+    )
+    size: int = _setting(224, 'side of a crop, pixels')
+    every: int = _setting(
+        1, 'find faces in every K-th frame only, crop all: faster'
+    )
+    max_gap: int = _setting(12, 'fill gaps of up to so many searched frames')
+    smoothing: float = _setting(
+        2.0, 'width of the smoothing, in searched frames; 0: none'
+    )
+    all_faces: bool = _setting(
+        False, 'a folder for each face, CLIP_face0 (the main one), ..'
+    )
+    min_frames: int = _setting(5, 'with all faces: detections that make one')
+    layout: str = _setting('tree', f'one of {", ".join(LAYOUTS)}')
 
     def __post_init__(self) -> None:
         counts = dict(every=self.every, min_frames=self.min_frames)
@@ -168,7 +170,8 @@ def crop_set(
     clips, failed = find_clips(source, root, asked.layout)
     total = len(clips) + len(failed)
     start, made = time.monotonic(), []
-    with _claimed(root, asdict(asked)) as scratch:
+    with scratch_folder(root, _DEAD_AFTER) as scratch:
+        write_text(root / MARKER, json.dumps(asdict(asked), indent=2) + '\n')
         cropper = ClipCropper(root, scratch, asked, detector)
         waiting = [c for c in clips if not cropper.targets(c)[0].exists()]
         bar = Progress(len(waiting), 'clips', progress)
@@ -347,13 +350,8 @@ class ClipCropper:
         # The first face comes last: it tells that the clip is finished.
         targets = self.targets(clip, len(tracks))
         for part, target in list(zip(parts, targets, strict=True))[::-1]:
-            target.parent.mkdir(parents=True, exist_ok=True)
             os.chmod(part, 0o777 & ~_umask())
-            try:
-                os.rename(part, target)
-            except OSError:
-                if not target.is_dir():  # else another run was faster
-                    raise
+            publish(part, target)
         return Outcome(clip.path, '', len(tracks), crops, len(numbers))
 
     def targets(self, clip: SourceClip, faces: int = 1) -> list[Path]:
@@ -415,21 +413,6 @@ def _umask() -> int:
 
 
 # ---- the folder of the crops
-
-
-@contextmanager
-def _claimed(root: Path, settings: dict) -> Iterator[Path]:
-    """Take a checked folder for crops; a scratch folder of this run alone."""
-    write_text(root / MARKER, json.dumps(settings, indent=2) + '\n')
-    for path in root.glob(f'{_SCRATCH}*'):
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _DEAD_AFTER:
-                shutil.rmtree(path, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f'{_SCRATCH}-', dir=root))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def check_folder(root: Path, settings: dict) -> None:

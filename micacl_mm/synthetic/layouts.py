@@ -9,10 +9,11 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from micacl_mm.utils.files import publish
+
 from .action_units import EMOTIONS
 from .clip import ClipSpec
 from .plan import SCENES, Plan
-from .set_folder import publish
 
 LAYOUTS = ('dfew', 'ferv39k')
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -17,25 +13,14 @@ import numpy as np
 
 from micacl_mm.datasets.base import DRAWN_MARKER as MARKER
 from micacl_mm.errors import ConfigError
+from micacl_mm.utils.files import SCRATCH, publish, scratch_folder
 
 NOTICE = (
     'Drawn faces, made by micacl make-data. No clip of a real '
     'set is in here, and no figure measured on it is a result on real data.'
 )
-# Hidden, so that no loader takes what lies in it for a clip.
-_SCRATCH = '.unfinished'
 # A run makes something in its scratch folder every few seconds.
 _DEAD_AFTER = 600.0
-
-
-def publish(part: Path, target: Path) -> None:
-    """Move a finished file or folder of the scratch folder to its place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.replace(part, target)
-    except OSError:
-        if not target.is_dir():
-            raise
 
 
 @contextmanager
@@ -52,10 +37,7 @@ def claimed(root: Path, settings: dict) -> Iterator[Path]:
             f'make_synthetic: {root} {why}',
             'choose an empty or new folder, or delete it',
         )
-    root.mkdir(parents=True, exist_ok=True)
-    _sweep(root)
-    scratch = Path(tempfile.mkdtemp(prefix=f'{_SCRATCH}-', dir=root))
-    try:
+    with scratch_folder(root, _DEAD_AFTER) as scratch:
         if found is None:
             marker = {
                 'notice': NOTICE,
@@ -66,8 +48,6 @@ def claimed(root: Path, settings: dict) -> Iterator[Path]:
             part.write_text(json.dumps(marker, indent=2) + '\n')
             publish(part, root / MARKER)
         yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _versions() -> dict[str, str]:
@@ -90,7 +70,7 @@ def read_marker(root: Path) -> dict | None:
 def _is_unused(root: Path) -> bool:
     """Whether there is nothing but what a run leaves that stopped at once."""
     return root.is_dir() and all(
-        path.name == MARKER or path.name.startswith(_SCRATCH)
+        path.name == MARKER or path.name.startswith(SCRATCH)
         for path in root.iterdir()
     )
 
@@ -110,11 +90,3 @@ def _compare(root: Path, found: dict, settings: dict) -> None:
             'grey levels from what the first run would have drawn',
             stacklevel=2,
         )
-
-
-def _sweep(root: Path) -> None:
-    """Remove what killed runs left behind, and nothing of a live one."""
-    for path in root.glob(f'{_SCRATCH}*'):
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _DEAD_AFTER:
-                shutil.rmtree(path, ignore_errors=True)

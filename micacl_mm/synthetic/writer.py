@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 
 from micacl_mm.errors import check_count
+from micacl_mm.utils.files import publish
 from micacl_mm.utils.workers import Progress, run_all
 
 from .action_units import EMOTIONS
 from .clip import ClipSpec, clip_layout, render_clip
 from .layouts import frame_dir, frame_name, video_path, write_annotation
 from .plan import Plan
-from .set_folder import NOTICE, claimed, publish
+from .set_folder import NOTICE, claimed
 from .settings import SyntheticSettings
 
 _FPS = 25

@@ -3,11 +3,17 @@
 import csv
 import io
 import os
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from micacl_mm.errors import DataError
+
+#: Hidden, so that no loader takes what lies in it for a clip.
+SCRATCH = '.unfinished'
 
 
 def read_table(
@@ -93,3 +99,37 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
+
+
+@contextmanager
+def scratch_folder(root: Path, dead_after: float) -> Iterator[Path]:
+    """Make a folder for unfinished work of this run, removed at the end.
+
+    Args:
+        root (Path): Where; made if absent.
+        dead_after (float): Seconds for which nothing may happen in one of
+            another run before it is taken for a killed one's, and removed.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for path in root.glob(f'{SCRATCH}*'):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > dead_after:
+                shutil.rmtree(path, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f'{SCRATCH}-', dir=root))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def publish(part: Path, target: Path) -> None:
+    """Move a finished file or folder of a scratch folder to its place.
+
+    A folder that another run has put there meanwhile stays.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.replace(part, target)
+    except OSError:
+        if not target.is_dir():
+            raise

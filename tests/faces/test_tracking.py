@@ -125,13 +125,6 @@ def test_faces_that_cross_in_a_gap_keep_their_names():
         assert (way > 0).all() or (way < 0).all()
 
 
-def test_frame_numbers_may_have_gaps():
-    frames = [(7 * t, np.array([[*box(t, 0), 1.0]])) for t in range(5)]
-    (track,) = track_faces(frames, max_lost=0)
-    assert track.frames.tolist() == [0, 7, 14, 21, 28]
-    assert track.connected.all()
-
-
 @pytest.mark.parametrize(
     ('frames', 'kwargs', 'message'),
     [
@@ -351,14 +344,6 @@ def test_steady_motion_is_found_exactly():
     t = 2.0 * np.arange(20)
     np.testing.assert_allclose(boxes[:, 0], t, atol=1e-9)
     np.testing.assert_allclose(boxes[:, 2], t + 20, atol=1e-9)
-
-
-def test_long_gaps_stay():
-    (track,) = find_faces(
-        walk(20, absent=range(5, 9)), DotDetector(), max_gap=3
-    )
-    found = track.boxes_at(range(20))[1]
-    assert np.flatnonzero(~found).tolist() == [5, 6, 7, 8]
 
 
 @pytest.mark.parametrize('length', [1, 5, 6, 20, 21])
