@@ -21,18 +21,14 @@ from micacl_mm.utils.folders import (
 )
 from micacl_mm.utils.video import (
     ClipError,
-    UprightVideo,
     check_file,
     check_whole,
     is_cut_off,
-    turned_degrees,
+    open_video,
 )
 
 #: Of clips that do not say, frames a second.
 DEFAULT_FPS = 25.0
-#: Frames of a turned video that are compared, and the largest mean
-#: difference of two decoders in levels of 255.
-_COMPARED, _TOLERANCE = (0, 24), 8.0
 
 Source = Union[str, os.PathLike, np.ndarray]
 
@@ -113,12 +109,10 @@ def open_clip(
 
 
 def _open_video(path: str) -> Clip:
-    """A video file, read by decord as the test pipelines read it."""
-    import decord  # not everybody who reads frames has it
-
+    """A video file, read as the test pipelines read it."""
     check_file(path)
     try:
-        reader = decord.VideoReader(path, num_threads=1)
+        reader = open_video(path)
         count = len(reader)
     except Exception as error:  # decord raises RuntimeError and others
         raise ClipError(_why_no_video(path, error)) from None
@@ -130,29 +124,12 @@ def _open_video(path: str) -> Clip:
     if np.any(np.diff(seconds) <= 0) or end <= seconds[-1]:
         rate = reader.get_avg_fps() or DEFAULT_FPS  # broken time stamps
         seconds, end = np.arange(count) / rate, count / rate
-    upright = UprightVideo(path)
-    if turned_degrees(path) and _is_garbled(reader, upright):
-        read, decode = upright.__getitem__, dict(type='ArrayDecode')
-        info = dict(array=upright)
-    else:
-        decode, info = dict(type='DecordDecode'), dict(video_reader=reader)
 
-        def read(index: int) -> np.ndarray:
-            return reader[index].asnumpy()
+    def read(index: int) -> np.ndarray:
+        return reader.get_batch([index]).asnumpy()[0]
 
+    decode, info = dict(type='DecordDecode'), dict(video_reader=reader)
     return Clip(path, Path(path).stem, read, decode, info, seconds, end)
-
-
-def _is_garbled(frames: Sequence, upright: UprightVideo) -> bool:
-    """Whether decord mixes up the rows of a turned video."""
-    for index in _COMPARED:
-        if index < len(frames):
-            one, other = frames[index].asnumpy(), upright[index]
-            if one.shape != other.shape:
-                return True
-            if np.abs(one.astype(np.int16) - other).mean() > _TOLERANCE:
-                return True
-    return False
 
 
 def _why_no_video(path: str, error: Exception) -> str:

@@ -1,22 +1,33 @@
 """Video files: read upright, checked for missing bytes, written whole."""
 
+import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import cv2
 import numpy as np
 
 from micacl_mm.errors import DataError
 
+try:
+    import av
+except ImportError:  # the extra [fast] is not installed
+    av = None
+
 _HEAD = 16  # bytes that hold the length of a part
 #: So many fewer frames than announced are no matter.
 _TOLERANCE = 2
 _KEPT = 16  # frames of a turned video, for instances that overlap
+#: Frames of a turned video that are compared, and the largest mean
+#: difference of two decoders in levels of 255.
+_COMPARED, _DIFFERENCE = (0, 24), 8.0
+#: What PyAV and decord turn into the same RGB; of 10 bits they do not.
+_FORMATS = ('yuv420p', 'yuvj420p', 'yuv422p', 'yuv444p')
 #: Opens a file for frames of a size (width, height) and a rate; what it
 #: yields takes them.
 _Writer = Callable[
@@ -109,14 +120,6 @@ def check_whole(
         )
 
 
-def turned_degrees(path: str) -> int:
-    """By how many degrees a file says that its frames are to be turned."""
-    capture = _open(path)
-    degrees = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
-    capture.release()
-    return degrees
-
-
 def _open(path: str) -> cv2.VideoCapture:
     # Any other backend takes a name with '%' for that of many images.
     capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
@@ -124,19 +127,66 @@ def _open(path: str) -> cv2.VideoCapture:
     return capture
 
 
-class UprightVideo:
-    """A video file as an array of upright frames, read on demand.
+# ---- reading any frame
 
-    For ``ArrayDecode``: ``video[i]`` is frame i, (H, W, 3), uint8, RGB.
-    Frames are read one after the other, since seeking lands beside the
-    wanted frame in many files; going back starts anew.
+
+class Frames(NamedTuple):
+    """Frames as decord's ``get_batch`` returns them."""
+
+    images: np.ndarray
+
+    def asnumpy(self) -> np.ndarray:
+        """The frames, (T, H, W, 3), uint8, RGB."""
+        return self.images
+
+
+def open_video(
+    path: str, num_threads: int = 1, data: Optional[bytes] = None
+) -> object:
+    """Open a video with decord, or upright where that mixes up a turned one.
 
     Args:
         path (str): The file.
+        num_threads (int): Threads of the decoder. Defaults to 1.
+        data (bytes, optional): The file, if it has been read.
+
+    Returns:
+        decord.VideoReader or UprightVideo.
+
+    Raises:
+        RuntimeError: decord cannot read it.
+    """
+    import decord  # not everybody who reads frames has it
+
+    file = path if data is None else io.BytesIO(data)
+    reader = decord.VideoReader(file, num_threads=num_threads)
+    if not (len(reader) and os.path.isfile(path)):
+        return reader
+    capture = _open(path)
+    degrees = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+    capture.release()
+    upright = UprightVideo(path, reader)
+    return upright if degrees and upright.differs() else reader
+
+
+class UprightVideo:
+    """A turned video with decord's interface, read by OpenCV.
+
+    decord mixes up the rows of some, small ones above all. Frames are read
+    one after the other, since seeking lands beside the wanted frame in many
+    files; going back starts anew.
+
+    Args:
+        path (str): The file.
+        reader (decord.VideoReader): The same file, for numbers and times.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, reader: Sequence) -> None:
         self.path = path
+        self._reader = reader
+        self._place = 0
+        self.get_avg_fps = reader.get_avg_fps
+        self.get_frame_timestamp = reader.get_frame_timestamp
         self._restart()
 
     def _restart(self) -> None:
@@ -144,8 +194,35 @@ class UprightVideo:
         self._recent: dict[int, np.ndarray] = {}
         self._next = 0
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        index = int(index)
+    def __len__(self) -> int:
+        return len(self._reader)
+
+    def differs(self) -> bool:
+        """Whether decord's frames are not the same."""
+        for index in _COMPARED:
+            if index < len(self):
+                one, other = self._reader[index].asnumpy(), self._read(index)
+                if one.shape != other.shape:
+                    return True
+                if np.abs(one.astype(np.int16) - other).mean() > _DIFFERENCE:
+                    return True
+        return False
+
+    def get_batch(self, indices: Sequence[int]) -> Frames:
+        """Some frames, in the order of ``indices``."""
+        numbers = np.asarray(indices).tolist()
+        return Frames(np.stack([self._read(index) for index in numbers]))
+
+    def seek(self, index: int) -> None:
+        """Make a frame the next one."""
+        self._place = index
+
+    def next(self) -> Frames:
+        """The next frame alone."""
+        self._place += 1
+        return Frames(self._read(self._place - 1))
+
+    def _read(self, index: int) -> np.ndarray:
         if index < self._next and index not in self._recent:
             self._restart()
         while index >= self._next:
@@ -156,6 +233,135 @@ class UprightVideo:
             self._recent.pop(self._next - _KEPT, None)
             self._next += 1
         return self._recent[index]
+
+
+class UnusualVideoError(Exception):
+    """A video for decord: the frames here might not be the same."""
+
+
+class SkippingVideo:
+    """A video file with decord's interface, decoded by PyAV.
+
+    decord decodes every frame up to the last one that is wanted. Most files
+    hold frames on which no other one is built (B-frames of H.264); those of
+    them that are not wanted are passed over here, and only wanted ones are
+    turned into RGB. Frames are told by their time. They are, to the bit, what
+    decord gives of the file read from its beginning; a file in which that is
+    not certain is refused. (Where a key frame is in the midst of an open
+    group of pictures, decord jumps to it and returns broken frames.)
+
+    Args:
+        data (bytes): The file.
+        num_threads (int): Threads of the decoder. Defaults to 1.
+
+    Raises:
+        UnusualVideoError: It may be that decord reads it in another way.
+    """
+
+    def __init__(self, data: bytes, num_threads: int = 1) -> None:
+        if av is None:
+            raise UnusualVideoError('PyAV is not installed')
+        try:
+            self._container = av.open(io.BytesIO(data))
+            self._stream = self._container.streams.video[0]
+            self._packets = [
+                packet
+                for packet in self._container.demux(self._stream)
+                if packet.size
+            ]
+        except (av.FFmpegError, IndexError) as error:
+            raise UnusualVideoError(str(error)) from None
+        self._check()
+        self._times = sorted(packet.pts for packet in self._packets)
+        codec = self._stream.codec_context
+        codec.thread_count = num_threads
+        codec.thread_type = 'NONE' if num_threads == 1 else 'AUTO'
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def get_avg_fps(self) -> float:
+        """Frames per second."""
+        return float(self._stream.average_rate)
+
+    def get_batch(self, indices: Sequence[int]) -> Frames:
+        """Decode some frames.
+
+        Args:
+            indices (Sequence[int]): Their numbers, repeated ones too.
+
+        Returns:
+            Frames: In the order of ``indices``.
+
+        Raises:
+            UnusualVideoError: They are not all there.
+        """
+        times = [self._times[i] for i in np.asarray(indices).tolist()]
+        try:
+            found = self._decode(dict.fromkeys(times))
+        except av.FFmpegError as error:
+            raise UnusualVideoError(str(error)) from None
+        return Frames(np.stack([found[time] for time in times]))
+
+    def _decode(self, found: dict) -> dict:
+        """Fill in the frame of each time."""
+        codec = self._stream.codec_context
+        codec.flush_buffers()  # of the frames of an earlier batch
+        # One for all: each frame's own would set its tables up anew.
+        converter = av.video.reformatter.VideoReformatter()
+        missing = len(found)
+        # From the last key frame before them; None empties the decoder.
+        for packet in [*self._packets[self._start(min(found)) :], None]:
+            wanted = packet is None or packet.pts in found
+            codec.skip_frame = 'DEFAULT' if wanted else 'NONREF'
+            for frame in codec.decode(packet):
+                if found.get(frame.pts, frame) is None:
+                    self._check_frame(frame)
+                    image = converter.reformat(
+                        frame, format='rgb24', threads=1
+                    )
+                    found[frame.pts] = image.to_ndarray()
+                    missing -= 1
+            if not missing:
+                return found
+        raise UnusualVideoError(f'{missing} frames are not there')
+
+    def _start(self, time: int) -> int:
+        """Packet to start at: a key frame that parts the video in two."""
+        times = np.array([packet.pts for packet in self._packets])
+        shown_before = np.maximum.accumulate(times) <= times
+        shown_after = np.minimum.accumulate(times[::-1])[::-1] >= times
+        keys = np.array([packet.is_keyframe for packet in self._packets])
+        # Frames that are stored behind a key frame and shown before it lean
+        # on what is stored before: there decord goes wrong.
+        closed = keys & shown_before & shown_after & (times <= time)
+        return int(np.flatnonzero(closed)[-1]) if closed.any() else 0
+
+    def _check(self) -> None:
+        codec = self._stream.codec_context
+        times = [packet.pts for packet in self._packets]
+        sure = (
+            times
+            and None not in times
+            and len(set(times)) == len(times)
+            and not any(p.is_discard or p.is_corrupt for p in self._packets)
+            and self._packets[0].is_keyframe
+            and self._stream.average_rate
+            and codec.format is not None
+            and codec.format.name in _FORMATS
+        )
+        if not sure:
+            raise UnusualVideoError('not a plain video')
+
+    def _check_frame(self, frame: object) -> None:
+        size = frame.width, frame.height
+        codec = self._stream.codec_context
+        if (
+            frame.rotation
+            or frame.format.name not in _FORMATS
+            or size != (codec.width, codec.height)
+        ):
+            raise UnusualVideoError('turned, or not of one kind')
 
 
 # ---- whether all bytes are there

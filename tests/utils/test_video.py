@@ -4,14 +4,17 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import decord
 import numpy as np
 import pytest
 
+from micacl_mm.registry import TRANSFORMS
 from micacl_mm.utils import video
 from micacl_mm.utils.video import (
     ClipError,
     UprightVideo,
     is_cut_off,
+    open_video,
     read_video,
     write_video,
 )
@@ -93,12 +96,33 @@ def test_a_video_filmed_lying_is_read_upright(plain, tmp_path, degrees):
     for frame, expected in zip(read_video(str(path)), upright, strict=True):
         assert frame.shape == expected.shape
         assert np.abs(frame.astype(int) - expected).mean() < 4
-    frames = UprightVideo(str(path))
-    for index in (3, 40, 39, 3, 49):  # back and forth
-        difference = frames[index].astype(int) - upright[index]
-        assert np.abs(difference).mean() < 4
-    with pytest.raises(IndexError, match='frame 50 is not there'):
-        frames[50]
+    stock = decord.VideoReader(str(path))
+    for clip in (open_video(str(path)), UprightVideo(str(path), stock)):
+        assert len(clip) == 50 and clip.get_avg_fps() == pytest.approx(25)
+        indices = [3, 40, 39, 3, 49]  # back and forth
+        frames = clip.get_batch(indices).asnumpy()
+        for frame, index in zip(frames, indices, strict=True):
+            assert np.abs(frame.astype(int) - upright[index]).mean() < 4
+    clip.seek(7)
+    difference = clip.next().asnumpy().astype(int) - upright[7]
+    assert np.abs(difference).mean() < 4
+
+
+def test_everyday_videos_are_read_by_decord_and_trained_on_upright(tmp_path):
+    path = make_video(tmp_path / 'plain.mp4', size=(180, 320))
+    assert isinstance(open_video(str(path)), decord.VideoReader)
+    lying = turned(tmp_path / 'turned.mp4', path, 90)
+    assert isinstance(open_video(str(lying)), decord.VideoReader)
+    small = make_video(tmp_path / 'small.mp4')
+    lying = turned(tmp_path / 'turned.mp4', small, 90)
+    assert isinstance(open_video(str(lying)), UprightVideo)
+    steps = [dict(type='FastVideoInit'), dict(type='DecordDecode')]
+    results = dict(filename=str(lying), frame_inds=np.array([2, 9]))
+    for step in steps:
+        results = TRANSFORMS.build(step)(results)
+    for image, index in zip(results['imgs'], (2, 9), strict=True):
+        expected = np.rot90(picture(index))
+        assert np.abs(image.astype(int) - expected).mean() < 4
 
 
 #: A disk that is full after 20,000 bytes.

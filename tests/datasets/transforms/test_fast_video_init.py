@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from micacl_mm.datasets import FastVideoInit
-from micacl_mm.datasets.transforms import fast_video_init
-from micacl_mm.datasets.transforms.fast_video_init import SkippingVideo
 from micacl_mm.registry import TRANSFORMS
+from micacl_mm.utils import video as reading
+from micacl_mm.utils.video import SkippingVideo
 from tests.sets import picture
 
 av = pytest.importorskip('av')
@@ -146,7 +146,7 @@ def test_what_may_differ_is_left_to_decord(tmp_path):
     ours = run(path, ('FastVideoInit', 'DecordDecode'), [1, 4])
     stock = run(path, ('DecordInit', 'DecordDecode'), [1, 4])
     assert np.array_equal(ours['imgs'], stock['imgs'])
-    with pytest.raises(fast_video_init.UnusualVideoError):
+    with pytest.raises(reading.UnusualVideoError):
         SkippingVideo(path.read_bytes())
 
 
@@ -181,7 +181,7 @@ def test_less_is_decoded(inds, most):
 def test_without_pyav_it_is_decord(tmp_path, monkeypatch):
     path = tmp_path / 'a.mp4'
     path.write_bytes(make(length=4))
-    monkeypatch.setattr(fast_video_init, 'av', None)
+    monkeypatch.setattr(reading, 'av', None)
     results = FastVideoInit()(dict(filename=str(path)))
     assert isinstance(results['video_reader'], decord.VideoReader)
 
