@@ -31,7 +31,7 @@ def scene(frames=40, hidden=(), faces=1, speed=1):
 
 
 @TASK_UTILS.register_module()
-class BrightDetector:
+class TwoRegions:
     """Each bright region is a face, those at the top and at the bottom."""
 
     def __call__(self, frame):
@@ -51,7 +51,7 @@ def infer(place):
 
 
 def build(place, **kwargs):
-    kwargs = dict(face='BrightDetector', device='cpu') | kwargs
+    kwargs = dict(face='TwoRegions', device='cpu') | kwargs
     return DFERInferencer(place / 'config.py', place / 'model.pth', **kwargs)
 
 
@@ -152,7 +152,7 @@ def test_a_pipeline_that_crops_is_told_where_the_face_is(place, infer):
     at = [step['type'] for step in steps].index('RawFrameDecode') + 1
     steps.insert(at, dict(type='CropFaces', detector=None))
     cropping = DFERInferencer(
-        cfg, place / 'model.pth', 'cpu', face='BrightDetector'
+        cfg, place / 'model.pth', 'cpu', face='TwoRegions'
     )
     (found,), (expected,) = cropping.predict(scene()), infer.predict(scene())
     assert np.array_equal(found.scores, expected.scores)
