@@ -142,7 +142,7 @@ def test_a_checkpoint_of_other_classes_is_refused(own, old):
         check_classes(meta, dataset)
     check_classes({'dataset_meta': dataset.metainfo}, dataset)
     check_classes({'dataset_meta': {'classes': ['a', 'b']}}, dataset)
-    with pytest.raises(ValueError, match=f'a, b, .* of {", ".join(old)}; '):
+    with pytest.raises(ValueError, match=f'of {", ".join(old)}. Fix'):
         check_classes({'dataset_meta': {'classes': old}}, dataset)
 
 
