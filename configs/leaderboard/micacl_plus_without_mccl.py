@@ -1,3 +1,12 @@
-# Both necks and logit adjustment.
-_base_ = './micacl_plus.py'
-model = dict(neck=dict(aux_loss=None))
+# MICACL plus without MCCL: both necks and logit adjustment.
+_base_ = './geiim_wian.py'
+model = dict(
+    cls_head=dict(
+        label_smooth_eps=0.0,
+        loss_cls=dict(
+            type='LongTailCrossEntropyLoss',
+            num_classes=7,
+            logit_adjustment=1.0,
+        ),
+    )
+)

@@ -6,20 +6,19 @@
 #   tools/dev/ablation.sh data/benchmark/medium mccl --jobs 2
 #   tools/dev/ablation.sh data/benchmark/medium tail --jobs 2
 #
-# What follows goes to tools/kfold.py. Stopped, the same command goes on. A run
-# that fails does not stop the others; the exit code is 1 then.
+# Further options go to `micacl kfold`. After an interruption, repeat the
+# command. A failed run does not stop the others; the exit code is then 1.
 set -uo pipefail
 if [ $# -lt 2 ]; then
-  echo "usage: $0 ROOT parts|mccl|tail [options of tools/kfold.py]" >&2
+  echo "usage: $0 ROOT parts|mccl|tail [options of micacl kfold]" >&2
   exit 2
 fi
 root=$(realpath "$1") group=$2
 shift 2
 extra=("$@")
 cd "$(dirname "$0")/../.."
-configs=configs/leaderboard
-loss=model.neck.aux_loss head=model.cls_head
-hard="$head.label_smooth_eps=0.0"
+loss=model.neck.aux_loss
+hard=model.cls_head.label_smooth_eps=0.0
 failed=0
 
 # train NAME CONFIG [SETTING ...]
@@ -28,7 +27,7 @@ train() {
   shift 2
   local settings=()
   [ $# -eq 0 ] || settings=(--cfg-options "$@")
-  python tools/kfold.py "$configs/$config.py" --name "$name" \
+  python -m micacl_mm kfold "leaderboard/$config" --name "$name" \
     --data-root "$root" --seeds 0 1 2 --selection last \
     --work-dir "work_dirs/ablation/$(basename "$root")/$name" \
     "${extra[@]}" "${settings[@]}" || code=$?
@@ -64,18 +63,16 @@ mccl() {
 # The parts together with an answer to the tail, and what the hard labels of
 # some answers do without them.
 tail() {
-  local sampler=train_dataloader.sampler ce=$head.loss_cls
+  local sampler=train_dataloader.sampler
   local sampling=("$sampler._delete_=True"
     "$sampler.type=ClassBalancedSampler" "$sampler.power=0.5")
-  local adjustment=("$hard" "$ce.type=LongTailCrossEntropyLoss"
-    "$ce.num_classes=7" "$ce.logit_adjustment=1.0")
   train r3d18_mil_hard r3d18_mil "$hard"
   train geiim_wian_hard geiim_wian "$hard"
   train r3d18_mil_sampling r3d18_mil "${sampling[@]}"
   train geiim_wian_sampling geiim_wian "${sampling[@]}"
   train micacl_sampling geiim_wian_mccl "${sampling[@]}"
-  train geiim_wian_adjustment geiim_wian "${adjustment[@]}"
-  train micacl_adjustment geiim_wian_mccl "${adjustment[@]}"
+  train geiim_wian_adjustment micacl_plus_without_mccl
+  train micacl_adjustment micacl_plus
 }
 
 case $group in
