@@ -1,4 +1,4 @@
-# MICACL as a co-author's code has it, its slips mended: docs/method.md.
+# The reference reading: a co-author's code, errors corrected. docs/method.md
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/datasets/ferv39k.py',

@@ -214,7 +214,7 @@ def find_config(name: str) -> str:
 
     Args:
         name (str): ``'my/config.py'``, ``'micacl_dfew'``,
-            ``'leaderboard/micacl'``; ``configs/`` and ``.py`` may be given.
+            ``'leaderboard/wian'``; ``configs/`` and ``.py`` may be given.
 
     Raises:
         MissingFileError: There is neither.
