@@ -5,7 +5,8 @@
 Keeps the features of the checkpoint: all but the head is frozen and in eval
 mode. The head is initialised again and trained with as many clips of each
 class, by the optimizer of the config, at a rate that falls to zero. A loss of
-the head that corrects for rare classes is switched to plain cross-entropy.
+the head that corrects for rare classes is switched to plain cross-entropy,
+and auxiliary losses of necks are left out.
 
 The result is a whole checkpoint for test, infer and export with the same
 CONFIG. All other options go to the stock train tool.
@@ -59,8 +60,12 @@ def parse_arguments(
             f'there is no checkpoint {found.checkpoint}',
             'name a .pth file of a training',
         )
-    if '--launcher' in ' '.join(rest):
-        parser.error('--launcher: a classifier is retrained by one process')
+    for option, why in (
+        ('--launcher', 'a classifier is retrained by one process'),
+        ('--resume', 'a retraining starts from CHECKPOINT, begin it anew'),
+    ):
+        if option in ' '.join(rest):
+            parser.error(f'{option}: {why}')
     return found, rest
 
 

@@ -5,8 +5,11 @@ from typing import Optional
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
+from micacl_mm.models.bag import Bag
+from micacl_mm.models.necks import BaseBagNeck
+from micacl_mm.models.necks.base_bag_neck import Losses
 from micacl_mm.registry import HOOKS, MODELS
 
 
@@ -17,7 +20,9 @@ class RetrainClassifierHook(Hook):
     The second stage of `classifier retraining (cRT)
     <https://arxiv.org/abs/1910.09217>`_; ``micacl retrain-classifier`` adds
     this hook, balanced batches and a short schedule. What is frozen is in
-    eval mode: batch statistics stay, nothing is dropped out.
+    eval mode: batch statistics stay, nothing is dropped out. Auxiliary losses
+    of necks are left out, as one that uses the class scores would train the
+    head.
 
     Args:
         reset (bool): Start from new weights of the head. Defaults to True.
@@ -35,6 +40,9 @@ class RetrainClassifierHook(Hook):
             parameter.requires_grad_(False)
         for parameter in head.parameters():
             parameter.requires_grad_(True)
+        for part in _model(runner).modules():
+            if isinstance(part, BaseBagNeck):
+                part.losses = _no_losses
         if not self.reset or runner.iter > 0:
             return
         fresh = MODELS.build(runner.cfg.model.cls_head)
@@ -50,6 +58,10 @@ class RetrainClassifierHook(Hook):
         for name, child in _model(runner).named_children():
             if name != 'cls_head' and child.training:
                 child.eval()
+
+
+def _no_losses(bag: Bag, labels: Optional[Tensor]) -> Losses:
+    return {}
 
 
 def _model(runner: Runner) -> nn.Module:

@@ -1,17 +1,22 @@
 """Retraining of a classifier, on a tiny set."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmaction.structures import ActionDataSample
+from mmengine.config import Config
 
 from micacl_mm.apis import DFERInferencer
 from micacl_mm.cli import main as command
 from micacl_mm.cli.launch import run_tool
 from micacl_mm.cli.retrain_classifier import main
+from micacl_mm.hooks import RetrainClassifierHook
 from micacl_mm.records.record import read_record, row_of
 from micacl_mm.records.rows import problems
-from tests.records.tiny import write_config, write_set
+from micacl_mm.registry import MODELS
+from tests.records.tiny import ROOT, write_config, write_set
 
 
 @pytest.fixture(scope='module')
@@ -59,12 +64,27 @@ def test_a_kept_head_starts_where_it_was(place):
     assert all(torch.equal(old[name], new[name]) for name in old)
 
 
+def test_a_loss_of_the_neck_does_not_train_the_head():
+    cfg = Config.fromfile(ROOT / 'configs/leaderboard/micacl_reference.py')
+    cfg.model.neck.aux_loss.class_counts = [9, 8, 7, 6, 5, 4, 3]
+    model = MODELS.build(cfg.model).train()
+    bags = torch.rand(2, 4, 3, 4, 48, 48)
+    samples = [ActionDataSample().set_gt_label(i) for i in range(2)]
+    # Its factor 1 - p has a gradient.
+    assert 'loss_mccl' in model.loss(bags, samples)
+    runner = SimpleNamespace(model=model, iter=0, cfg=cfg)
+    RetrainClassifierHook().before_train(runner)
+    losses = model.loss(bags, samples)
+    assert [name for name in losses if 'loss' in name] == ['loss_cls']
+
+
 @pytest.mark.parametrize(
     ('arguments', 'said'),
     [
         (['tiny.py', 'none.pth'], 'there is no checkpoint none.pth'),
         (['tiny.py', 'run/epoch_1.pth', '--epochs', '0'], '1 or more'),
         (['tiny.py', 'run/epoch_1.pth', '--launcher=slurm'], 'one process'),
+        (['tiny.py', 'run/epoch_1.pth', '--resume'], 'begin it anew'),
     ],
 )
 def test_wrong_calls_end_with_a_sentence(place, capsys, arguments, said):
