@@ -28,7 +28,7 @@ def run(title: str, *arguments: object) -> None:
         command = [sys.executable, '-m', 'micacl_mm', *words]
         code = subprocess.run(command).returncode
     except KeyboardInterrupt:
-        sys.exit('\nstopped; the same command goes on from here')
+        sys.exit('\nstopped; run the same command to continue')
     if code:
         sys.exit(code)
 

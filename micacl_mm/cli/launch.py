@@ -169,7 +169,7 @@ def add_adjustment(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar='TAU',
         help='subtract TAU x log(share of the class) from the logits; for '
-        'models trained without such an answer to the tail. Choose TAU '
+        'models trained without a correction for class frequency. Choose TAU '
         'before the test, never by it: 1 is the usual one',
     )
     parser.add_argument(

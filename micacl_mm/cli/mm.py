@@ -1,4 +1,4 @@
-"""Run any stock tool of MMAction2 on our configs, with the cures.
+"""Run any stock tool of MMAction2 on our configs, with our patches.
 
 Usage: micacl mm TOOL [arguments of the tool]
 

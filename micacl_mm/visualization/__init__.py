@@ -1,1 +1,1 @@
-"""Pictures of runs and of committed rows; tools/plot.py makes them."""
+"""Pictures of runs and of committed rows; `micacl plot` makes them."""
