@@ -81,8 +81,8 @@ def check_classes(meta: Optional[dict], dataset: Any) -> None:
             'ResultHook: the checkpoint must be of the classes of the data '
             f'set, {", ".join(map(str, new))}, in this order, got one of '
             f'{", ".join(map(str, old))}',
-            'take another checkpoint or data root, or train in another work '
-            'directory',
+            'use the data root and the config that it was trained with, or '
+            'train in another work directory',
         )
 
 
