@@ -2,9 +2,9 @@
 
 A bag is features of shape (N, M, C), N videos of M instances, and optionally
 one weight per instance, (N, M), each row summing to one, or a gate for each
-of its channels, (N, M, C). This module is the
-only place that looks at the shapes of video backbones; what heads take stands
-in :mod:`micacl_mm.models.recognizers`.
+of its channels, (N, M, C). This module is the only place that looks at the
+shapes of video backbones; what heads take is in
+:mod:`micacl_mm.models.recognizers`.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Bag(NamedTuple):
         features (Tensor): Instance features, shape (N, M, C).
         weights (Tensor, optional): Importance of each instance, shape (N, M),
             rows sum to 1; or gates of its channels, shape (N, M, C), summing
-            to 1 over the channels. None stands for equal weights.
+            to 1 over the channels. None means equal weights.
     """
 
     features: Tensor

@@ -57,7 +57,7 @@ class BagDataPreprocessor(ActionDataPreprocessor):
         if format_shape != 'NCTHW':
             raise ValueError(
                 "BagDataPreprocessor: format_shape must be 'NCTHW', got "
-                f'{format_shape!r}; instances are clips in either view, do '
+                f'{format_shape!r}; instances are clips in either view, '
                 "end the pipeline by FormatShape(input_format='NCTHW')"
             )
         super().__init__(format_shape=format_shape, **kwargs)

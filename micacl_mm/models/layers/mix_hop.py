@@ -14,10 +14,9 @@ class MixHop(nn.Module):
 
     Args:
         channels (int): C, in and out.
-        depth (int): K, the hops. Defaults to 1
-            [author code].
-        alpha (float): a, the share of the input kept at each hop.
-            Defaults to 0.7 [author code].
+        depth (int): K, the hops. Defaults to 1 [author code].
+        alpha (float): a, the share of the input kept at each hop. Defaults to
+            0.7 [author code].
     """
 
     def __init__(
