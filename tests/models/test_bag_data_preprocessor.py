@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
 
 from micacl_mm.models import BagDataPreprocessor
 from micacl_mm.registry import MODELS
@@ -19,6 +20,7 @@ def frame(number):
 
 def pipeline_output(crops=1):
     """What the stock pipeline makes of frames 0, 1, 2, ... of a video."""
+    init_default_scope('mmaction')
     sample = Compose(
         [
             dict(
