@@ -31,15 +31,16 @@ class LogitAdjustmentHook(Hook):
         self.tau = tau
         self.class_counts = class_counts
         self._checkpoint: dict = {}
+        self._counts: Optional[Sequence[int]] = class_counts
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep what the checkpoint says of its training."""
-        self._checkpoint = checkpoint
+        self._checkpoint, self._counts = checkpoint, self.class_counts
 
     def before_test(self, runner: Runner) -> None:
         """Adjust the logits of the model."""
-        counts = self.class_counts or find_class_counts(self._checkpoint)
-        self._checkpoint = {}
+        counts = self._counts or find_class_counts(self._checkpoint)
+        self._counts, self._checkpoint = counts, {}  # frees the weights
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         self._handle = adjust_logits(model, self.tau, counts)
