@@ -72,6 +72,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             file=sys.stderr,
         )
         return 2
+    try:
+        return _run(name, rest)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # while Python ends
+        print(f'\nmicacl {name}: stopped', file=sys.stderr)
+        return 130
+
+
+def _run(name: str, rest: Sequence[str]) -> int:
+    """Register the package, import the command and run it."""
     from micacl_mm import register
     from micacl_mm.errors import MICACLError
 
@@ -89,10 +99,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return module.main(rest, **options)
     except MICACLError as error:
         return _fail(name, error)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # while Python ends
-        print(f'\nmicacl {name}: stopped', file=sys.stderr)
-        return 130
 
 
 def _fail(name: str, error: Exception) -> int:

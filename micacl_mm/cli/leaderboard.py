@@ -101,10 +101,12 @@ def _add(committed: list, fresh: list, path: Path) -> int:
 def _grid(table: Table) -> Grid:
     head, tail = table.order[0], table.order[-1]
     grid = Grid(title=table.title, title_justify='left')
-    for name in ('Method', 'UAR', 'WAR', head, tail, 'Selection', 'Runs'):
-        number = name in ('UAR', 'WAR', head, tail)
-        grid.add_column(name, justify='right' if number else 'left')
-    columns = ('UAR', 'WAR', f'recall_{head}', f'recall_{tail}')
+    grid.add_column('Method')
+    for name in ('UAR', 'WAR', 'F1', head, tail):
+        grid.add_column(name, justify='right')
+    for name in ('Selection', 'Runs'):
+        grid.add_column(name)
+    columns = ('UAR', 'WAR', 'F1', f'recall_{head}', f'recall_{tail}')
     names = names_of(table.entries)
     for name, entry in zip(names, table.entries, strict=True):
         figures = [figure(entry.metrics[column]) for column in columns]

@@ -1,25 +1,38 @@
-"""UAR, WAR and the recall of each class from one confusion matrix."""
+"""UAR, WAR, recall, precision and F1 from one confusion matrix."""
 
 import logging
 from collections.abc import Sequence
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import torch
 from mmaction.evaluation import ConfusionMatrix
 from mmengine.logging import print_log
+from torch import Tensor
 
 from micacl_mm.errors import DataError
 from micacl_mm.registry import METRICS
 
 
+class ClassScores(NamedTuple):
+    """Scores of each class, (K,), in [0, 1]."""
+
+    #: nan for a class without clips.
+    recall: Tensor
+    #: nan for a class that is never predicted.
+    precision: Tensor
+    #: nan for a class without clips that is never predicted.
+    f1: Tensor
+
+
 @METRICS.register_module()
 class RecallMetric(ConfusionMatrix):
-    """Unweighted and weighted average recall, and the recall of each class.
+    """Unweighted and weighted average recall, macro-F1 and class recalls.
 
     WAR is the accuracy. UAR is the mean of the recalls of the classes that
     occur in the split; MMAction2's ``mean_class_accuracy`` counts an absent
-    class as 0 instead. All come from one stock confusion matrix, which stays
-    readable at :attr:`matrix`.
+    class as 0 instead. F1 is the mean over the classes that occur or are
+    predicted, as in scikit-learn. All come from one stock confusion matrix,
+    which stays readable at :attr:`matrix`.
 
     Where clips of the set were not evaluated (unreadable ones, by
     :class:`~micacl_mm.hooks.SafeDataHook`, or the rest that ``drop_last``
@@ -44,7 +57,7 @@ class RecallMetric(ConfusionMatrix):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self._classes = classes
         #: Rows are the true classes, (K, K); None before an evaluation.
-        self.matrix: Optional[torch.Tensor] = None
+        self.matrix: Optional[Tensor] = None
         #: Clips of the set that the last evaluation did not cover.
         self.missing = 0
         self._size = 0
@@ -75,10 +88,16 @@ class RecallMetric(ConfusionMatrix):
             size (int): Number of clips in the set.
         """
         self._size = size
+        if self.results and self.collect_device == 'cpu':
+            # MMEngine would wait for the device once for each clip.
+            for name in ('pred_label', 'gt_label', 'finite'):
+                column = torch.stack([r[name] for r in self.results]).cpu()
+                for result, value in zip(self.results, column, strict=True):
+                    result[name] = value
         return super().evaluate(size)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Return UAR, WAR and ``recall/<class>``, all in [0, 1].
+        """Return UAR, WAR, F1 and ``recall/<class>``, all in [0, 1].
 
         Args:
             results (list): Of the clips of all ranks.
@@ -124,16 +143,31 @@ class RecallMetric(ConfusionMatrix):
         return metrics
 
     @staticmethod
+    def per_class(matrix: Tensor) -> ClassScores:
+        """Return the scores of each class.
+
+        Args:
+            matrix (Tensor): Confusion matrix (K, K), rows = truth.
+        """
+        hits = matrix.diag().double()
+        truth, predicted = matrix.sum(dim=1), matrix.sum(dim=0)
+        return ClassScores(
+            hits / truth, hits / predicted, 2 * hits / (truth + predicted)
+        )
+
+    @classmethod
     def summarise(
-        matrix: torch.Tensor, classes: Sequence[str]
+        cls, matrix: Tensor, classes: Sequence[str]
     ) -> dict[str, float]:
         """Return the metrics of a confusion matrix (K, K), rows = truth."""
-        hits, totals = matrix.diag(), matrix.sum(dim=1)
-        recalls = hits.double() / totals  # nan where absent
-        metrics = {
-            'UAR': recalls.nanmean().item(),
-            'WAR': (hits.sum().double() / totals.sum()).item(),
+        scores = cls.per_class(matrix)
+        recalls = scores.recall.tolist()
+        return {
+            'UAR': scores.recall.nanmean().item(),
+            'WAR': (matrix.diag().sum().double() / matrix.sum()).item(),
+            'F1': scores.f1.nanmean().item(),
+            **{
+                f'recall/{name}': recall
+                for name, recall in zip(classes, recalls, strict=True)
+            },
         }
-        for name, recall in zip(classes, recalls.tolist(), strict=True):
-            metrics[f'recall/{name}'] = recall
-        return metrics

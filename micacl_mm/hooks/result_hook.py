@@ -28,16 +28,22 @@ from .logit_adjustment_hook import LogitAdjustmentHook
 
 
 def format_table(classes: list[str], matrix: torch.Tensor) -> str:
-    """Lay out UAR, WAR and the recall of each class as text."""
+    """Lay out the scores of each class, UAR, WAR and macro-F1, in percent."""
     metrics = RecallMetric.summarise(matrix, classes)
-    clips = dict(zip(classes, matrix.sum(dim=1).tolist(), strict=True))
-    rows = [(name, clips[name], f'recall/{name}') for name in classes]
-    rows += [(name, int(matrix.sum()), name) for name in ('UAR', 'WAR')]
-    width = max(5, *(len(name) for name, _, _ in rows))
-    lines = [f'{"class":<{width}}  clips  recall %']
-    for name, total, key in rows:
-        value = f'{100 * metrics[key]:8.2f}' if total else f'{"-":>8}'
-        lines.append(f'{name:<{width}}  {total:5d}  {value}')
+    width = max(map(len, ('class', *classes)))
+    lines = [f'{"class":<{width}}  clips  recall  precision      F1']
+    scores = torch.stack(RecallMetric.per_class(matrix), dim=1).tolist()
+    clips = matrix.sum(dim=1).tolist()
+    for name, total, values in zip(classes, clips, scores, strict=True):
+        cells = ['-' if v != v else f'{100 * v:.2f}' for v in values]
+        lines.append(
+            f'{name:<{width}}  {total:5d}  {cells[0]:>6}  {cells[1]:>9}  '
+            f'{cells[2]:>6}'
+        )
+    lines.append(
+        f'{sum(clips)} clips, percent: UAR {100 * metrics["UAR"]:.2f}, '
+        f'WAR {100 * metrics["WAR"]:.2f}, F1 {100 * metrics["F1"]:.2f}'
+    )
     return '\n'.join(lines)
 
 
@@ -181,11 +187,6 @@ class ResultHook(Hook):
         classes, matrix = list(map(str, found[0].classes)), found[0].matrix
         folder = Path(runner.log_dir)
         training = self._training(runner)
-        # JSON has no nan: the recall of an absent class is null.
-        figures = {
-            name: None if value != value else value
-            for name, value in (metrics or {}).items()
-        }
         record = collect_record(
             runner.cfg,
             runner.test_dataloader.dataset,
@@ -193,7 +194,7 @@ class ResultHook(Hook):
             None if self._trained else runner.cfg.get('load_from'),
             classes,
             matrix,
-            figures,
+            metrics or {},
         )
         record['missing'] = found[0].missing
         for hook in runner.hooks:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import NamedTuple, Optional
 
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
+from micacl_mm.evaluation import RecallMetric
 
 from .machine import NO_COMMIT
 from .rows import (
@@ -30,6 +31,8 @@ NUM_FOLDS = {'dfew': 5}
 #: With two, Student's interval is so wide that all seem equal.
 LEAST_REPLICATES = 3
 _SPLIT = ('dataset', 'subset', 'fold')
+#: Rows that agree in these, and not in config_hash, are of other settings.
+_NAME = ('method', *KIND)
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,15 @@ class Entry:
             :data:`~micacl_mm.records.rows.ENTRY_KEY`.
         odd_runs (int): Runs that were not tested on all clips of the set.
             Defaults to 0.
+        outdated (bool): Newer rows of its method have other settings.
+            Defaults to False.
         best (bool): Its UAR is not significantly below the best one.
             Defaults to False.
     """
 
     rows: tuple[ResultRow, ...]
     odd_runs: int = 0
+    outdated: bool = False
     best: bool = False
 
     @cached_property
@@ -72,16 +78,20 @@ class Entry:
 
     @cached_property
     def metrics(self) -> dict[str, Optional[Interval]]:
-        """UAR, WAR and recalls in percent; None where no row knows it."""
-        return {name: self._interval(name) for name in METRICS}
-
-    def _interval(self, name: str) -> Optional[Interval]:
-        found = [
-            (row.cells['fold'], row.cells['seed'], float(row.cells[name]))
-            for row in self.counted
-            if row.cells[name]
-        ]
-        return interval(replicates(found)) if found else None
+        """UAR, WAR, macro-F1 and recalls in percent; None if unknown."""
+        runs = defaultdict(list)
+        for row in self.counted:
+            matrix = read_matrix(row.cells['confusion_matrix'])
+            f1 = 100 * RecallMetric.summarise(matrix, CLASSES)['F1']
+            for name in (*METRICS, 'F1'):
+                value = f1 if name == 'F1' else row.cells[name]
+                if value != '':
+                    run = row.cells['fold'], row.cells['seed'], float(value)
+                    runs[name].append(run)
+        return {
+            name: interval(replicates(runs[name])) if runs[name] else None
+            for name in (*METRICS, 'F1')
+        }
 
     @property
     def uar(self) -> Interval:
@@ -101,17 +111,24 @@ class Entry:
         return SELECTIONS[self.text('selection')]
 
     @property
+    def kind(self) -> tuple[str, ...]:
+        """What entries that are ranked together share."""
+        return tuple(map(self.text, KIND))
+
+    @property
     def comparable(self) -> bool:
         """Whether it is ranked.
 
         It is not with fewer than three replicates, with missing folds or
-        test clips, with random test sampling, by uncommitted code, or on a
-        drawn set without a version, which may be another one each time.
+        test clips, with random test sampling, by uncommitted code, with
+        other settings than newer rows of its method, or on a drawn set
+        without a version, which may be another one each time.
         """
         needed = NUM_FOLDS.get(self.text('dataset'))
         return (
             self.uar.count >= LEAST_REPLICATES
             and not self.odd_runs
+            and not self.outdated
             and not self.random_sampling
             and not self.uncommitted
             and needed in (None, len(self.values('fold')))
@@ -149,13 +166,14 @@ class Entry:
         return words if seeds == {1} else f'{words} x {seeds.pop()} seeds'
 
     @property
-    def notes(self) -> list[str]:
-        """What a reader must not overlook."""
+    def runs(self) -> str:
+        """Replicates, and what a reader must not overlook, in one line."""
         total = len(self.rows)
         repeated = total - len(self.counted)
         notes = {
             f'{self.odd_runs} of {total} runs not on exactly the official '
             'test clips': self.odd_runs,
+            f'older settings, of commit {self.text("commit")}': self.outdated,
             'random test sampling': self.random_sampling,
             f'{self.uncommitted} of {total} runs from uncommitted code': (
                 self.uncommitted
@@ -168,43 +186,12 @@ class Entry:
             'not ranked': not self.comparable,
             'not committed': not all(row.group for row in self.rows),
         }
-        return [text for text, holds in notes.items() if holds]
-
-    @property
-    def runs(self) -> str:
-        """Replicates and notes in one line."""
-        return '; '.join([self.replicates, *self.notes])
-
-    def protocol(self) -> list[tuple[str, str]]:
-        """Name and value of what one must know to run it again."""
-        first = self.rows[0].cells
-        which = f'fold {first["fold"]}, ' if first['fold'] else ''
-        spread = f', std {self.uar.std:.2f}' if self.uar.count > 1 else ''
-        epochs = ', '.join(row.cells['epoch'] or '?' for row in self.rows)
-        planned = self.text('max_epochs')
-        config = [self.text('config'), f'hash {self.text("config_hash")}']
-        pairs = [
-            ('Selection', self.rule),
-            ('Epoch', f'{epochs} of {planned}' if planned else ''),
-            ('Validation slice', self.text('val_ratio')),
-            ('Sampling', self.text('sampling')),
-            ('Post-hoc logit adjustment, tau', self.text('logit_adjust')),
-            ('UAR over', self.replicates + spread),
-            ('Folds', self.text('fold')),
-            ('Seeds', self.text('seed')),
-            ('Processes', self.text('processes')),
-            ('Test clips', self.text('clips')),
-            ('Frames of the set', self.text('frames')),
-            ('Copy of the clips', self.text('copy')),
-            ('Config', ', '.join(filter(None, config))),
-            ('Version', self.text('version')),
-            ('Commit', self.text('commit')),
-            ('Bags a second', self.text('bags_per_second')),
-            ('Machine', self.text('machine')),
-            ('Date', self.text('date')),
-            (f'Command ({which}seed {first["seed"]})', first['command']),
-        ]
-        return [(name, value) for name, value in pairs if value]
+        return '; '.join(
+            [
+                self.replicates,
+                *(text for text, holds in notes.items() if holds),
+            ]
+        )
 
 
 def figure(value: Optional[Interval]) -> str:
@@ -267,25 +254,14 @@ def build_board(rows: Iterable[ResultRow]) -> list[Table]:
     Returns:
         list[Table]: DFEW, FERV39k, then the drawn sets, ablations last.
     """
-    rows = list(rows)
     most: dict[tuple[str, ...], int] = defaultdict(int)
-    for row in rows:  # test clips that were seen of each split
-        key = row.key(_SPLIT)
-        most[key] = max(most[key], int(row.cells['clips']))
-    groups = defaultdict(list)
-    for row in rows:
-        ablation = row.group.startswith('ablation')
-        groups[(ablation, *row.key(ENTRY_KEY))].append(row)
     tables = defaultdict(list)
-    for (ablation, dataset, subset, *_), members in groups.items():
-        odd = sum(
-            _is_odd(row, most[row.key(_SPLIT)])
-            for row in members
-            if dataset != 'synthetic'  # another number of clips each time
-        )
-        members.sort(key=lambda r: (r.cells['fold'], int(r.cells['seed'])))
-        subset = '' if subset == 'all' else subset
-        tables[ablation, dataset, subset].append(Entry(tuple(members), odd))
+    for row in rows:
+        split = row.key(_SPLIT)  # test clips that were seen of each
+        most[split] = max(most[split], int(row.cells['clips']))
+        ablation = row.group.startswith('ablation')
+        subset = row.cells['subset'].removeprefix('all')
+        tables[ablation, row.cells['dataset'], subset].append(row)
     return [
         Table(
             dataset,
@@ -293,12 +269,34 @@ def build_board(rows: Iterable[ResultRow]) -> list[Table]:
             + (': ablation' if ablation else ''),
             ablation,
             head_to_tail(dataset),
-            _rank(entries),
+            _rank(_entries(members, most)),
         )
-        for (ablation, dataset, subset), entries in sorted(
+        for (ablation, dataset, subset), members in sorted(
             tables.items(), key=lambda item: _place(*item[0])
         )
     ]
+
+
+def _entries(
+    rows: Iterable[ResultRow], most: dict[tuple[str, ...], int]
+) -> list[Entry]:
+    """Entries of one table."""
+    groups, latest = defaultdict(list), {}
+    for row in rows:
+        groups[row.key(ENTRY_KEY)].append(row)
+        name, date = row.key(_NAME), row.cells['date']
+        # What is not committed makes nothing outdated.
+        if row.group and date >= latest.get(name, ('',))[0]:
+            latest[name] = date, row.cells['config_hash']
+    found = []
+    for members in groups.values():
+        members.sort(key=lambda r: (r.cells['fold'], int(r.cells['seed'])))
+        odd = sum(_is_odd(row, most[row.key(_SPLIT)]) for row in members)
+        newest = latest.get(members[0].key(_NAME), ('', ''))[1]
+        committed = members[0].group
+        outdated = committed and members[0].cells['config_hash'] != newest
+        found.append(Entry(tuple(members), odd, bool(outdated)))
+    return found
 
 
 def _place(ablation: bool, dataset: str, subset: str) -> tuple:
@@ -310,6 +308,8 @@ def _place(ablation: bool, dataset: str, subset: str) -> tuple:
 
 def _is_odd(row: ResultRow, clips: int) -> bool:
     """Whether a run was not on exactly the test clips of the set."""
+    if row.cells['dataset'] == 'synthetic':
+        return False  # another number of clips each time
     official = official_counts(row.cells)
     counts = read_matrix(row.cells['confusion_matrix']).sum(dim=1).tolist()
     return counts != official if official else sum(counts) != clips
@@ -340,16 +340,12 @@ def _rank(entries: Iterable[Entry]) -> list[Entry]:
     """Best UAR first; mark what the best of its kind does not exceed."""
     entries = sorted(entries, key=lambda e: (-e.uar.mean, e.text('method')))
     bounds: dict[tuple[str, ...], float] = {}
+    ranked = []
     for entry in entries:
+        best = False
         if entry.comparable:
             low = entry.uar.mean - entry.uar.half_width
-            bounds.setdefault(tuple(map(entry.text, KIND)), low)
-    return [
-        replace(
-            entry,
-            best=entry.comparable
-            and entry.uar.mean + entry.uar.half_width
-            >= bounds[tuple(map(entry.text, KIND))],
-        )
-        for entry in entries
-    ]
+            bound = bounds.setdefault(entry.kind, low)
+            best = entry.uar.mean + entry.uar.half_width >= bound
+        ranked.append(replace(entry, best=best))
+    return ranked

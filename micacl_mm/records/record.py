@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from micacl_mm.errors import DataError, MissingFileError
+from micacl_mm.evaluation import RecallMetric
 from micacl_mm.utils.datasets import unwrap
 from micacl_mm.utils.files import write_text
 from micacl_mm.version import __version__
@@ -32,7 +33,7 @@ def collect_record(
     checkpoint: Optional[str],
     classes: list[str],
     matrix: torch.Tensor,
-    metrics: dict[str, Optional[float]],
+    metrics: Mapping[str, float],
 ) -> dict[str, Any]:
     """Collect all that is known of a test.
 
@@ -43,13 +44,14 @@ def collect_record(
         checkpoint (str, optional): Its file.
         classes (list[str]): Names of the K classes.
         matrix (Tensor): Confusion matrix (K, K), rows = truth.
-        metrics (dict): In [0, 1]; None where a class is absent.
+        metrics (Mapping[str, float]): In [0, 1]; nan where a class is absent.
 
     Returns:
         dict: the record, see docs/protocol.md, without size and speed.
     """
     dataset, clips = unwrap(dataset), matrix.sum(dim=1)
     pipeline = inner_dataset(config.get('test_dataloader')).get('pipeline', [])
+    scores = RecallMetric.per_class(matrix)
     selection = training.selection(checkpoint)
     if training.mismatch(dataset):
         selection = 'other'
@@ -84,11 +86,18 @@ def collect_record(
         'dropped': count_dropped(dataset, int(clips.sum())),
         'classes': classes,
         'clips_per_class': clips.tolist(),
-        'metrics': metrics,
+        'metrics': dict(zip(metrics, _known(metrics.values()), strict=True)),
+        'precision': _known(scores.precision.tolist()),
+        'F1': _known(scores.f1.tolist()),
         'confusion_matrix': matrix.tolist(),
         'machine': describe_machine(),
         'date': datetime.date.today().isoformat(),
     }
+
+
+def _known(values: Iterable[float]) -> list[Optional[float]]:
+    """None for nan, which JSON has not."""
+    return [None if value != value else value for value in values]
 
 
 def write_record(record: Mapping[str, Any], path: Union[str, Path]) -> None:

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+import numpy as np
 import torch
 
 from micacl_mm.datasets import BaseDFERDataset, DFEWDataset, FERV39kDataset
@@ -69,9 +70,18 @@ _FORMATS = {
     **dict.fromkeys(
         ('logit_adjust', 'parameters_m', 'gflops', 'bags_per_second'), _SIZE
     ),
+    'val_ratio': (
+        r'0(\.[0-9]+)?|[0-9](\.[0-9]+)?e-[0-9]+',
+        'a share, 0 or above, below 1',
+    ),
+    'dataset': (
+        _DATASETS.pattern,
+        'dfew, ferv39k, synthetic-v<n>-easy, -medium or -hard, or synthetic '
+        '(any other drawn set)',
+    ),
+    'frames': ('reference|differ', 'reference, differ or empty'),
+    'selection': ('|'.join(SELECTIONS), f'one of {", ".join(SELECTIONS)}'),
 }
-#: What a spreadsheet would compute begins so.
-_FORMULA = ('=', '+', '-', '@')
 # Half a unit of the second decimal, and room for the float itself.
 _ROUNDING = 0.00501
 PUBLISHED = 'published.csv'
@@ -81,7 +91,7 @@ _FIGURES = tuple(
     f'{name}_{metric}' for name in PUBLISHED_SETS for metric in ('UAR', 'WAR')
 )
 _PUBLISHED_RECALLS = tuple(
-    f'{dataset}_{name}' for dataset in PUBLISHED_SETS for name in RECALLS
+    f'{name}_{recall}' for name in PUBLISHED_SETS for recall in RECALLS
 )
 PUBLISHED_COLUMNS = (
     *('method', 'year', 'backbone', 'pretraining'),
@@ -127,36 +137,35 @@ def problems(row: Mapping[str, str]) -> list[str]:
     Returns:
         list[str]: One sentence a problem; empty for a good row.
     """
-    found = [*_cell_problems(row), *_run_problems(row)]
+    found = [
+        f'{name} {problem}'
+        for name in COLUMNS
+        if (problem := cell_problem(name, row[name]))
+    ]
+    found += _run_problems(row)
     # Sums over cells that are no numbers would say nothing.
     return found or list(_figure_problems(row))
 
 
-def _cell_problems(row: Mapping[str, str]) -> Iterator[str]:
-    for name in COLUMNS:
-        text = row[name]
-        form, words = _FORMATS.get(name, ('.*', ''))
-        if not text.isprintable():
-            yield f'{name} must be one line of plain text, got {text!r}'
-        elif text != text.strip():
-            yield f'{name} must have no blanks around it, got {text!r}'
-        elif not text:
-            if name in REQUIRED:
-                yield f'{name} must not be empty'
-        elif not re.fullmatch(form, text):
-            yield f'{name} must be {words}, got {text[:40]!r}'
-        elif text[0] in _FORMULA:
-            yield f'{name} must not look like a formula, got {text[:40]!r}'
+def cell_problem(name: str, text: str) -> str:
+    """Return what is wrong with the text of a column, or ``''``."""
+    form, words = _FORMATS.get(name, ('.*', ''))
+    if not text.isprintable():
+        return f'must be one line of plain text, got {text!r}'
+    if text != text.strip():
+        return f'must have no blanks around it, got {text!r}'
+    if not text:
+        return 'must not be empty' if name in REQUIRED else ''
+    if not re.fullmatch(form, text):
+        return f'must be {words}, got {text[:40]!r}'
+    if text[0] in '=+-@':  # a spreadsheet would compute it
+        return f'must not look like a formula, got {text[:40]!r}'
+    return ''
 
 
 def _run_problems(row: Mapping[str, str]) -> Iterator[str]:
     """What dataset, fold, selection and the rest say of each other."""
     dataset, fold, subset = row['dataset'], row['fold'], row['subset']
-    if dataset and not _DATASETS.fullmatch(dataset):
-        yield (
-            'dataset must be dfew, ferv39k, synthetic-v<n>-easy, -medium or '
-            f'-hard, or synthetic (any other drawn set), got {dataset!r}'
-        )
     if (dataset == 'ferv39k') != bool(subset):
         yield (
             'subset must be all, a scene or a scenario of FERV39k, and empty '
@@ -170,16 +179,7 @@ def _run_problems(row: Mapping[str, str]) -> Iterator[str]:
             'fold must be 1 to 5 of DFEW, 1 of the benchmark and empty for '
             f'FERV39k, got {fold!r}'
         )
-    frames, selection = row['frames'], row['selection']
-    if frames not in ('', 'reference', 'differ'):
-        yield f'frames must be reference, differ or empty, got {frames!r}'
-    if selection and selection not in SELECTIONS:
-        names = ', '.join(SELECTIONS)
-        yield f'selection must be one of {names}, got {selection!r}'
-    ratio = row['val_ratio']
-    if ratio and not (re.fullmatch(_SIZE[0], ratio) and float(ratio) < 1):
-        yield f'val_ratio must be a share, 0 or above, below 1, got {ratio!r}'
-    elif selection == 'val' and ratio and float(ratio) == 0:
+    if row['selection'] == 'val' and re.fullmatch('0(.0+)?', row['val_ratio']):
         yield (
             'selection must not be val with a val_ratio of 0: there is no '
             'validation slice'
@@ -215,11 +215,11 @@ def _figure_problems(row: Mapping[str, str]) -> Iterator[str]:
             f'{row["confusion_matrix"][:40]!r}'
         )
         return
-    for name, value in RecallMetric.summarise(matrix, CLASSES).items():
-        name = name.replace('/', '_')
-        absent = value != value  # the class has no clip in the split
-        text, shown = row[name], '' if absent else f'{100 * value:.2f}'
-        close = text and abs(float(text) - 100 * value) <= _ROUNDING
+    found = RecallMetric.summarise(matrix, CLASSES)
+    for name in METRICS:
+        text, value = row[name], 100 * found[name.replace('_', '/')]
+        shown = '' if value != value else f'{value:.2f}'  # nan: no clip
+        close = text and abs(float(text) - value) <= _ROUNDING
         if text != shown and not close:
             yield (
                 f'{name} must be {shown or "empty"} by confusion_matrix, got '
@@ -232,9 +232,9 @@ def _figure_problems(row: Mapping[str, str]) -> Iterator[str]:
             'confusion_matrix has the test clips of the set in another order '
             f'of classes; its rows must be {", ".join(CLASSES)}'
         )
-    if int(row['clips']) != int(matrix.sum()):
+    if int(row['clips']) != sum(counts):
         yield (
-            f'clips must be {int(matrix.sum())} by confusion_matrix, got '
+            f'clips must be {sum(counts)} by confusion_matrix, got '
             f'{row["clips"]}'
         )
 
@@ -254,19 +254,14 @@ def official_counts(row: Mapping[str, str]) -> Optional[list[int]]:
 def read_matrix(text: str) -> Optional[torch.Tensor]:
     """Return the counts (K, K) in a cell, or None where they are none."""
     try:
-        lists = json.loads(text)
-    except (ValueError, RecursionError):
+        matrix = np.array(json.loads(text))
+    except (ValueError, RecursionError):  # no JSON, or lists of any lengths
         return None
     size = len(CLASSES)
-    parts = lists if isinstance(lists, list) else []
-    sound = len(parts) == size and all(
-        isinstance(part, list)
-        and len(part) == size
-        and all(type(n) is int and 0 <= n < 2**31 for n in part)
-        for part in parts
-    )
-    matrix = torch.tensor(lists) if sound else torch.zeros(1)
-    return matrix if matrix.sum() > 0 else None
+    counts = matrix.shape == (size, size) and matrix.dtype.kind == 'i'
+    if not counts or matrix.min() < 0 or not 0 < matrix.max() < 2**31:
+        return None
+    return torch.from_numpy(matrix)
 
 
 def read_rows(path: Path) -> list[ResultRow]:
@@ -283,11 +278,7 @@ def read_rows(path: Path) -> list[ResultRow]:
         ResultRow(cells, origin, path.stem)
         for origin, cells in read_table(path, COLUMNS, OPTIONAL)
     ]
-    _refuse(
-        f'{row.origin}: {problem}'
-        for row in rows
-        for problem in problems(row.cells)
-    )
+    _check(rows)
     _check_unique(rows)
     return rows
 
@@ -304,15 +295,8 @@ def read_folder(folder: Path) -> list[ResultRow]:
         raise MissingFileError(
             f'there is no folder {folder}', 'name the one with the result rows'
         )
-    rows, wrong = [], []
-    for path in sorted(folder.glob('*.csv')):
-        if path.name != PUBLISHED:
-            try:
-                rows += read_rows(path)
-            except ValueError as error:
-                wrong.append(str(error))
-    if wrong:
-        raise DataError('\n'.join(wrong))
+    paths = sorted(p for p in folder.glob('*.csv') if p.name != PUBLISHED)
+    rows = [row for path in paths for row in read_rows(path)]
     _check_unique(rows)
     return rows
 
@@ -321,6 +305,14 @@ def _refuse(wrong: Iterable[str], cure: str = HOW_TO) -> None:
     found = list(wrong)
     if found:
         raise DataError('\n'.join(found), cure)
+
+
+def _check(rows: Iterable[ResultRow]) -> None:
+    _refuse(
+        f'{row.origin}: {problem}'
+        for row in rows
+        for problem in problems(row.cells)
+    )
 
 
 def _check_unique(rows: Iterable[ResultRow]) -> None:
@@ -352,7 +344,7 @@ def add_rows(
         if row.key() not in known:
             new.append(row)
         other = known.setdefault(row.key(), row)
-        for name in _differences(other.cells, row.cells):
+        for name in _differences(other, row):
             raise DataError(
                 f'{row.origin}: the same run is at {other.origin} with '
                 f'another {name} ({other.cells[name]}, now '
@@ -376,8 +368,7 @@ def rerun_rows(
     changed = {
         row.key(ENTRY_KEY)
         for row in fresh
-        if row.key() in known
-        and _differences(known[row.key()].cells, row.cells)
+        if row.key() in known and _differences(known[row.key()], row)
     }
     return [
         row._replace(
@@ -389,38 +380,34 @@ def rerun_rows(
     ]
 
 
-def _differences(one: Mapping[str, str], other: Mapping[str, str]) -> list:
+def _differences(row: ResultRow, other: ResultRow) -> list[str]:
     """Columns in which two tests of one run found something else."""
-    found = [name for name in METRICS if one[name] != other[name]]
+    one, two = row.cells, other.cells
+    found = [name for name in METRICS if one[name] != two[name]]
     name = 'confusion_matrix'
     # As counts: JSON may be written with and without blanks.
-    if json.loads(one[name]) != json.loads(other[name]):
+    if json.loads(one[name]) != json.loads(two[name]):
         found.append(name)
     return found
 
 
-def format_rows(rows: Iterable[ResultRow]) -> str:
-    """Lay out rows as the text of a CSV file.
-
-    Raises:
-        DataError: A row is wrong.
-    """
+def format_rows(rows: Iterable[Mapping[str, str]]) -> str:
+    """Lay out cells by column as the text of a CSV file."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator='\n')
     writer.writeheader()
-    for row in rows:
-        _refuse(f'{row.origin}: {problem}' for problem in problems(row.cells))
-        writer.writerow(row.cells)
+    writer.writerows(rows)
     return text.getvalue()
 
 
-def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
+def write_rows(path: Path, rows: Sequence[ResultRow]) -> None:
     """Write a file of results, whole or not at all.
 
     Raises:
         DataError: A row is wrong; nothing is written.
     """
-    write_text(Path(path), format_rows(rows))
+    _check(rows)
+    write_text(Path(path), format_rows(row.cells for row in rows))
 
 
 def read_published(path: Path) -> list[dict[str, str]]:
@@ -436,31 +423,33 @@ def read_published(path: Path) -> list[dict[str, str]]:
     Raises:
         DataError: One line ``file:line: what is wrong`` for every problem.
     """
-    rows, wrong, seen = [], [], {}
-    for origin, row in read_table(Path(path), PUBLISHED_COLUMNS):
+    table = read_table(Path(path), PUBLISHED_COLUMNS)
+    seen: dict[str, str] = {}
+    wrong = []
+    for origin, row in table:
         found = list(_published_problems(row))
         if row['method'] in seen:
             found.append(f'the method is at {seen[row["method"]]} too')
         seen.setdefault(row['method'], origin)
         wrong += [f'{origin}: {problem}' for problem in found]
-        rows.append(row)
     _refuse(wrong, 'results/README.md describes the columns')
+    rows = [row for _, row in table]
     return sorted(rows, key=lambda row: -float(row['dfew_UAR'] or 0))
 
 
 def _published_problems(row: Mapping[str, str]) -> Iterator[str]:
-    for name in ('method', 'source'):
-        if not row[name]:
-            yield f'{name} must not be empty'
     for name, text in row.items():
-        if text[:1] in _FORMULA or not text.isprintable():
+        percent = name in (*_FIGURES, *_PUBLISHED_RECALLS)
+        if not text:
+            if name in ('method', 'source'):
+                yield f'{name} must not be empty'
+        elif text[0] in '=+-@' or not text.isprintable():
             yield f'{name} must be plain text, no formula, got {text[:40]!r}'
+        elif percent and not (
+            re.fullmatch(r'[0-9]{1,3}(\.[0-9]+)?', text) and float(text) <= 100
+        ):
+            yield f'{name} must be a percentage or empty, got {text!r}'
+        elif name == 'year' and not re.fullmatch('[12][0-9]{3}', text):
+            yield f'year must be like 2025 or empty, got {text!r}'
     if not any(row[name] for name in _FIGURES):
         yield f'one of {", ".join(_FIGURES)} must be there'
-    for name in (*_FIGURES, *_PUBLISHED_RECALLS):
-        text = row[name]
-        good = re.fullmatch(r'[0-9]{1,3}(\.[0-9]+)?', text)
-        if text and not (good and float(text) <= 100):
-            yield f'{name} must be a percentage or empty, got {text!r}'
-    if row['year'] and not re.fullmatch('[12][0-9]{3}', row['year']):
-        yield f'year must be like 2025 or empty, got {row["year"]!r}'

@@ -7,7 +7,10 @@ from typing import NamedTuple, Optional
 import numpy as np
 from scipy import stats
 
-from micacl_mm.errors import ConfigError, DataError
+from micacl_mm.errors import DataError
+
+#: Confidence level of all intervals.
+LEVEL = 0.95
 
 
 class Interval(NamedTuple):
@@ -28,19 +31,17 @@ class Interval(NamedTuple):
     count: int
 
 
-def interval(values: Sequence[float], level: float = 0.95) -> Interval:
+def interval(values: Sequence[float]) -> Interval:
     """Summarise replicates by the Student-t interval of their mean.
 
     Args:
         values (Sequence[float]): One finite number a replicate.
-        level (float): Confidence level in (0, 1). Defaults to 0.95.
 
     Returns:
         Interval: in the unit of the values.
 
     Raises:
-        ValueError: There is no value, one is not finite, or the level is
-            outside of (0, 1).
+        DataError: There is no value, or one is not finite.
     """
     numbers = np.asarray(values, dtype=float)
     if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
@@ -49,17 +50,15 @@ def interval(values: Sequence[float], level: float = 0.95) -> Interval:
             f'{list(values)}',
             'leave out what is unknown',
         )
-    if not 0 < level < 1:
-        raise ConfigError(
-            f'interval: level must lie between 0 and 1, got {level}',
-            'use 0.95',
-        )
     mean, count = float(numbers.mean()), len(numbers)
     if count == 1:
         return Interval(mean, None, None, 1)
-    factor = stats.t.ppf((1 + level) / 2, df=count - 1)
-    half_width = float(factor * stats.sem(numbers))
-    return Interval(mean, float(numbers.std(ddof=1)), half_width, count)
+    half_width = _quantile(count - 1) * stats.sem(numbers)
+    return Interval(mean, float(numbers.std(ddof=1)), float(half_width), count)
+
+
+def _quantile(freedom: float) -> float:
+    return stats.t.ppf((1 + LEVEL) / 2, df=freedom)
 
 
 def replicates(
@@ -87,61 +86,24 @@ def replicates(
     return [float(np.mean(groups[key])) for key in sorted(groups, key=str)]
 
 
-def pool(matrices: Sequence[Sequence[Sequence[int]]]) -> np.ndarray:
-    """Add the confusion matrices, all (K, K), of several runs.
-
-    Raises:
-        ValueError: They are not all of one size.
-    """
-    shapes = {np.shape(matrix) for matrix in matrices}
-    if len(shapes) != 1:
-        raise DataError(
-            'pool: the confusion matrices must be of one size, got '
-            f'{sorted(shapes)}',
-            'pool runs of one data set',
-        )
-    return np.sum([np.asarray(m, dtype=np.int64) for m in matrices], axis=0)
-
-
-class Difference(NamedTuple):
-    """A mean minus the mean of a reference, with its interval."""
-
-    #: In the unit of the values.
-    value: float
-    #: Half the width of the interval; None where a spread is not known.
-    half_width: Optional[float]
-
-    @property
-    def significant(self) -> bool:
-        """Whether the interval excludes zero."""
-        return (
-            self.half_width is not None and abs(self.value) > self.half_width
-        )
-
-
-def difference(
-    reference: Interval, other: Interval, level: float = 0.95
-) -> Difference:
+def difference(reference: Interval, other: Interval) -> tuple[float, float]:
     """Compare two means by Welch's interval, which allows unequal spreads.
 
     Args:
-        reference (Interval): What the other is compared with.
+        reference (Interval): Of two values or more.
         other (Interval): In the same unit, of other trainings.
-        level (float): Confidence level in (0, 1). Defaults to 0.95.
 
     Returns:
-        Difference: other minus reference.
+        tuple[float, float]: other minus reference, and half the width of
+        the interval.
     """
     value = other.mean - reference.mean
-    if reference.std is None or other.std is None:
-        return Difference(value, None)
     if not (reference.std or other.std):
-        return Difference(value, 0.0)
+        return value, 0.0
     errors = [group.std**2 / group.count for group in (reference, other)]
     # Welch and Satterthwaite's degrees of freedom.
     freedom = sum(errors) ** 2 / sum(
         error**2 / (group.count - 1)
         for error, group in zip(errors, (reference, other), strict=True)
     )
-    factor = stats.t.ppf((1 + level) / 2, df=freedom)
-    return Difference(value, float(factor * sum(errors) ** 0.5))
+    return value, float(_quantile(freedom) * sum(errors) ** 0.5)

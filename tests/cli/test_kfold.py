@@ -1,4 +1,4 @@
-"""Folds and seeds, mostly with stand-ins for the stock tools."""
+"""Folds and seeds; the tools that train and test are replaced."""
 
 import csv
 import json
@@ -6,30 +6,38 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from filelock import FileLock
+from scipy import stats
+from sklearn import metrics as sklearn
 
 from micacl_mm import cli
-from micacl_mm.cli.kfold import run as run_module
-from micacl_mm.cli.kfold import sweep
-from micacl_mm.cli.kfold.options import parse_options
-from micacl_mm.cli.kfold.plan import make_plan
+from micacl_mm.cli import kfold_runs
+from micacl_mm.cli.kfold import (
+    format_summary,
+    make_plan,
+    parse_options,
+    summarise,
+)
+from micacl_mm.cli.kfold_runs import Processes, differences, tool_command
 from micacl_mm.records.record import read_record
 from micacl_mm.records.rows import COLUMNS
 from tests.records.tiny import write_config, write_set
 
-
-def store(folder, name, best=None):
-    """A checkpoint, as far as kfold looks into it."""
-    known = {'best_ckpt': f'/elsewhere/{best}'} if best else {}
-    torch.save({'message_hub': {'runtime_info': known}}, folder / name)
-
-
-FAKE = Path(__file__).with_name('fake_tool.py')
 LAST = ('--selection', 'last')
+ONE = ('--folds', '1')
+RUN = Processes.run
+
+
+def store(folder, name):
+    """A checkpoint, as far as kfold looks into it."""
+    torch.save({'message_hub': {'runtime_info': {}}}, Path(folder, name))
 
 
 @pytest.fixture(scope='module')
@@ -37,51 +45,97 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp('kfold')
     write_set(folder / 'data', (1, 2))
     write_config(folder)
-    store(folder, 'weights.pth', best='best_acc_UAR_epoch_1.pth')
+    (folder / 'x.py').touch()
     return folder
 
 
 @pytest.fixture(autouse=True)
 def _in_place(place, monkeypatch):
     monkeypatch.chdir(place)
-    monkeypatch.delenv('FAKE', raising=False)
-    (place / 'calls').unlink(missing_ok=True)
-    (place / 'hangs').unlink(missing_ok=True)
+    monkeypatch.setenv('MICACL_DATA_ROOT', 'data')
     before = dict(os.environ)
     yield  # our options become variables of this process
     os.environ.clear()
     os.environ.update(before)
 
 
+class Tools:
+    """Does what the stock tools leave, and remembers the calls."""
+
+    def __init__(self):
+        self.calls, self.failing = [], ()
+        self.meeting = self.hanging = None
+
+    def __call__(self, processes, command, log, environment):
+        tool, *arguments = command[3:]
+        fold = environment.get('MICACL_FOLD', '')
+        resumes = '+' if '--resume' in arguments else ''
+        self.calls.append(f'{tool}{fold}{resumes}')
+        folder = Path(arguments[arguments.index('--work-dir') + 1])
+        folder.mkdir(parents=True, exist_ok=True)
+        if fold in self.failing:
+            lines = [f'line {i}' for i in range(50)]
+            log.write_text('\n'.join(lines) + ' out of memory\n')
+            return 3
+        if tool == 'test':
+            return self.test(folder, arguments, processes.environment)
+        if self.meeting:
+            self.meeting.wait(60)
+        store(folder, 'epoch_1.pth')
+        store(folder, 'best_acc_UAR_epoch_1.pth')
+        (folder / 'last_checkpoint').write_text('epoch_1.pth')
+        if self.hanging:
+            return self.hanging(processes, log)
+        store(folder, 'epoch_2.pth')
+        store(folder, 'best_acc_UAR_epoch_2.pth')
+        return 0
+
+    def test(self, folder, arguments, environment):
+        run = json.loads((folder.parent / 'run.json').read_text())
+        hits = 4 + 2 * (run['fold'] or 0) + run['seed']
+        record = {
+            **{k: run[k] for k in ('config_hash', 'seed', 'fold', 'subset')},
+            **dict(schema=1, method='from the test', dataset='dfew', epoch=2),
+            'selection': 'last' if 'epoch_2' in arguments[1] else 'other',
+            'pretraining': 'none',
+            'command': environment['MICACL_COMMAND'],
+            'classes': ['a', 'b'],
+            'metrics': {
+                'acc/UAR': (hits / 10 + 0.75) / 2,
+                'acc/WAR': (hits + 15) / 30,
+            },
+            'confusion_matrix': [[hits, 10 - hits], [5, 15]],
+        }
+        for argument in arguments:
+            if argument.startswith('default_hooks.logit_adjustment.tau='):
+                record['logit_adjust'] = float(argument.partition('=')[2])
+        if 'best_' in arguments[1]:
+            record['selection'] = 'val'
+        (folder / 'now').mkdir(exist_ok=True)
+        (folder / 'now/result.json').write_text(json.dumps(record))
+        return 0
+
+    def taken(self):
+        calls, self.calls = self.calls, []
+        return calls
+
+
 @pytest.fixture
-def fake(place, monkeypatch):
-    """Replace the tools; the calls of them are what this returns."""
-
-    def command(tool, arguments, _):
-        files = (str(FAKE), 'weights.pth', 'calls')
-        return [sys.executable, *files, tool, *arguments]
-
-    monkeypatch.setattr(run_module, 'tool_command', command)
-
-    def calls():
-        found = Path('calls')
-        lines = found.read_text().split() if found.exists() else []
-        found.unlink(missing_ok=True)
-        return lines
-
-    return calls
+def tools(monkeypatch):
+    found = Tools()
+    monkeypatch.setattr(Processes, 'run', lambda *arguments: found(*arguments))
+    return found
 
 
 def kfold(*arguments, work_dir):
-    given = ('--data-root', 'data', '--work-dir', work_dir)
-    return cli.main(['kfold', 'tiny.py', *given, *arguments])
+    return cli.main(['kfold', 'tiny.py', '--work-dir', work_dir, *arguments])
 
 
 def plan(*arguments):
     return make_plan(parse_options(['tiny.py', *arguments]))
 
 
-# ---------------------------------------------------------------- options
+# --- options
 
 
 def test_defaults():
@@ -90,20 +144,16 @@ def test_defaults():
     assert found.folds == [] and found.jobs == found.nproc == 1
     assert found.name is None
     assert found.work_dir == Path('work_dirs/kfold/leaderboard/geiim')
-
-
-def test_each_set_of_the_leaderboard_has_a_folder(monkeypatch):
-    monkeypatch.setenv('MICACL_SET', 'synthetic')
+    os.environ['MICACL_SET'] = 'synthetic'
     line = ['configs/leaderboard/micacl_plus.py', '--set', 'dfew']
     found = parse_options(line).work_dir
     assert found == Path('work_dirs/kfold/leaderboard/dfew/micacl_plus')
 
 
 def test_names_and_options_of_the_stock_tools():
-    Path('x.py').touch()
     line = ['--amp', 'x.py', '--cfg-options', 'a=1', 'b=2', '--name', 'A / b']
     line += ['--deterministic', '--cfg-options', 'c=3', '--seeds', '2', '1']
-    found = parse_options([*line, '--selection', 'last', '--folds', '5', '5'])
+    found = parse_options([*line, *LAST, '--folds', '5', '5'])
     assert found.config == 'x.py' and found.name == 'A / b'
     assert found.work_dir == Path('work_dirs/kfold/A_b')
     assert found.train_options == [
@@ -116,7 +166,6 @@ def test_names_and_options_of_the_stock_tools():
 
 
 def test_the_fields_habit_is_one_switch():
-    Path('x.py').touch()
     found = parse_options(['x.py', '--selection', 'test'])
     assert os.environ['MICACL_VAL_RATIO'] == '0'
     assert found.work_dir == Path('work_dirs/kfold/x_chosen_on_test')
@@ -124,8 +173,13 @@ def test_the_fields_habit_is_one_switch():
         parse_options(['x.py', '--selection', 'test', '--val-ratio', '0.2'])
 
 
+@pytest.mark.parametrize('name', ['=1+1', '@x', '+a', '-b', ' a', 'a\tb', '‮'])
+def test_a_name_that_no_row_may_have_is_refused_before_the_training(name):
+    with pytest.raises(ValueError, match='--name must'):
+        parse_options(['x.py', f'--name={name}'])
+
+
 def test_one_fold_and_contradictions():
-    Path('x.py').touch()
     assert parse_options(['x.py', '--fold', '2']).folds == [2]
     with pytest.raises(ValueError, match='add --launcher pytorch'):
         parse_options(['x.py', '--nproc=2'])
@@ -135,12 +189,11 @@ def test_one_fold_and_contradictions():
 
 
 def test_commands_of_one_and_of_many_processes():
-    Path('x.py').touch()
     one = parse_options(['x.py'])
     many = parse_options(['x.py', '--launcher', 'pytorch', '--nproc', '3'])
     alone = [sys.executable, '-m', 'micacl_mm', 'test', 'x.py']
-    assert run_module.tool_command('test', ['x.py'], one) == alone
-    found = run_module.tool_command('test', ['x.py'], many)
+    assert tool_command('test', ['x.py'], one) == alone
+    found = tool_command('test', ['x.py'], many)
     assert found[1:3] == ['-m', 'torch.distributed.run']
     assert found[-8:] == [
         *('--nproc-per-node', '3', '-m', 'micacl_mm', 'test', 'x.py'),
@@ -148,15 +201,18 @@ def test_commands_of_one_and_of_many_processes():
     ]
 
 
-# ------------------------------------------------------------------- plan
+def test_help(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(['kfold', '-h'])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert '--selection' in text and '--data-root      folder' in text
 
 
-@pytest.fixture
-def data(monkeypatch):
-    monkeypatch.setenv('MICACL_DATA_ROOT', 'data')
+# --- the plan
 
 
-def test_all_folds_that_have_split_files(data):
+def test_all_folds_that_have_split_files():
     runs = plan('--seeds', '0', '1', '--work-dir', 'w')
     folders = [run.folder.as_posix() for run in runs]
     assert folders == [f'w/fold{f}/seed{s}' for f in (1, 2) for s in (0, 1)]
@@ -166,25 +222,18 @@ def test_all_folds_that_have_split_files(data):
     assert 'MICACL_FOLD' not in os.environ
 
 
-def test_hash_of_the_plan_follows_the_options(data):
-    def hashed(*arguments):
-        (run,) = plan('--folds', '1', *arguments)
-        return run.facts['config_hash']
+def test_hash_and_name_of_the_plan_follow_the_options():
+    def facts(*arguments):
+        (run,) = plan(*ONE, *arguments)
+        return run.facts['config_hash'], run.facts['method']
 
-    plain = hashed()
-    assert hashed('--name', 'other') == hashed('--seeds', '3') == plain
-    changed = hashed('--cfg-options', 'optim_wrapper.optimizer.lr=1e-5')
-    assert len({changed, hashed('--amp'), plain}) == 3
-
-
-def test_name_of_the_method(data):
-    def method(*arguments):
-        return plan('--folds', '1', *arguments)[0].facts['method']
-
-    assert method() == 'tiny'
+    plain, name = facts('--seeds', '3')
+    assert name == 'tiny' and facts('--name', 'my') == (plain, 'my')
     told = ('--cfg-options', 'method=told')
-    assert method(*told) == 'told'
-    assert method(*told, '--name', 'mine') == 'mine'
+    assert facts(*told) == (plain, 'told')
+    assert facts(*told, '--name', 'my') == (plain, 'my')
+    changed, _ = facts('--cfg-options', 'optim_wrapper.optimizer.lr=1e-5')
+    assert len({changed, facts('--amp')[0], plain}) == 3
 
 
 @pytest.mark.parametrize(
@@ -208,7 +257,7 @@ def test_name_of_the_method(data):
         ),
     ],
 )
-def test_what_cannot_work_is_refused_before_it_starts(data, arguments, told):
+def test_what_cannot_work_is_refused_before_it_starts(arguments, told):
     with pytest.raises((ValueError, FileNotFoundError), match=told):
         plan(*arguments)
 
@@ -221,48 +270,60 @@ def test_sets_without_folds_run_once_a_seed():
         for p in parts
     )
     Path('videos.py').write_text(text)
-    given = ['videos.py', '--selection', 'last', '--work-dir', 'w']
+    given = ['videos.py', *LAST, '--work-dir', 'w']
     runs = make_plan(parse_options([*given, '--seeds', '4', '5']))
     assert [run.folder.as_posix() for run in runs] == ['w/seed4', 'w/seed5']
     assert runs[0].environment == {} and runs[0].name == 'seed 4'
     with pytest.raises(ValueError, match='--folds is for DFEW, but videos.py'):
-        make_plan(parse_options([*given, '--folds', '1']))
+        make_plan(parse_options([*given, *ONE]))
 
 
-def test_weights_of_the_start_are_not_forgotten(data):
-    option = 'load_from=/w/k400.pth'
-    (run,) = plan('--folds', '1', '--cfg-options', option)
-    assert 'pretraining=Kinetics-400' in run.own_settings
-
-
-def test_checkpoints_are_those_of_the_safe_hook(data):
+def test_checkpoints_are_those_of_the_safe_hook():
     """MMEngine's own could lose one, or a validation, to a kill."""
     safe = 'default_hooks.checkpoint.type=SafeCheckpointHook'
-    (run,) = plan('--folds', '1')
+    (run,) = plan(*ONE)
     assert safe not in run.own_settings
     stock = 'default_hooks.checkpoint.type=CheckpointHook'
-    (run,) = plan('--folds', '1', '--cfg-options', stock)
+    (run,) = plan(*ONE, '--cfg-options', stock)
     assert safe in run.own_settings
 
 
-def test_a_resumed_training_starts_from_its_own_checkpoint(data, place):
+# --- what it runs
+
+
+def test_a_resumed_training_starts_from_its_own_checkpoint(tools):
     """And not from the weights that it once started from."""
-    given = ('--folds', '1', '--cfg-options', 'load_from=/w/k400.pth')
-    (run,) = plan(*given, '--work-dir', 'resumed')
+    option = 'load_from=/w/k400.pth'
+    (run,) = plan(*ONE, '--cfg-options', option, '--work-dir', 'resumed')
+    assert 'pretraining=Kinetics-400' in run.own_settings
     run.folder.mkdir(parents=True)
     (run.folder / 'epoch_1.pth').write_bytes(b'PK half of one')
-    arguments = run._train_arguments()
-    assert '--resume' not in arguments and 'load_from=None' not in arguments
-    store(run.folder, 'epoch_2.pth')
-    arguments = run._train_arguments()
-    assert '--resume' in arguments and 'pretraining=Kinetics-400' in arguments
-    last = arguments.index('load_from=None')
-    assert last > arguments.index('load_from=/w/k400.pth')
+    seen = []
+
+    def start(command, *_):
+        seen.append(command)
+        return 1
+
+    for begun in (False, True):
+        if begun:
+            store(run.folder, 'epoch_2.pth')
+            (run.folder / 'run.json').write_text(json.dumps(run.facts))
+        else:
+            (run.folder / 'epoch_1.pth').rename(run.folder / 'aside')
+        with pytest.raises(kfold_runs.ToolError, match='exit code 1'):
+            run.execute(start)
+        if not begun:
+            (run.folder / 'aside').rename(run.folder / 'epoch_1.pth')
+        assert ('--resume' in seen[-1]) == begun
+        assert ('load_from=None' in seen[-1]) == begun
+        assert 'pretraining=Kinetics-400' in seen[-1]
+    last = seen[-1].index('load_from=None')
+    assert last > seen[-1].index(option)
 
 
-def test_choice_of_the_checkpoint(data):
-    (run,) = plan('--folds', '1', '--work-dir', 'choice')
-    (last,) = plan('--folds', '1', '--work-dir', 'choice', *LAST)
+def test_choice_of_the_checkpoint():
+    (run,) = plan(*ONE, '--work-dir', 'choice')
+    (last,) = plan(*ONE, '--work-dir', 'choice', *LAST)
     run.folder.mkdir(parents=True)
     assert run.choose() is last.choose() is None
     for number, name in enumerate(
@@ -276,17 +337,14 @@ def test_choice_of_the_checkpoint(data):
     assert last.choose().name == 'epoch_10.pth'
 
 
-# ------------------------------------------------------------ what it runs
-
-
-def test_all_runs_then_none_then_what_was_deleted(fake, capsys):
+def test_all_runs_then_none_then_what_was_deleted(tools, capsys):
     arguments = ('--name', 'my way')
     assert kfold(*arguments, work_dir='all') == 0
-    assert fake() == ['train1', 'test1', 'train2', 'test2']
+    assert tools.taken() == ['train1', 'test1', 'train2', 'test2']
     text = capsys.readouterr().out
     assert 'cut from the training clips' in text
     assert 'fold 1, seed 0: UAR 67.50, WAR 70.00, epoch 2; 1 of 2' in text
-    assert ' left\n' in text and '2 of 2 done in 0:00:0' in text
+    assert '2 of 2 done in 0:00:0' in text
 
     record = Path('all/fold2/seed0/val/result.json')
     before = read_record(record)
@@ -300,53 +358,41 @@ def test_all_runs_then_none_then_what_was_deleted(fake, capsys):
 
     tables = [p.read_text() for p in Path('all').glob('*.*')]
     assert kfold(*arguments, work_dir='all') == 0
-    assert fake() == []
+    assert tools.taken() == []
     assert 'fold 2, seed 0: finished before' in capsys.readouterr().out
     assert tables == [p.read_text() for p in Path('all').glob('*.*')]
 
     record.unlink()
     assert kfold(*arguments, work_dir='all') == 0
-    assert fake() == ['test2']
+    assert tools.taken() == ['test2']
     assert read_record(record)['metrics'] == before['metrics']
 
 
-def test_a_deleted_checkpoint_is_told_without_a_log(fake, capsys):
-    assert kfold('--folds', '1', work_dir='deleted') == 0
+def test_a_deleted_checkpoint_is_told_without_a_log(tools, capsys):
+    assert kfold(*ONE, work_dir='deleted') == 0
     folder = Path('deleted/fold1/seed0')
     for path in [*folder.glob('best_*'), folder / 'val/result.json']:
         path.unlink()
     (folder / 'kfold.log').write_text('of the test before')
-    assert kfold('--folds', '1', work_dir='deleted') == 1
+    assert kfold(*ONE, work_dir='deleted') == 1
     text = capsys.readouterr().out
-    assert 'no checkpoint for --selection val. Fix: delete deleted/fold1' in (
-        text
-    )
-    assert 'of the test before' not in text
+    told = 'no checkpoint for --selection val. Fix: delete deleted/fold1'
+    assert told in text and 'of the test before' not in text
 
 
-def test_another_rule_tests_the_same_training(fake):
-    given = ('--folds', '1')
-    assert kfold(*given, work_dir='rules') == 0
-    assert kfold(*given, '--selection', 'last', work_dir='rules') == 0
-    assert fake() == ['train1', 'test1', 'test1']
-    found = [p.parts[-2] for p in Path('rules').glob('**/result.json')]
-    assert sorted(found) == ['last', 'val']
-
-
-def test_adjusted_logits_test_the_same_training(fake, capsys):
-    given = ('--folds', '1', '--selection', 'last')
-    assert kfold(*given, work_dir='tau') == 0
-    assert fake() == ['train1', 'test1']
-    assert kfold(*given, '--logit-adjust', '1.5', work_dir='tau') == 0
-    assert fake() == ['test1']
-    plain, adjusted = (
-        read_record(Path(f'tau/fold1/seed0/{name}/result.json'))
-        for name in ('last', 'last_adjusted_1.5')
-    )
-    assert plain.get('logit_adjust') is None
-    assert adjusted['logit_adjust'] == 1.5
+def test_other_rules_test_the_same_training(tools):
+    assert kfold(*ONE, work_dir='rules') == 0
+    assert kfold(*ONE, *LAST, work_dir='rules') == 0
+    tau = ('--logit-adjust', '1.5')
+    assert kfold(*ONE, *LAST, *tau, work_dir='rules') == 0
+    assert tools.taken() == ['train1', 'test1', 'test1', 'test1']
+    found = {
+        path.parts[-2]: read_record(path).get('logit_adjust')
+        for path in Path('rules').glob('**/result.json')
+    }
+    assert found == {'val': None, 'last': None, 'last_adjusted_1.5': 1.5}
     for name in ('rows.csv', 'rows_adjusted_1.5.csv'):
-        assert Path('tau', name).is_file()
+        assert Path('rules', name).is_file()
 
 
 @pytest.mark.parametrize(
@@ -357,89 +403,121 @@ def test_adjusted_logits_test_the_same_training(fake, capsys):
         (['--data-root', 'data2'], 'data set '),
     ],
 )
-def test_a_changed_run_is_refused(fake, capsys, change, told):
+def test_a_changed_run_is_refused(tools, capsys, change, told):
     if not Path('changed').exists():
-        assert kfold('--folds', '1', work_dir='changed') == 0
+        assert kfold(*ONE, work_dir='changed') == 0
         write_set(Path('data2'), (1,))
         split = Path('data2/EmoLabel_DataSplit/test(single-labeled)/set_1.csv')
         split.write_text(split.read_text().replace('\n134,7', ''))
-    fake()
+    tools.taken()
     files = {p: p.stat().st_mtime_ns for p in Path('changed').rglob('*')}
-    assert kfold('--folds', '1', *change, work_dir='changed') == 2
+    assert kfold(*ONE, *change, work_dir='changed') == 2
     error = capsys.readouterr().err
     assert told in error and 'choose another --work-dir' in error
-    assert fake() == []
+    assert tools.taken() == []
     found = {p: p.stat().st_mtime_ns for p in Path('changed').rglob('*')}
     assert found == files
 
 
-def test_a_training_of_someone_else_is_left_alone(fake, capsys):
+def test_a_training_of_someone_else_is_left_alone(tools, capsys):
     folder = Path('foreign/fold1/seed0')
     folder.mkdir(parents=True)
     (folder / 'epoch_3.pth').write_text('')
     assert kfold(work_dir='foreign') == 2
     assert 'kfold did not start' in capsys.readouterr().err
-    assert fake() == [] and (folder / 'epoch_3.pth').exists()
+    assert tools.taken() == [] and (folder / 'epoch_3.pth').exists()
 
 
 @pytest.mark.parametrize('jobs', ['1', '2'])
-def test_a_failed_run_stops_and_the_others_stay(
-    fake, monkeypatch, capsys, jobs
-):
+def test_a_failed_run_stops_and_the_others_stay(tools, capsys, jobs):
     given = ('--seeds', '0', '1', '--jobs', jobs)
     folder = f'failed{jobs}'
-    monkeypatch.setenv('FAKE', 'fail1 fail2')
+    tools.failing = '12'
     assert kfold(*given, work_dir=folder) == 1
-    assert fake() == ['train1'] * int(jobs)
-    monkeypatch.setenv('FAKE', 'fail2')
+    # With two jobs the second may see the failure of the first in time.
+    assert {*tools.taken()} == {'train1'}
+    tools.failing = '2'
     assert kfold(*given, work_dir=folder) == 1
     text = capsys.readouterr().out
     assert 'line 49 out of memory' in text and 'line 20' not in text
     assert f'Its log is {folder}/fold2/seed0/kfold.log' in text
     assert 'train ended with exit code 3' in text
-    assert [c for c in fake() if c == 'test1'] == ['test1'] * 2
+    assert [c for c in tools.taken() if c == 'test1'] == ['test1'] * 2
     assert not Path(folder, 'summary.json').exists()
-    monkeypatch.delenv('FAKE')
+    tools.failing = ()
     assert kfold(*given, work_dir=folder) == 0
-    assert sorted(fake()) == ['test2'] * 2 + ['train2'] * 2
+    assert sorted(tools.taken()) == ['test2'] * 2 + ['train2'] * 2
     summary = json.loads(Path(folder, 'summary.json').read_text())
     assert len(summary['runs']) == 4
 
 
-def test_jobs_run_at_the_same_time_and_share_the_cores(fake, monkeypatch):
-    monkeypatch.setenv('OMP_NUM_THREADS', '3')
-    assert 'OMP_NUM_THREADS' not in sweep.Processes(2)._environment
-    monkeypatch.delenv('OMP_NUM_THREADS')
-    monkeypatch.setattr(sweep, 'count_cores', lambda: 16)
-    assert sweep.Processes(4)._environment['OMP_NUM_THREADS'] == '2'
-    found = sweep.Processes(2)
-    log = Path('jobs.log')
-    script = 'import os; print(os.environ["OMP_NUM_THREADS"], flush=True)'
-    assert found.run([sys.executable, '-c', script], log, {}) == 0
-    assert log.read_text().endswith('\n4\n')
-    found.end()
-    assert found.run([sys.executable, '-c', script], log, {}) == 130
-    # Each of the two trainings waits for the other.
-    monkeypatch.setenv('FAKE', 'meet')
-    more = ('--folds', '1', '--seeds', '0', '1', '--jobs', '2')
+def test_jobs_run_at_the_same_time(tools):
+    tools.meeting = threading.Barrier(2)  # each waits for the other
+    more = (*ONE, '--seeds', '0', '1', '--jobs', '2')
     assert kfold(*more, work_dir='meeting') == 0
 
 
-# ------------------------------------------------------- killed and resumed
+def test_jobs_share_the_cores(monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
+    assert 'OMP_NUM_THREADS' not in Processes(2).environment
+    monkeypatch.delenv('OMP_NUM_THREADS')
+    monkeypatch.setattr(kfold_runs, 'count_cores', lambda: 16)
+    assert Processes(4).environment['OMP_NUM_THREADS'] == '2'
+    found = Processes(2)
+    script = 'import os; print(os.environ["OMP_NUM_THREADS"], flush=True)'
+    command = [sys.executable, '-S', '-c', script]
+    assert found.run(command, Path('jobs.log'), {}) == 0
+    assert Path('jobs.log').read_text().endswith('\n4\n')
+    found.end()
+    assert found.run(command, Path('jobs.log'), {}) == 130
 
 
-def begin(*arguments, work_dir):
-    """Start a kfold in a group of its own and wait until a training hangs."""
+def test_another_kfold_in_the_folder_is_not_disturbed(tools, capsys):
+    folder = Path('busy/fold1/seed0')
+    folder.mkdir(parents=True)
+    with FileLock(folder / '.kfold.lock'):
+        assert kfold(*ONE, work_dir='busy') == 1
+    text = capsys.readouterr().out
+    assert 'another kfold works in busy/fold1/seed0' in text
+    assert tools.taken() == []
+
+
+def test_another_kfold_between_check_and_start(tools):
+    """Each command looks at the folders before it waits for its turn."""
+    given = (*ONE, '--work-dir', 'raced')
+    (first,), (second,) = plan(*given), plan(*given)
+    lr = ('--cfg-options', 'optim_wrapper.optimizer.lr=1e-5')
+    (other,) = plan(*given, *lr)
+    start = Processes(1).run
+    assert second.execute(start) == first.execute(start)
+    with pytest.raises(ValueError, match='lr 0.*choose another'):
+        other.execute(start)
+    assert tools.taken() == ['train1', 'test1']
+
+
+# --- killed and resumed
+
+
+def begin(tools, work_dir):
+    """Start a kfold in a group of its own, of which a training hangs."""
+    hangs = Path(f'{work_dir}.pid')
+
+    def hang(processes, log):
+        script = (
+            f'import os, time; open({str(hangs)!r}, "w").write(str('
+            'os.getpid())); time.sleep(100)'
+        )
+        command = [sys.executable, '-S', '-c', script]
+        return RUN(processes, command, log, {})
 
     def body():
         os.setsid()
-        os.environ['FAKE'] = 'hang'
-        sys.exit(kfold(*arguments, work_dir=work_dir))
+        tools.hanging = hang
+        sys.exit(kfold(*ONE, work_dir=work_dir))
 
     process = multiprocessing.get_context('fork').Process(target=body)
     process.start()
     deadline = time.monotonic() + 60
-    hangs = Path('hangs')
     while not (hangs.exists() and hangs.read_text()):
         assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.02)
@@ -455,89 +533,135 @@ def is_gone(pid):
     return Path(f'/proc/{pid}/stat').read_text().split(') ')[1][0] == 'Z'
 
 
-def test_a_killed_run_resumes(fake):
-    process, tool = begin(work_dir='killed')
-    os.killpg(process.pid, signal.SIGKILL)
-    process.join()
-    assert is_gone(tool)
-    assert fake() == ['train1']
-    assert kfold(work_dir='killed') == 0
-    assert fake() == ['train1+', 'test1', 'train2', 'test2']
-
-
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_tools_and_says_how_to_go_on(
-    fake, capfd, number
+@pytest.mark.parametrize(
+    'number, times',
+    [
+        (signal.SIGINT, 1),
+        (signal.SIGINT, 3),
+        (signal.SIGTERM, 1),
+        (signal.SIGHUP, 2),
+        (signal.SIGKILL, 1),
+    ],
+)
+def test_a_stopped_kfold_ends_its_tools_and_resumes(
+    tools, capfd, number, times
 ):
-    name = f'stopped{int(number)}'
-    process, tool = begin('--folds', '1', work_dir=name)
-    os.kill(process.pid, number)
+    """A second Ctrl-C changes nothing: the tools get their time to end."""
+    name = f'stopped{int(number)}_{times}'
+    process, tool = begin(tools, name)
+    for _ in range(times):
+        if number == signal.SIGKILL:  # as the system does to all
+            os.killpg(process.pid, number)
+        else:
+            os.kill(process.pid, number)
+        time.sleep(0.05 * (times - 1))
     process.join(30)
-    assert process.exitcode == 130
     assert is_gone(tool)
-    assert 'the same command continues from here' in capfd.readouterr().out
-    fake()
-    assert kfold('--folds', '1', work_dir=name) == 0
-    assert fake() == ['train1+', 'test1']
-
-
-def test_another_kfold_between_check_and_start(fake, data):
-    """Each command looks at the folders before it waits for its turn."""
-    start = sweep.Processes(1).run
-    given = ('--folds', '1', '--work-dir', 'raced')
-    (first,), (second,) = plan(*given), plan(*given)
-    lr = ('--cfg-options', 'optim_wrapper.optimizer.lr=1e-5')
-    (other,) = plan(*given, *lr)
-    record = first.execute(start)
-    assert second.execute(start) == record
-    with pytest.raises(ValueError, match='lr 0.*choose another'):
-        other.execute(start)
-    assert fake() == ['train1', 'test1']
+    if number != signal.SIGKILL:
+        assert process.exitcode == 130
+        out, err = capfd.readouterr()
+        assert 'the same command continues from here' in out
+        assert 'Traceback' not in out + err
+    assert kfold(*ONE, work_dir=name) == 0
+    assert tools.taken() == ['train1+', 'test1']
 
 
 def test_nohup_is_heeded():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with sweep._interruptible():
+        with kfold_runs._interruptible():
             os.kill(os.getpid(), signal.SIGHUP)
             assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_another_kfold_in_the_folder_is_not_disturbed(fake, capsys):
-    process, tool = begin('--folds', '1', work_dir='busy')
-    try:
-        fake()
-        assert kfold('--folds', '1', work_dir='busy') == 1
-        text = capsys.readouterr().out
-        assert 'another kfold works in busy/fold1/seed0' in text
-        assert fake() == []
-    finally:
-        process.terminate()
-        process.join(30)
-    assert is_gone(tool)
-    assert kfold('--folds', '1', work_dir='busy') == 0
-    assert fake() == ['train1+', 'test1']
+# --- what it says in the end
 
 
-def test_a_second_interrupt_changes_nothing(fake, capfd, monkeypatch):
-    """The tools of the first one still get their time to end."""
-    process, tool = begin('--folds', '1', work_dir='twice')
-    for _ in range(3):
-        os.kill(process.pid, signal.SIGINT)
-        time.sleep(0.1)
-    process.join(30)
-    assert process.exitcode == 130 and is_gone(tool)
-    assert 'Traceback' not in capfd.readouterr().err
+def records(shape, classes=3):
+    """Random confusion matrices of folds x seeds."""
+    random = np.random.default_rng(0)
+    return [
+        dict(
+            **dict.fromkeys(('config_hash', 'pretraining'), 'x'),
+            **dict(method='m', dataset='dfew', selection='val', epoch=3),
+            **dict(fold=fold, seed=seed, classes=list('abcdefg'[:classes])),
+            confusion_matrix=random.integers(
+                1, 30, (classes, classes)
+            ).tolist(),
+        )
+        for fold in range(1, shape[0] + 1)
+        for seed in range(shape[1])
+    ]
 
 
-# ----------------------------------------------------------- the real thing
+def pairs(matrix):
+    """True and predicted class of each clip."""
+    size = len(matrix)
+    cells = np.repeat(np.arange(size**2), np.ravel(matrix))
+    return cells // size, cells % size
 
 
-def test_help(capsys):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(['kfold', '-h'])
-    assert ended.value.code == 0
-    text = capsys.readouterr().out
-    assert '--selection' in text and '--data-root      folder' in text
+ORACLES = {
+    'UAR': sklearn.balanced_accuracy_score,
+    'WAR': sklearn.accuracy_score,
+    'F1': lambda *pair: sklearn.f1_score(*pair, average='macro'),
+    'recall/b': lambda *pair: sklearn.recall_score(*pair, average=None)[1],
+}
+
+
+@pytest.mark.parametrize('name', ORACLES)
+@pytest.mark.parametrize('shape', [(5, 1), (5, 3), (1, 3)])
+def test_summary_is_scipys_and_scikit_learns(shape, name):
+    runs, oracle = records(shape), ORACLES[name]
+    summary = summarise(runs)
+    assert summary['replicates'] == ('folds' if shape[0] > 1 else 'seeds')
+    matrices = [run['confusion_matrix'] for run in runs]
+    values = np.reshape([oracle(*pairs(m)) for m in matrices], shape)
+    values = values.mean(1) if shape[0] > 1 else values[0]
+    found = summary['metrics'][name]
+    assert found['mean'] == pytest.approx(values.mean())
+    assert found['std'] == pytest.approx(values.std(ddof=1))
+    low, _ = stats.t.interval(
+        *(0.95, len(values) - 1, values.mean(), stats.sem(values))
+    )
+    assert found['half_width'] == pytest.approx(values.mean() - low)
+    # Of all clips of all folds together.
+    pooled = oracle(*pairs(np.sum(matrices, axis=0)))
+    assert summary['pooled'][name] == pytest.approx(pooled)
+    json.dumps(summary, allow_nan=False)
+
+
+def test_text_of_a_summary():
+    runs = [{**run, 'dropped': 2} for run in records((2, 1))]
+    text = format_summary(summarise(runs))
+    assert 'over 2 folds' in text and 'too narrow' in text
+    assert '4 clips of the test splits were left out' in text
+    runs = records((1, 1))
+    # A class that no test split holds.
+    runs[0]['confusion_matrix'][2] = [0, 0, 0]
+    text = format_summary(summarise(runs))
+    assert 'One run has no interval' in text and 'too narrow' not in text
+    matrix = np.array(runs[0]['confusion_matrix'])
+    recalls = matrix.diagonal()[:2] / matrix.sum(1)[:2]
+    assert text.splitlines()[0] == 'm on dfew' and 'left out' not in text
+    words = text.splitlines()[2].split()
+    assert words[:4] == ['1', '0', '3', f'{100 * recalls.mean():.2f}']
+    absent = next(line for line in text.splitlines() if 'recall/c' in line)
+    assert absent.split() == ['recall/c', '-', '-', '+-', '-', '-']
+
+
+def test_differences():
+    old = dict(a=dict(b=[1, dict(c=2)]))
+    assert differences(old, dict(a=dict(b=[1, dict(c=2)]))) == []
+    assert differences(old, dict(a=dict(b=[1]))) == [
+        "a.b [1, {'c': 2}], now [1]"
+    ]
+    assert differences(old, dict(a=dict(b=[1, dict(c=3)]))) == [
+        'a.b.1.c 2, now 3'
+    ]
+    assert differences(old, dict(a=dict(d=1))) == [
+        'a.d None, now 1',
+        "a.b [1, {'c': 2}], now None",
+    ]

@@ -12,7 +12,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from micacl_mm.cli.kfold.run import Run
+from micacl_mm.cli.kfold_runs import Run
 from micacl_mm.datasets import DFEWDataset
 from micacl_mm.faces.crop_set import check_folder
 from micacl_mm.records.protocol import frames_of
@@ -189,7 +189,7 @@ def test_folders_of_kfold(tmp_path_factory, content, note):
     run = run_in(folder)
     with contextlib.suppress(ValueError):
         run.check()
-    assert 0 <= run.share() <= 1
+    assert run.choose() is None
 
 
 def a_checkpoint():

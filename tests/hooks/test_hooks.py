@@ -100,11 +100,10 @@ def test_channels_last_changes_memory_and_no_number():
 def test_table():
     table = format_table(['a', 'bb'], torch.tensor([[3, 1], [0, 0]]))
     assert table.splitlines() == [
-        'class  clips  recall %',
-        'a          4     75.00',
-        'bb         0         -',
-        'UAR        4     75.00',
-        'WAR        4     75.00',
+        'class  clips  recall  precision      F1',
+        'a          4   75.00     100.00   85.71',
+        'bb         0       -       0.00    0.00',
+        '4 clips, percent: UAR 75.00, WAR 75.00, F1 42.86',
     ]
 
 
@@ -125,6 +124,8 @@ def test_result_is_written_beside_the_log(tmp_path):
     assert result['confusion_matrix'] == metric.matrix.tolist()
     assert result['clips'] == 6 and result['checkpoint'] == 'best.pth'
     assert result['clips_per_class'] == [4, 2, 0]
+    assert result['precision'] == pytest.approx([1, 2 / 3, None])
+    assert result['F1'] == pytest.approx([6 / 7, 4 / 5, None])
     assert result['classes'] == ['a', 'b', 'c'] and result['config'] is None
     assert result['dataset'] == 'labels' and result['selection'] == 'other'
     assert result['parameters'] == 9 and result['gflops'] is None

@@ -95,14 +95,19 @@ def test_the_tool_gets_what_follows_its_name(
     ]
 
 
-def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
-    """Of a training, for instance; a second one changes nothing."""
+@pytest.mark.parametrize(
+    'place',
+    ['micacl_mm.register', 'micacl_mm.cli.launch.runpy.run_path'],
+    ids=['import', 'training'],
+)
+def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys, place):
+    """A second one changes nothing."""
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(launch.runpy, 'run_path', interrupted)
+    monkeypatch.setattr(place, interrupted)
     try:
         assert cli.main(['train', 'micacl_demo']) == 130
         assert capsys.readouterr().err.endswith('micacl train: stopped\n')

@@ -1,14 +1,16 @@
-"""The board of a few rows, worked out by hand."""
+"""The board of a few rows, worked out by hand, and the pages of it."""
 
 from math import sqrt
 
 import pytest
+from sklearn.metrics import f1_score
 
 from micacl_mm.records.board import build_board, head_to_tail
 from micacl_mm.records.rows import BENCHMARK_COUNTS
-from tools.dev.board import markdown
-from tools.dev.board.markdown import (
+from tools.dev import board
+from tools.dev.board import (
     SHORT,
+    ablation_markdown,
     board_markdown,
     escape,
     readme_markdown,
@@ -24,6 +26,11 @@ DFEW = {
     '5': [489, 378, 533, 434, 293, 29, 180],
 }
 T2, T4 = 4.3027, 2.7764  # Student's t, 97.5 %, 2 and 4 degrees of freedom
+
+
+@pytest.fixture(autouse=True)
+def _set(monkeypatch):
+    monkeypatch.setattr(board, 'README_SET', SETTINGS['dataset'])
 
 
 def of(method, *hits, config_hash='', **changes):
@@ -44,8 +51,9 @@ def board_of(*rows, group='synthetic'):
     return build_board(rows_of(*rows, group=group))
 
 
-def names(table):
-    return [entry.text('method') for entry in table.entries]
+def entries_of(*rows):
+    (table,) = board_of(*rows)
+    return {entry.text('method'): entry for entry in table.entries}
 
 
 def test_three_seeds_by_hand():
@@ -58,76 +66,130 @@ def test_three_seeds_by_hand():
         assert found.mean == pytest.approx(55)
         assert found.std == pytest.approx(5)
         assert found.half_width == pytest.approx(T2 * 5 / sqrt(3), rel=1e-4)
-    assert entry.replicates == '3 seeds'
-    assert entry.best and entry.comparable and not entry.notes
+    assert entry.runs == '3 seeds' and entry.best and entry.comparable
     assert '**55.00 ± 12.42**' in board_markdown([table], [])
 
 
+def test_f1_is_scikit_learns():
+    hits, totals = [9, 4, 6, 3, 5, 0, 7], [10, 8, 9, 7, 9, 2, 8]
+    (entry,) = entries_of(cells(hits, totals)).values()
+    pairs = [
+        (k, k if i < hits[k] else (k + 1) % 7)
+        for k in range(7)
+        for i in range(totals[k])
+    ]
+    expected = 100 * f1_score(*zip(*pairs, strict=True), average='macro')
+    assert entry.metrics['F1'].mean == pytest.approx(expected)
+
+
 def test_overlapping_intervals_are_ties():
-    rows = [
+    found = entries_of(
         *of('low', 4, 4, 5),  # 21.67 ± 7.17
         *of('first', 15, 15, 16),  # 76.67 ± 7.17
         *of('tied', 13, 13, 14),  # 66.67 ± 7.17: 73.84 reaches 69.50
         *of('below', 12, 12, 12),  # 60 ± 0
-    ]
-    (table,) = board_of(*rows)
-    assert names(table) == ['first', 'tied', 'below', 'low']
-    assert [entry.best for entry in table.entries] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    )
+    assert {name: entry.best for name, entry in found.items()} == dict(
+        first=True, tied=True, below=False, low=False
+    )
+    assert [*found] == ['first', 'tied', 'below', 'low']
 
 
 def test_what_cannot_be_compared_is_never_best():
-    rows = [
+    dropped = of('dropped', 19, 19, 19)
+    dropped[0] |= cells(19, [20] * 6 + [19], seed='0', method='dropped')
+    dropped[0]['config_hash'] = 'hash of dropped'
+    found = entries_of(
         *of('one run', 20),
-        *of('dropped', 19, 19, 19),
+        *dropped,
         *of('two', 18, 18),  # their interval would reach them all
         *of('a', 10, 11, 10),
+        *of('drawn', 19, 19, 19, sampling='10 crops, chance in Flip'),
+        *of('own', 19, 19, 19, commit='abcdef1-dirty'),
+        *of('lost', 19, 19, 19, commit=''),
+        *of('mixed', 19, 19, 19, commit='abcdef1, no commit'),
+        *of('frames', 10, 11, 10, frames='differ'),
+        # These are compared with their like only.
         *of('on test', 18, 18, 18, selection='test', val_ratio='0'),
         *of('more data', 17, 17, 17, pretraining='Kinetics-400'),
-    ]
-    rows[1] |= cells(19, [20] * 6 + [19], seed='0', method='dropped')
-    rows[1]['config_hash'] = 'hash of dropped'
-    (table,) = board_of(*rows)
-    found = {entry.text('method'): entry for entry in table.entries}
-    assert names(table)[0] == 'one run'
-    for name in ('one run', 'dropped', 'two'):
-        assert not found[name].best
-    # The field's habit and more data are compared with their like only.
-    for name in ('a', 'on test', 'more data'):
-        assert found[name].best
-    assert found['one run'].metrics['UAR'].half_width is None
-    assert found['one run'].notes == found['two'].notes == ['not ranked']
-    assert found['dropped'].notes[0].startswith('1 of 3 runs not on exactly')
-    text = board_markdown([table], [])
-    assert '| one run | none | 100.00 | 100.00 |' in text
-    assert "best on TEST split (the field's habit)" in text
+        *of('longer', 8, 8, 9, max_epochs='150'),
+    )
+    best = {name for name, entry in found.items() if entry.best}
+    assert best == {'a', 'frames', 'on test', 'more data', 'longer'}
+    runs = {name: entry.runs for name, entry in found.items()}
+    assert runs['one run'] == '1 seed; not ranked'
+    assert runs['two'] == '2 seeds; not ranked'
+    assert '1 of 3 runs not on exactly the official' in runs['dropped']
+    assert 'random test sampling; not ranked' in runs['drawn']
+    for name in ('own', 'lost', 'mixed'):
+        assert '3 of 3 runs from uncommitted code' in runs[name]
+    assert 'frames differ from the reference' in runs['frames']
+    text = board_markdown(board_of(*of('one run', 20)), [])
+    assert '| one run | none | 100.00 | 100.00 | 100.00 |' in text
 
 
-def test_one_training_under_several_seeds_counts_once():
+@pytest.mark.parametrize('copies', [2, 3, 5])
+@pytest.mark.parametrize('blanks', [False, True])
+def test_one_training_under_several_seeds_counts_once(copies, blanks):
+    """However its matrix is written, and beside honest seeds."""
     matrix = cells(15)['confusion_matrix']
-    rows = of('copied', 15, 15, 15) + of('honest', 10, 10, 11)
-    for row in rows[:3]:
-        row['confusion_matrix'] = matrix
-    (table,) = board_of(*rows)
-    copied, honest = table.entries
-    assert copied.replicates == '1 seed' and not copied.best
-    assert copied.metrics['UAR'].half_width is None
-    assert copied.notes == [
-        '2 runs with the result of another seed, counted once',
-        'not ranked',
+    rows = of('copied', *[15] * copies) + of('honest', 10, 10, 11)
+    for number, row in enumerate(rows[:copies]):
+        spaced = blanks and number % 2
+        row['confusion_matrix'] = (
+            matrix.replace(',', ', ') if spaced else matrix
+        )
+    rows += of('both', 12, 13, 14, 15)
+    rows[-1]['confusion_matrix'] = rows[-2]['confusion_matrix']
+    rows[-1] |= {k: v for k, v in rows[-2].items() if k != 'seed'}
+    found = entries_of(*rows)
+    copied = found['copied']
+    assert not copied.best and copied.uar.half_width is None
+    words = f'{copies - 1} run{"s" * (copies > 2)} with the result of another'
+    assert copied.runs.startswith(f'1 seed; {words} seed, counted once')
+    assert found['both'].runs.startswith('3 seeds; 1 run with the result')
+    assert found['both'].uar.count == 3
+    assert found['honest'].runs == '3 seeds'
+
+
+def test_rows_of_older_settings_stand_apart_and_are_not_ranked():
+    old = dict(commit='aaaaaaa', date='2025-09-30', config_hash='old')
+    new = dict(commit='bbbbbbb', date='2025-10-01', config_hash='new')
+    rows = [
+        *of('r3d18_mil', 17, 18, 19, **old),
+        *of('r3d18_mil', 9, 10, 11, **new),
+        *of('wian', 10, 11, 12),
+        # Another protocol, and one that is not ranked with these.
+        *of('wian', 10, 11, 12, config_hash='x', max_epochs='99'),
     ]
-    assert honest.best and honest.replicates == '3 seeds'
-
-
-def test_other_frames_are_noted():
-    rows = of('a', 10, 11, 12)
-    rows[1]['frames'] = 'differ'
-    (table,) = board_of(*rows)
-    assert table.entries[0].notes[0] == ('frames differ from the reference')
+    for given in (rows, rows[::-1]):
+        (table,) = board_of(*given)
+        found = {e.text('config_hash'): e for e in table.entries}
+        assert [len(entry.rows) for entry in table.entries] == [3] * 4
+        assert found['old'].runs == (
+            '3 seeds; older settings, of commit aaaaaaa; not ranked'
+        )
+        assert not found['old'].best
+        assert found['new'].runs == '3 seeds' and found['new'].best
+        assert found['x'].comparable
+        text = board_markdown([table], [])
+        assert '| r3d18\\_mil (new) |' in text
+        assert '| r3d18\\_mil (old) |' in text
+    # Of one day the later row wins.
+    (table,) = board_of(*({**row, 'date': ''} for row in rows))
+    outdated = [e.text('config_hash') for e in table.entries if e.outdated]
+    assert outdated == ['old']
+    # Runs that are not committed change nothing for committed ones.
+    mine = rows_of(*of('wian', 1, config_hash='mine'), group='')
+    (table,) = build_board(rows_of(*rows) + mine)
+    outdated = [e.text('config_hash') for e in table.entries if e.outdated]
+    assert outdated == ['old']
+    rows = of('r3d18_mil', 17, **old) + of('r3d18_mil', 9, 10, 11, **new)
+    rows += of('wian', 10, 11, 12, selection='last')
+    rows = [{**row, 'selection': 'last'} for row in rows]
+    lines = ablation_markdown(board_of(*rows)).splitlines()
+    assert sum('| r3d18' in line for line in lines) == 1
+    assert any('| wian | 55.00 ± 12.42 | +5.00' in line for line in lines)
 
 
 def dfew(method, folds, seeds=1, hit=9, **changes):
@@ -145,8 +207,7 @@ def dfew(method, folds, seeds=1, hit=9, **changes):
 
 
 def test_folds_are_the_replicates():
-    (table,) = board_of(*dfew('five', '12345', seeds=2))
-    (entry,) = table.entries
+    (entry,) = entries_of(*dfew('five', '12345', seeds=2)).values()
     # Of each fold the mean of its two seeds, hit 9.5 + fold, on Disgust 29.
     recalls = [100 * (9.5 + fold) / 29 for fold in range(1, 6)]
     found = entry.metrics['recall_Disgust']
@@ -154,23 +215,20 @@ def test_folds_are_the_replicates():
     assert found.mean == pytest.approx(sum(recalls) / 5, abs=0.01)
     std = sqrt(2.5) * 100 / 29
     assert found.half_width == pytest.approx(T4 * std / sqrt(5), abs=0.01)
-    assert entry.replicates == '5 folds x 2 seeds'
-    assert entry.comparable
 
 
 def test_missing_folds_are_marked():
     rows = dfew('three', '135') + dfew('one', '2', seeds=3)
-    rows += dfew('all', '12345')
+    rows += dfew('all', '12345') + dfew('more', '12345', seeds=2)
     rows += dfew('uneven', '1234', 2) + dfew('uneven', '5')
-    (table,) = board_of(*rows)
-    found = {entry.text('method'): entry for entry in table.entries}
-    assert found['three'].replicates == '3 of 5 folds'
-    assert found['one'].replicates == '1 of 5 folds x 3 seeds'
-    assert found['all'].replicates == '5 folds'
-    assert found['uneven'].replicates == '5 folds, 9 runs'
-    best = {name for name, entry in found.items() if entry.comparable}
-    assert best == {'all', 'uneven'}
-    assert '3 of 5 folds; not ranked' in board_markdown([table], [])
+    runs = {name: entry.runs for name, entry in entries_of(*rows).items()}
+    assert runs == dict(
+        three='3 of 5 folds; not ranked',
+        one='1 of 5 folds x 3 seeds; not ranked',
+        all='5 folds',
+        more='5 folds x 2 seeds',
+        uneven='5 folds, 9 runs',
+    )
 
 
 def test_what_differs_in_protocol_is_another_entry():
@@ -184,52 +242,35 @@ def test_what_differs_in_protocol_is_another_entry():
     (table,) = board_of(*rows)
     assert [len(entry.rows) for entry in table.entries] == [2] * 5
     text = board_markdown([table], [])
-    names = ['16 frames, no chance; hash of a', 'another; hash of a']
-    names.append('16 frames, no chance; other')
-    for name in names:
+    for name in (
+        '16 frames, no chance; hash of a',
+        'another; hash of a',
+        '16 frames, no chance; other',
+    ):
         assert f'| a ({name}) |' in text
     # The column of the rule tells this one apart already.
     assert '| a |' in text and '| b |' in text
 
 
-def test_entries_that_may_not_be_compared():
-    rows = [
-        *of('sure', 10, 10, 11),
-        *of('drawn', 10, 10, 11, sampling='10 crops, chance in Flip'),
-        *of('own', 10, 10, 11, commit='abcdef1-dirty'),
-        *of('lost', 10, 10, 11, commit=''),
-        *of('mixed', 10, 10, 11, commit='abcdef1, no commit'),
-        *of('longer', 8, 8, 9, max_epochs='150'),
-    ]
-    (table,) = board_of(*rows)
-    found = {entry.text('method'): entry for entry in table.entries}
-    assert {name for name in found if found[name].best} == {'sure', 'longer'}
-    assert found['drawn'].notes == ['random test sampling', 'not ranked']
-    for name in ('own', 'lost', 'mixed'):
-        assert '3 of 3 runs from uncommitted code' in (found[name].notes)
-    assert found['sure'].notes == []
-
-
 def test_clips_of_each_class_are_looked_at():
-    """The official number of clips, but of other classes."""
-    right = dict(dataset='synthetic-v1-medium')
-    totals = [169, 131, 184, 150, 101, 80, 80]
-    other = [170, 130, 184, 150, 101, 80, 80]
-    hits = [50] * 7
-    rows = [
-        cells(hits, total, seed=str(seed), method=name, **right)
-        for name, total in (('all', totals), ('other', other))
-        for seed in range(3)
-    ]
-    (table,) = board_of(*rows)
-    found = {entry.text('method'): entry for entry in table.entries}
-    assert found['all'].comparable and not found['other'].comparable
-    assert found['other'].odd_runs == 3
+    """The official clips; as many of other classes; one less in all rows."""
+    counts = BENCHMARK_COUNTS['v1']
+    for totals, right in (
+        (counts, True),
+        ([counts[0] + 1, counts[1] - 1, *counts[2:]], False),
+        ([*counts[:6], counts[6] - 1], False),
+    ):
+        rows = [
+            cells([9] * 7, totals, dataset='synthetic-v1-hard', seed=str(seed))
+            for seed in range(3)
+        ]
+        (entry,) = entries_of(*rows).values()
+        assert entry.comparable == right and entry.odd_runs == 3 * (not right)
 
 
 def test_tables_and_their_order():
     rows = rows_of(
-        *of('a', 1, dataset='synthetic', subset='all'),
+        *of('a', 1, 2, 3, dataset='synthetic', subset='all'),
         *of('a', 1, dataset='synthetic-v2-hard'),
         *of('a', 1, dataset='synthetic-v2-easy'),
         *of('a', 1),
@@ -238,7 +279,8 @@ def test_tables_and_their_order():
         *dfew('a', '1'),
     )
     rows += rows_of(*of('b', 1), group='ablation_scales')
-    assert [table.title for table in build_board(rows)] == [
+    tables = build_board(rows)
+    assert [table.title for table in tables] == [
         'DFEW',
         'FERV39k',
         'FERV39k, Crime',
@@ -248,14 +290,7 @@ def test_tables_and_their_order():
         'Other drawn sets, no two the same',
         'Synthetic v2, medium: ablation',
     ]
-
-
-def test_other_drawn_sets_are_not_ranked():
-    rows = of('a', 1, 2, dataset='synthetic') + of(
-        'b', 1, 2, dataset='synthetic', fold='2'
-    )
-    (table,) = board_of(*rows)
-    assert [entry.notes for entry in table.entries] == [['not ranked']] * 2
+    assert tables[-2].entries[0].runs == '3 seeds; not ranked'
 
 
 @pytest.mark.parametrize(
@@ -270,30 +305,17 @@ def test_head_to_tail(dataset, order):
     assert ' '.join(head_to_tail(dataset)) == order
 
 
-def test_clips_that_all_rows_of_the_benchmark_lack_are_seen():
-    counts = BENCHMARK_COUNTS['v1']
-    found = {}
-    for name, totals in (('all', counts), ('lacks', [*counts[:6], 79])):
-        rows = [
-            cells([9] * 7, totals, dataset='synthetic-v1-hard', seed=str(seed))
-            for seed in range(3)
-        ]
-        (table,) = board_of(*rows)
-        found[name] = table.entries[0]
-    assert found['all'].comparable and not found['lacks'].comparable
-    assert found['lacks'].odd_runs == 3
-
-
 def test_no_rows():
     assert build_board([]) == []
     assert board_markdown([], []).startswith('No training has been run')
+    assert ablation_markdown([]).startswith('No training has been run')
     assert readme_markdown([]).startswith('No row of the open benchmark')
     other = board_of(*of('a', 1, dataset='synthetic-v1-easy'))
     assert readme_markdown(other).startswith('No row of the open benchmark')
+    assert ablation_markdown(other).startswith('No training has been run')
 
 
-def test_readme_is_short_and_without_ablations(monkeypatch):
-    monkeypatch.setattr(markdown, 'README_SET', SETTINGS['dataset'])
+def test_readme_is_short_and_without_ablations():
     rows = rows_of(
         *(row for i in range(SHORT + 2) for row in of(f'm{i:02}', i, i + 1, i))
     )
@@ -306,8 +328,7 @@ def test_readme_is_short_and_without_ablations(monkeypatch):
     assert '2 more are on the board.' in text and 'part' not in text
 
 
-def test_markdown_is_escaped(monkeypatch):
-    monkeypatch.setattr(markdown, 'README_SET', SETTINGS['dataset'])
+def test_markdown_is_escaped():
     assert escape('a|b <i> *c* `d` [e](f) _g_ &') == (
         r'a\|b &lt;i&gt; \*c\* \`d\` \[e\](f) \_g\_ &amp;'
     )
@@ -315,3 +336,41 @@ def test_markdown_is_escaped(monkeypatch):
     for text in (board_markdown(tables, []), readme_markdown(tables)):
         assert '<script>' not in text and '&lt;script&gt;' in text
         assert r'p\|q' in text
+
+
+def ablation_lines(*rows):
+    """Cells by method of the tables of docs/ablation.md."""
+    rows = [
+        row._replace(cells={**row.cells, 'selection': 'last'}) for row in rows
+    ]
+    return {
+        line[0].replace('\\', ''): line[1:]
+        for text in ablation_markdown(build_board(rows)).splitlines()
+        if len(line := text.strip('| ').split(' | ')) == 7
+    }
+
+
+def test_differences_by_hand():
+    rows = rows_of(
+        *of('r3d18_mil', 9, 10, 11),
+        *of('wian', 10, 11, 12),
+        *of('geiim_wian_mccl', 17, 18, 19),
+        *of('one', 17),
+    )
+    rows += rows_of(*of('scales_1', 16, 18, 20), group='ablation_mccl')
+    found = ablation_lines(*rows)
+    assert found['r3d18_mil'][:2] == ['50.00 ± 12.42', '']
+    # 5 points of standard deviation each; t(0.975, 4) = 2.7764.
+    width = T4 * 5 * sqrt(2 / 3)
+    assert found['wian'][1] == f'+5.00 ± {width:.2f}'
+    assert found['one'][1] == '-' and found['one'][-1] == '1 seed; not ranked'
+    # The second table's reference comes last.
+    assert found['scales_1'][1].startswith('+0.00 ± ')
+    assert found['geiim_wian_mccl'][1:] == [
+        *('', '90.00 ± 12.42', '90.00 ± 12.42', '90.00 ± 12.42', '3 seeds')
+    ]
+    rows = rows_of(*of('r3d18_mil', 9, 10, 11), *of('both', 17, 18, 19))
+    assert ablation_lines(*rows)['both'][1] == f'**+40.00 ± {width:.2f}**'
+    # Two entries of the reference that are both of today: which one?
+    other = rows_of(*of('r3d18_mil', 1, 2, 3, sampling='16 frames, other'))
+    assert 'both' not in ablation_lines(*rows, *other)

@@ -5,12 +5,16 @@ import json
 import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from micacl_mm.cli.kfold import main as kfold
-from micacl_mm.cli.kfold.run import Run
+from micacl_mm.cli.kfold_runs import Run
 from micacl_mm.cli.leaderboard import main as leaderboard
 from micacl_mm.records.rows import problems
 
@@ -25,9 +29,9 @@ SMALL = [
     'model.neck.necks.1.out_channels=16',
     'model.neck.aux_loss.in_channels=16',
     'model.cls_head.in_channels=16',
-    'train_cfg.max_epochs=1',
+    'train_cfg.max_epochs=2',
     'train_dataloader.batch_size=14',
-    'train_dataloader.num_workers=0',
+    'train_dataloader.num_workers=1',
     'train_dataloader.persistent_workers=False',
     'val_dataloader.num_workers=0',
     'val_dataloader.persistent_workers=False',
@@ -55,12 +59,37 @@ def _environment(monkeypatch):
 
 @pytest.mark.slow
 def test_the_dfew_table(tmp_path, monkeypatch, capsys):
+    """Stopped by Ctrl-C in the first training, and continued."""
     write_set(tmp_path / 'DFEW', (1, 2))
     given = printed('docs/leaderboard.md', 'kfold')
     given[given.index('/data/DFEW')] = str(tmp_path / 'DFEW')
     given += ['--work-dir', str(tmp_path / 'runs'), '--cfg-options', *SMALL]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'micacl_mm', 'kfold', *given],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    first = Path('runs/fold1/seed0')
+    until = time.monotonic() + 300
+    while not (first / 'epoch_1.pth').exists() and time.monotonic() < until:
+        assert process.poll() is None
+        time.sleep(0.02)
+    for _ in range(2):  # as a terminal does, to all processes
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.1)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert 'the same command continues from here' in text
+    for said in (text, (first / 'kfold.log').read_text()):
+        assert 'Traceback' not in said
+    assert not list(first.glob('val/result.json'))
+
     assert kfold(given) == 0
+    assert ' --resume ' in (first / 'kfold.log').read_text()
 
     with open('runs/rows.csv') as stream:
         rows = list(csv.DictReader(stream))

@@ -27,18 +27,15 @@ def config():
     return found.to_dict()
 
 
-@pytest.mark.parametrize(
-    ('name', 'short'),
-    [
+def test_short_types():
+    for name, short in (
         ('GEIIM', 'GEIIM'),
         ('micacl_mm.GEIIM', 'GEIIM'),
         ('torch.optim.adamw.AdamW', 'AdamW'),
         ('timm.models.resnet18', 'timm.resnet18'),
         ('torchvision.resnet18', 'torchvision.resnet18'),
-    ],
-)
-def test_short_types(name, short):
-    assert short_type(name) == short
+    ):
+        assert short_type(name) == short
 
 
 def changed(config, **paths):
@@ -89,49 +86,35 @@ MATTER = [
     {'auto_scale_lr__enable': True},
     {'randomness__deterministic': True},
     {'test_dataloader__dataset__pipeline': []},
+    {'train_dataloader__dataset__data_prefix': {'img': 'raw/faces/'}},
+    {'train_dataloader__dataset__data_prefix': {'img': 'raw/aligned/'}},
 ]
 
 
-@pytest.mark.parametrize('change', NO_MATTER, ids=lambda c: next(iter(c)))
-def test_hash_stays(config, change):
-    assert config_hash(changed(config, **change)) == config_hash(config)
-
-
-def test_hash_ignores_hooks_that_change_no_number(config):
+def test_hash_stays(config):
+    expected = config_hash(config)
+    for change in NO_MATTER:
+        assert config_hash(changed(config, **change)) == expected, change
+    # Hooks that change no number.
     idle = ('ConsistencyHook', 'NonFiniteLossHook', 'ChannelsLastHook')
     hooks = [h for h in config['custom_hooks'] if h['type'] not in idle]
     assert len(hooks) < len(config['custom_hooks'])
-    fewer = changed(config, custom_hooks=hooks)
-    assert config_hash(fewer) == config_hash(config)
-
-
-def test_hash_changes(config):
-    found = {config_hash(changed(config, **change)) for change in MATTER}
-    assert len(found | {config_hash(config)}) == len(MATTER) + 1
-
-
-def test_hash_does_not_tell_where_weights_lie(config):
+    assert config_hash(changed(config, custom_hooks=hooks)) == expected
+    # Where the weights lie.
     here, there, other = (
         config_hash(changed(config, model__backbone__pretrained=path))
         for path in ('/a/r3d.pth', 'b/c/r3d.pth', '/a/other.pth')
     )
     assert here == there != other
-
-
-def test_hash_of_folders(config):
-    path = 'train_dataloader__dataset__data_prefix'
-    one, other = (
-        config_hash(changed(config, **{path: {'img': name}}))
-        for name in ('raw/faces/', 'raw/aligned/')
-    )
-    assert one != other
-
-
-def test_hash_of_a_resumed_training(config):
     # The stock tool forgets load_from when it resumes, kfold's note stays.
     first = changed(config, load_from='k400.pth', pretraining='k400')
     again = changed(config, resume=True, pretraining='k400')
-    assert config_hash(first) == config_hash(again) != config_hash(config)
+    assert config_hash(first) == config_hash(again) != expected
+
+
+def test_hash_changes(config):
+    found = {config_hash(changed(config, **change)) for change in MATTER}
+    assert len(found | {config_hash(config)}) == len(MATTER) + 1
 
 
 @pytest.mark.parametrize(
@@ -231,17 +214,13 @@ def test_selection(config):
     assert training(config).selection('best_acc_UAR_epoch_6.pth') == 'val'
     for name in (best, last, None):
         assert Training().selection(name) == 'other'
-
-
-def test_selection_on_other_data_sets(config):
+    # On other data sets.
     kind = dict(type='VideoDataset', ann_file='val.txt')
     same = dict(val_dataloader__dataset=kind, test_dataloader__dataset=kind)
     assert training(config, **same).selection('best_x.pth') == 'test'
     apart = {**same, 'test_dataloader__dataset': {**kind, 'ann_file': 't'}}
     assert training(config, **apart).selection('best_x.pth') == 'other'
-
-
-def test_selection_by_iterations(config):
+    # By iterations.
     loop = dict(train_cfg=dict(type='IterBasedTrainLoop', max_iters=360))
     assert training(config, 6, **loop).selection('iter_360.pth') == 'last'
     assert training(config, 5, **loop).selection('iter_300.pth') == 'other'
@@ -267,31 +246,22 @@ def test_a_checkpoint_that_says_nothing(meta):
     assert Training().mismatch(Tested(fold=1)) == ''
 
 
-def test_a_fold_that_was_trained_on_is_told(config):
+def test_a_test_of_something_else_is_told(config):
     found = training(config, dataset=Tested(fold=2))
     assert 'test clips of fold 1' in found.mismatch(Tested(fold=1))
-    assert found.mismatch(Tested(fold='2')) == ''
-    assert found.mismatch(Tested(fold=None)) == ''
-
-
-def test_a_test_on_the_validation_slice_is_no_result(config):
+    for fold in ('2', None):
+        assert found.mismatch(Tested(fold=fold)) == ''
     slice_ = Tested()
     slice_.split = 'val'
     assert 'val split' in training(config).mismatch(slice_)
-
-
-def test_another_set_or_subset_is_told(config):
     found = training(config, dataset=Tested('FERV39k', 'all'))
     assert found.mismatch(Tested('FERV39k', 'all')) == ''
     text = 'trained on ferv39k all and is tested on ferv39k Crime'
     assert text in found.mismatch(Tested('FERV39k', 'Crime'))
     assert 'is tested on dfew; the' in found.mismatch(Tested())
-
-
-def test_another_copy_of_the_clips_is_told(config):
     found = training(config, dataset=Tested(copy='Clip/faces'))
-    assert found.mismatch(Tested(copy='Clip/faces')) == ''
-    assert found.mismatch(Tested()) == ''
+    for place in ('Clip/faces', ''):
+        assert found.mismatch(Tested(copy=place)) == ''
     assert training(config).mismatch(Tested(copy='Clip/faces')) == ''
     text = 'on the clips in Clip/faces and is tested on those in Clip/16f'
     assert text in found.mismatch(Tested(copy='Clip/16f'))

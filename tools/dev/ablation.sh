@@ -70,9 +70,9 @@ tail() {
   train geiim_wian_hard geiim_wian "$hard"
   train r3d18_mil_sampling r3d18_mil "${sampling[@]}"
   train geiim_wian_sampling geiim_wian "${sampling[@]}"
-  train micacl_sampling geiim_wian_mccl "${sampling[@]}"
-  train geiim_wian_adjustment micacl_plus_without_mccl
-  train micacl_adjustment micacl_plus
+  train geiim_wian_mccl_sampling geiim_wian_mccl "${sampling[@]}"
+  train micacl_plus_without_mccl micacl_plus_without_mccl
+  train micacl_plus micacl_plus
 }
 
 case $group in

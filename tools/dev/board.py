@@ -1,26 +1,51 @@
-"""The board as Markdown."""
+"""Write the pages of the leaderboard from the committed rows.
 
+Writes results/leaderboard.md and the blocks between the markers in README.md
+and docs/ablation.md.
+
+  python -m tools.dev.board            write what is stale
+  python -m tools.dev.board --check    exit code 1 if a file is stale
+
+Rows are added by: micacl leaderboard WORK_DIR --add NAME
+"""
+
+import argparse
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Optional
 
-from micacl_mm.records.board import Entry, Table, figure, names_of
-from micacl_mm.records.rows import PUBLISHED_SETS
+from micacl_mm.records.board import (
+    Entry,
+    Table,
+    build_board,
+    figure,
+    names_of,
+)
+from micacl_mm.records.rows import (
+    PUBLISHED,
+    PUBLISHED_SETS,
+    read_folder,
+    read_published,
+)
 from micacl_mm.records.statistics import difference
+from micacl_mm.utils.files import write_text
 
+ROOT = Path(__file__).resolve().parents[2]
 BEGIN = '<!-- leaderboard:begin -->'
 END = '<!-- leaderboard:end -->'
-MADE = '<!-- Made by tools/dev/board from results/*.csv: do not edit. -->'
+MADE = '<!-- Made by tools/dev/board.py from results/*.csv: do not edit. -->'
 NO_ROWS = 'No training has been run and committed yet.'
 READING = (
-    'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval '
-    'over folds or seeds. **Bold**: the best UAR among entries of one '
-    'selection rule, pretraining, sampling, post-hoc logit adjustment, length '
-    'of the training and validation slice, and every entry whose interval '
-    'overlaps with that of the best, which is not shown to be worse. An entry '
-    'with fewer than three replicates, with missing folds or test clips, with '
-    'random test sampling, or from uncommitted code is excluded from the '
-    'ranking.'
+    'UAR, WAR, macro-F1 and recalls in percent: mean ± half width of the 95 % '
+    'interval over folds or seeds. **Bold**: the best UAR among entries of '
+    'one selection rule, pretraining, sampling, post-hoc logit adjustment, '
+    'length of the training and validation slice, and every entry whose '
+    'interval overlaps with that of the best. An entry with fewer than three '
+    'replicates, with missing folds or test clips, with random test sampling, '
+    'from uncommitted code, or with other settings than newer rows of its '
+    'method is excluded from the ranking.'
 )
 PUBLISHED_NOTE = (
     'Figures as others printed them, in percent, on DFEW the mean of five '
@@ -33,10 +58,15 @@ PUBLISHED_NOTE = (
 )
 #: Rows of README's table at most.
 SHORT = 15
+README_READING = (
+    'Percent, mean ± half width of the 95 % interval over seeds. **Bold**: '
+    'the best UAR, and every entry whose interval overlaps with that of the '
+    'best.'
+)
 README_NO_ROWS = 'No row of the open benchmark has been committed yet.'
 README_SET = 'synthetic-v1-medium'
 #: Entries of the committed tables are compared with these.
-REFERENCES = ('r3d18_mil', 'micacl')
+REFERENCES = ('r3d18_mil', 'geiim_wian_mccl')
 ABLATION_READING = (
     'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval, '
     'last epoch. Difference: UAR minus that of the first line, with its 95 % '
@@ -65,28 +95,31 @@ def _uar(entry: Entry) -> str:
 
 
 def _named(entries: Sequence[Entry]) -> Iterable[tuple[str, Entry]]:
-    names = map(escape, names_of(entries))
-    return zip(names, entries, strict=True)
+    return zip(map(escape, names_of(entries)), entries, strict=True)
+
+
+def _figures(entry: Entry, *names: str) -> list[str]:
+    return [figure(entry.metrics[name]) for name in names]
 
 
 def table_markdown(table: Table) -> str:
     """One data set with all its entries."""
-    header = ['Method', 'Pretraining', 'UAR', 'WAR', *table.order]
-    header += ['Selection', 'Runs']
+    header = ['Method', 'Pretraining', 'UAR', 'WAR', 'F1', *table.order]
+    recalls = [f'recall_{name}' for name in table.order]
     rows = [
         [
             name,
             escape(entry.text('pretraining')),
             _uar(entry),
-            figure(entry.metrics['WAR']),
-            *(figure(entry.metrics[f'recall_{c}']) for c in table.order),
+            *_figures(entry, 'WAR', 'F1', *recalls),
             escape(entry.rule),
             escape(entry.runs),
         ]
         for name, entry in _named(table.entries)
     ]
-    align = 'll' + 'r' * (len(header) - 4) + 'll'
-    return f'## {table.title}\n\n{grid(header, align, rows)}'
+    align = 'll' + 'r' * (len(header) - 2) + 'll'
+    body = grid([*header, 'Selection', 'Runs'], align, rows)
+    return f'## {table.title}\n\n{body}'
 
 
 def published_markdown(rows: Sequence[Mapping[str, str]]) -> str:
@@ -125,15 +158,14 @@ def readme_markdown(tables: Sequence[Table]) -> str:
         [
             name,
             _uar(entry),
-            figure(entry.metrics['WAR']),
-            figure(entry.metrics[f'recall_{tail}']),
+            *_figures(entry, 'WAR', f'recall_{tail}'),
             escape(entry.rule),
             escape(entry.runs),
         ]
         for name, entry in _named(table.entries)
     ]
     header = ['Method', 'UAR', 'WAR', f'{tail} (rarest)', 'Selection', 'Runs']
-    parts = [grid(header, 'lrrrll', rows[:SHORT]), READING]
+    parts = [grid(header, 'lrrrll', rows[:SHORT]), README_READING]
     if len(rows) > SHORT:
         parts.insert(1, f'{len(rows) - SHORT} more are on the board.')
     return f'{table.title}:\n\n' + '\n\n'.join(parts)
@@ -150,7 +182,7 @@ def ablation_markdown(tables: Sequence[Table]) -> str:
         (table.ablation, entry)
         for table in found
         for entry in table.entries
-        if entry.text('selection') == 'last'
+        if entry.text('selection') == 'last' and not entry.outdated
     ]
     sections = []
     for reference, of_ablation in zip(REFERENCES, (False, True), strict=True):
@@ -173,20 +205,19 @@ def ablation_markdown(tables: Sequence[Table]) -> str:
 def _study(
     reference: Entry, others: Sequence[Entry], order: Sequence[str]
 ) -> str:
+    head, tail = order[0], order[-1]
     rows = [
         [
             name,
             figure(entry.uar),
             _difference(reference, entry),
-            figure(entry.metrics['WAR']),
-            figure(entry.metrics[f'recall_{order[0]}']),
-            figure(entry.metrics[f'recall_{order[-1]}']),
+            *_figures(entry, 'WAR', f'recall_{head}', f'recall_{tail}'),
             escape(entry.runs),
         ]
         for name, entry in _named([reference, *others])
     ]
     header = ['Method', 'UAR', 'Difference', 'WAR']
-    header += [f'{order[0]} (head)', f'{order[-1]} (tail)', 'Runs']
+    header += [f'{head} (head)', f'{tail} (tail)', 'Runs']
     return grid(header, 'lrrrrrl', rows)
 
 
@@ -196,9 +227,9 @@ def _difference(reference: Entry, entry: Entry) -> str:
         return ''
     if not (entry.comparable and reference.comparable):
         return '-'
-    found = difference(reference.uar, entry.uar)
-    text = f'{found.value:+.2f} ± {found.half_width:.2f}'
-    return f'**{text}**' if found.significant else text
+    value, half_width = difference(reference.uar, entry.uar)
+    text = f'{value:+.2f} ± {half_width:.2f}'
+    return f'**{text}**' if abs(value) > half_width else text
 
 
 def replace_block(path: Path, block: str) -> str:
@@ -216,3 +247,63 @@ def replace_block(path: Path, block: str) -> str:
         )
     before, rest = text.split(BEGIN)
     return f'{before}{BEGIN}\n{MADE}\n\n{block}\n\n{END}{rest.split(END)[1]}'
+
+
+def make_files(results: Path) -> dict[Path, str]:
+    """Return the text of all pages by path; absent ones are left out."""
+    tables = build_board(read_folder(results))
+    path = results / PUBLISHED
+    published = read_published(path) if path.is_file() else []
+    board = board_markdown(tables, published)
+    files = {
+        results / 'leaderboard.md': f'# Leaderboard\n\n{MADE}\n\n{board}\n'
+    }
+    blocks = {
+        'README.md': readme_markdown(tables),
+        'docs/ablation.md': ablation_markdown(tables),
+    }
+    for name, block in blocks.items():
+        page = results.resolve().parent / name
+        if page.is_file():
+            files[page] = replace_block(page, block)
+    return files
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Write or check the pages.
+
+    Returns:
+        int: 0; 1 for a file that is not up to date; 2 for wrong input, and
+        then nothing has been written.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--results', type=Path, default=ROOT / 'results')
+    parser.add_argument('--check', action='store_true')
+    arguments = parser.parse_args(argv)
+    try:
+        files = make_files(arguments.results)
+    except (OSError, ValueError) as error:
+        print(f'leaderboard: {error}', file=sys.stderr)
+        return 2
+    stale = [
+        path
+        for path, text in files.items()
+        if not path.is_file()
+        or path.read_text(encoding='utf-8', errors='replace') != text
+    ]
+    for path in stale:
+        if arguments.check:
+            print(f'{path} is stale; run: python -m tools.dev.board')
+        else:
+            write_text(path, files[path])
+            print(f'wrote {path}')
+    if not stale:
+        print('everything is up to date')
+    return int(arguments.check and bool(stale))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

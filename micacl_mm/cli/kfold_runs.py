@@ -1,12 +1,20 @@
-"""One fold and seed: train, choose a checkpoint, test, keep the record."""
+"""The runs of kfold: train, choose a checkpoint, test, keep the record."""
 
 import json
+import os
 import re
 import reprlib
+import shlex
+import signal
+import subprocess
 import sys
+import threading
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -14,14 +22,25 @@ from filelock import FileLock, Timeout
 
 from micacl_mm.errors import ConfigError, MICACLError
 from micacl_mm.hooks.checkpoint_files import NOTE, find_start, is_whole
-from micacl_mm.records.record import FILE_NAME, read_record, write_record
+from micacl_mm.records.machine import (
+    COMMAND_VARIABLE,
+    command_line,
+    count_cores,
+)
+from micacl_mm.records.record import (
+    FILE_NAME,
+    metric_of,
+    read_record,
+    write_record,
+)
 from micacl_mm.utils.files import write_text
 
-from ..launch import adjustment_settings
+from .launch import adjustment_settings
 
 MARKER = 'run.json'
-LOG = 'kfold.log'
 _IN_RECORD = ('method', 'config_hash', 'seed', 'fold')
+_SHOWN = 15  # lines of the log of a failed run
+_PATIENCE = 15  # seconds that a tool has to end by itself
 #: Starts a command with variables and a log; returns its exit code.
 Start = Callable[[Sequence[str], Path, Mapping[str, str]], int]
 
@@ -62,7 +81,7 @@ class Run(NamedTuple):
     @property
     def log(self) -> Path:
         """What the tools printed."""
-        return self.folder / LOG
+        return self.folder / 'kfold.log'
 
     @property
     def record_path(self) -> Path:
@@ -92,32 +111,22 @@ class Run(NamedTuple):
                 'choose another --work-dir, or use the old settings',
             )
 
-    def share(self) -> float:
-        """Share of the training that is done, in [0, 1]."""
-        loop = self.facts['settings'].get('train_cfg', {})
-        planned = loop.get('max_epochs') or loop.get('max_iters')
-        done = max(map(_number, self.folder.glob('*.pth')), default=0)
-        return min(1.0, done / planned) if planned else 0.0
-
     def read(self) -> Optional[dict[str, Any]]:
         """Return the record, or None if the run is not finished."""
         with suppress(FileNotFoundError, ValueError):
             record = read_record(self.record_path)
-            if self._problem(record) is None:
+            if not self._problem(record):
                 return record
         return None
 
     def execute(self, start: Start) -> dict[str, Any]:
-        """Do what is missing.
+        """Do what is not done yet, and return the record.
 
         Args:
-            start (Start): Starts a tool.
-
-        Returns:
-            dict[str, Any]: the record.
+            start (Start): Starts the tools.
 
         Raises:
-            RunError: A tool failed, or there is no result of this run.
+            RunError: A tool failed, or the result is of another run.
             ConfigError: Another kfold works in the folder, or has begun
                 something else there.
         """
@@ -126,10 +135,8 @@ class Run(NamedTuple):
             record = self.read()
             if record is not None:
                 return record
-            marker = self._read_marker()
-            if marker is None:
-                marker = self.facts
-                self._write_marker(marker)
+            marker = self._read_marker() or self.facts
+            self._write_marker(marker)
             if not marker.get('trained'):
                 self._call(start, 'train', self._train_arguments())
                 self._write_marker({**marker, 'trained': True})
@@ -210,14 +217,15 @@ class Run(NamedTuple):
             path.unlink()
         return record
 
-    def _problem(self, record: Mapping[str, Any]) -> Optional[str]:
+    def _problem(self, record: Mapping[str, Any]) -> str:
         wanted = {
             **{k: self.facts[k] for k in _IN_RECORD},
             'selection': self.options.selection,
             'logit_adjust': self.options.logit_adjust or None,
         }
-        other = differences({k: record.get(k) for k in wanted}, wanted)
-        return '; '.join(other) or None
+        return '; '.join(
+            differences({k: record.get(k) for k in wanted}, wanted)
+        )
 
     def _read_marker(self) -> Optional[dict[str, Any]]:
         path = self.folder / MARKER
@@ -290,3 +298,191 @@ def _number(path: Path) -> int:
     """Epoch, or iteration, of a checkpoint; 0 for the best ones."""
     found = re.fullmatch(r'(?:epoch|iter)_(\d{1,15})\.pth', path.name)
     return int(found[1]) if found else 0
+
+
+# --- all of them ------------------------------------------------------------
+
+
+def run_all(runs: Sequence[Run], jobs: int) -> int:
+    """Run what is not finished.
+
+    Args:
+        runs (Sequence[Run]): In the order in which they start.
+        jobs (int): How many at the same time.
+
+    Returns:
+        int: exit code: 0, 1 if a run failed, 130 if interrupted.
+    """
+    todo = []
+    for run in runs:
+        record = run.read()
+        if record is None:
+            todo.append(run)
+        else:
+            _say(f'{run.name}: finished before, {_figures(record)}')
+    processes = Processes(jobs)
+    with _interruptible(), ThreadPoolExecutor(jobs) as pool:
+        try:
+            return _follow(todo, pool, processes)
+        except BaseException as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            processes.end()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+    _say('\nstopped; the same command continues from here')
+    return 130
+
+
+def _follow(
+    todo: Sequence[Run], pool: ThreadPoolExecutor, processes: 'Processes'
+) -> int:
+    """Start the runs and report how they end."""
+    failed, started, done = threading.Event(), time.monotonic(), 0
+
+    def execute(run: Run) -> Optional[dict[str, Any]]:
+        if failed.is_set():  # those that run may end, no further one starts
+            return None
+        _say(f'{run.name}: running, log in {run.log}')
+        try:
+            return run.execute(processes.run)
+        except BaseException:
+            failed.set()
+            raise
+
+    futures = {pool.submit(execute, run): run for run in todo}
+    for future in as_completed(futures):
+        run = futures[future]
+        try:
+            record = future.result()
+        except (RunError, ValueError, OSError) as error:
+            _report_failure(run, error)
+            continue
+        if record:
+            done += 1
+            elapsed = time.monotonic() - started
+            rest = elapsed / done * (len(todo) - done)
+            left = f', about {_clock(rest)} left' if rest else ''
+            _say(
+                f'{run.name}: {_figures(record)}; {done} of {len(todo)} done '
+                f'in {_clock(elapsed)}{left}'
+            )
+    return int(failed.is_set())
+
+
+def _report_failure(run: Run, error: Exception) -> None:
+    lines = []
+    if isinstance(error, ToolError):
+        text = run.log.read_text(errors='replace')
+        lines = text.rstrip().splitlines()[-_SHOWN:]
+    shown = ''.join(f'  | {line}\n' for line in lines)
+    _say(
+        f'{shown}{run.name}: failed, {error}\nIts log is {run.log}. '
+        'Finished runs stay; the same command tries again.'
+    )
+
+
+def _figures(record: dict[str, Any]) -> str:
+    uar, war = (100 * metric_of(record, name) for name in ('UAR', 'WAR'))
+    return f'UAR {uar:.2f}, WAR {war:.2f}, epoch {record["epoch"]}'
+
+
+def _clock(seconds: float) -> timedelta:
+    return timedelta(seconds=round(seconds))
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """A closed terminal and ``kill`` end the runs as Ctrl-C does, once.
+
+    From then on all of them are ignored: the tools get their time to end,
+    and so does this process.
+    """
+    names = ('SIGINT', 'SIGTERM', 'SIGHUP')  # Windows lacks the last
+    numbers = [getattr(signal, n) for n in names if hasattr(signal, n)]
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def interrupt(*_: Any) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        before.clear()
+        raise KeyboardInterrupt
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Processes:
+    """The tools that run now, started from several threads.
+
+    Args:
+        jobs (int): How many run at a time; they share the cores.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._running: set[subprocess.Popen] = set()
+        self._guard = threading.Lock()
+        self._ended = False
+        self.environment = {COMMAND_VARIABLE: command_line()}
+        if jobs > 1 and 'OMP_NUM_THREADS' not in os.environ:
+            threads = max(1, count_cores() // (2 * jobs))
+            self.environment['OMP_NUM_THREADS'] = str(threads)
+
+    def run(
+        self,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+    ) -> int:
+        """Run a command to its end.
+
+        Args:
+            command (Sequence[str]): Program and arguments.
+            log (Path): Gets all that it prints, after what is there.
+            environment (Mapping[str, str]): Variables beside those of this
+                process.
+
+        Returns:
+            int: its exit code.
+        """
+        with log.open('ab') as stream:
+            stream.write(f'\n$ {shlex.join(command)}\n'.encode())
+            stream.flush()
+            with self._guard:
+                if self._ended:
+                    return 130
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **self.environment, **environment},
+                )
+                self._running.add(process)
+        try:
+            return process.wait()
+        finally:
+            with self._guard:
+                self._running.discard(process)
+
+    def end(self) -> None:
+        """End what runs, and start nothing any more."""
+        with self._guard:
+            self._ended = True
+            running = list(self._running)
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()

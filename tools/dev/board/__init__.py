@@ -1,1 +1,0 @@
-"""Makes the leaderboard of committed rows."""
