@@ -13,19 +13,16 @@ from .config_hash import short_type
 BENCHMARK_MARKER = 'benchmark.json'  # in the root of a set of fixed recipe
 _RECIPE = {'name', 'version', 'level', 'labels'}
 #: Transforms that draw, beside those called Random...
-_CHANCE = {'ClipColorJitter', 'ColorJitter', 'ImgAug', 'MultiScaleCrop'}
-#: Samplers that never draw.
-_STILL = {'UntrimmedSampleFrames'}
-#: Of torchvision and pytorchvideo, named by ``op`` of their wrappers.
-_WRAPPERS = {'PytorchVideoWrapper', 'TorchVisionWrapper'}
-_OPERATIONS = {
-    'AugMix',
-    'AutoAugment',
-    'ColorJitter',
-    'ElasticTransform',
-    'GaussianBlur',
+_CHANCE = {
+    *('ClipColorJitter', 'ColorJitter', 'ImgAug', 'MultiScaleCrop'),
+    # Of torchvision and pytorchvideo.
+    *('AugMix', 'AutoAugment', 'ElasticTransform', 'GaussianBlur'),
     'TrivialAugmentWide',
 }
+#: Samplers that never draw.
+_STILL = {'UntrimmedSampleFrames'}
+#: Those that name another transform by ``op``.
+_WRAPPERS = {'PytorchVideoWrapper', 'TorchVisionWrapper'}
 #: Where transforms keep others, as settings and once built.
 _NESTED = ('transforms', 'subroutines')
 _CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}
@@ -186,9 +183,8 @@ def _draws(name: str, step: Mapping[str, Any]) -> bool:
     if name == 'Flip':
         return 0 < step.get('flip_ratio', 0.5) < 1
     if name in _WRAPPERS:
-        operation = step.get('op') or type(step.get('trans')).__name__
-        name = short_type(str(operation))
-        return name.startswith('Rand') or name in _OPERATIONS
-    if 'Sample' in name and name not in _STILL:
+        name = str(step.get('op') or type(step.get('trans')).__name__)
+        name = short_type(name)
+    elif 'Sample' in name and name not in _STILL:
         return not step.get('test_mode', False)
     return name.startswith('Rand') or name in _CHANCE

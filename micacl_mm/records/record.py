@@ -199,16 +199,15 @@ def row_of(record: Mapping[str, Any]) -> dict[str, str]:
         machine.
     """
     row = {name: _text(record.get(name)) for name in COLUMNS}
-    for column in METRICS:
-        value = metric_of(record, column.replace('_', '/', 1))
-        row[column] = '' if value is None else f'{100 * value:.2f}'
     parameters = record.get('parameters')
     for column, value, digits in (
+        *((c, metric_of(record, c.replace('_', '/', 1)), 2) for c in METRICS),
         ('parameters_m', parameters and parameters / 1e6, 2),
         ('gflops', record.get('gflops'), 2),
         ('bags_per_second', record.get('bags_per_second'), 1),
     ):
-        row[column] = '' if value is None else f'{value:.{digits}f}'
+        scale = 100 if column in METRICS else 1
+        row[column] = '' if value is None else f'{scale * value:.{digits}f}'
     row['config'] = public_path(record.get('config') or '')
     row['confusion_matrix'] = json.dumps(
         record['confusion_matrix'], separators=(',', ':')

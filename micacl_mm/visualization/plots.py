@@ -137,8 +137,8 @@ def recall_intervals(results: Sequence[Result]) -> dict[str, Interval]:
     """Mean and 95 % interval of each metric over folds or seeds.
 
     Returns:
-        dict[str, Interval]: ``UAR``, ``WAR`` and ``recall/<class>`` in
-        [0, 1]; classes without a test clip are left out.
+        dict[str, Interval]: ``UAR``, ``WAR``, ``F1`` and ``recall/<class>``
+        in [0, 1]; classes without a test clip are left out.
     """
     found: dict[str, list] = {}
     for result in results:

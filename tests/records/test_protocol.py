@@ -6,6 +6,7 @@ from mmaction.registry import TRANSFORMS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+import micacl_mm.faces.cropping  # noqa: F401, registers CropFaces
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.records.protocol import (
     count_dropped,
@@ -81,56 +82,46 @@ def steps(**kwargs):
     return [dict(type=name, **values) for name, values in kwargs.items()]
 
 
-@pytest.mark.parametrize(
-    ('pipeline', 'words'),
-    [
-        (
-            steps(
-                DecordInit={},
-                SampleInstances=dict(instance_stride=2, test_mode=True),
-                Resize=dict(scale=(112, 112), keep_ratio=False),
-                Flip=dict(flip_ratio=0),
-            ),
-            '16 frames, 7 instances of 4 at stride 2, 112 px, 1 crop, '
-            'no chance',
+SAMPLINGS = {
+    '16 frames, 7 instances of 4 at stride 2, 112 px, 1 crop, no chance': (
+        steps(
+            DecordInit={},
+            SampleInstances=dict(instance_stride=2, test_mode=True),
+            Resize=dict(scale=(112, 112), keep_ratio=False),
+            Flip=dict(flip_ratio=0),
+        )
+    ),
+    '10 clips of 32 frames at stride 2, 256 px, 3 crops, no chance': steps(
+        SampleFrames=dict(
+            clip_len=32, frame_interval=2, num_clips=10, test_mode=True
         ),
-        (
-            steps(
-                SampleFrames=dict(
-                    clip_len=32, frame_interval=2, num_clips=10, test_mode=True
-                ),
-                Resize=dict(scale=(-1, 256)),
-                ThreeCrop=dict(crop_size=256),
-            ),
-            '10 clips of 32 frames at stride 2, 256 px, 3 crops, no chance',
+        Resize=dict(scale=(-1, 256)),
+        ThreeCrop=dict(crop_size=256),
+    ),
+    '1 clip of 1 frame, 256 px, 1 crop, chance in SampleFrames and '
+    'RandomResizedCrop and Flip and ColorJitter': steps(
+        SampleFrames=dict(clip_len=1),
+        Resize=dict(scale=(float('inf'), 256)),
+        RandomResizedCrop={},
+        Flip={},
+        ColorJitter={},
+    ),
+    '10 clips of 8 frames, 224 x 112 px, 1 crop, no chance': steps(
+        DenseSampleFrames=dict(
+            clip_len=8, num_sample_positions=10, test_mode=True
         ),
-        (
-            steps(
-                SampleFrames=dict(clip_len=1),
-                Resize=dict(scale=(float('inf'), 256)),
-                RandomResizedCrop={},
-                Flip={},
-                ColorJitter={},
-            ),
-            '1 clip of 1 frame, 256 px, 1 crop, chance in SampleFrames and '
-            'RandomResizedCrop and Flip and ColorJitter',
-        ),
-        (
-            steps(
-                DenseSampleFrames=dict(
-                    clip_len=8, num_sample_positions=10, test_mode=True
-                ),
-                CenterCrop=dict(crop_size=(224, 112)),
-            ),
-            '10 clips of 8 frames, 224 x 112 px, 1 crop, no chance',
-        ),
-        (steps(UniformSampleFrames={'test_mode': True}), None),
-        ([], '1 crop, no chance'),
-    ],
-)
-def test_sampling(pipeline, words):
-    expected = words or '1 clip, 1 crop, no chance'
-    assert sampling_in_words(pipeline) == expected
+        CenterCrop=dict(crop_size=(224, 112)),
+    ),
+    '1 clip, 1 crop, no chance': steps(
+        UniformSampleFrames={'test_mode': True}
+    ),
+    '1 crop, no chance': [],
+}
+
+
+@pytest.mark.parametrize('words', SAMPLINGS)
+def test_sampling(words):
+    assert sampling_in_words(SAMPLINGS[words]) == words
 
 
 def test_sampling_of_our_config():

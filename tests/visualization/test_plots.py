@@ -46,6 +46,7 @@ def test_recalls_of_a_matrix():
     assert means == {
         'UAR': 0.875,
         'WAR': pytest.approx(5 / 6),
+        'F1': pytest.approx((6 / 7 + 4 / 5) / 2),
         'recall/a': 0.75,
         'recall/b': 1.0,  # c has no clip and no recall
     }
