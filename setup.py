@@ -37,6 +37,9 @@ EXPORT = [
 ]
 # Decodes face frames and videos faster.
 FAST = ['simplejpeg>=1.9', 'av>=17,<19']
+# For `micacl app`.
+APP = ['gradio>=6,<7']
+DOCS = ['sphinx>=8', 'myst-parser>=4', 'furo']
 TESTS = [
     'pytest>=8',
     'pytest-xdist>=3.8',
@@ -48,6 +51,8 @@ TESTS = [
     *FACES,
     *EXPORT,
     *FAST,
+    *APP,
+    'playwright>=1.50',  # drives the Chromium of the system
     'hypothesis>=6.100',
     'scikit-image',  # the photograph of a face that tests look at
 ]
@@ -95,6 +100,8 @@ setup(
         'stack': STACK,
         'images': IMAGES,
         'faces': FACES,
+        'app': APP,
+        'docs': DOCS,
         'export': EXPORT,
         'fast': FAST,
         'tests': TESTS,

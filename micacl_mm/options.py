@@ -101,6 +101,11 @@ OPTIONS = {
         _pattern,
         'a regular expression',
     ),
+    'track': Option(
+        "'tensorboard' or 'wandb': send the curves there too",
+        _choice('tensorboard', 'wandb'),
+        "'tensorboard' or 'wandb'",
+    ),
 }
 
 

@@ -1,3 +1,6 @@
+_base_ = []
+from micacl_mm.options import option
+
 default_scope = 'mmaction'
 custom_imports = dict(imports=['micacl_mm'], allow_failed_imports=False)
 
@@ -31,6 +34,9 @@ env_cfg = dict(
 )
 log_processor = dict(type='LogProcessor', window_size=20, by_epoch=True)
 vis_backends = [dict(type='LocalVisBackend')]
+track = option('track')  # another one, --track
+if track:
+    vis_backends.append(dict(type=f'{track.capitalize()}VisBackend'))
 visualizer = dict(type='ActionVisualizer', vis_backends=vis_backends)
 log_level = 'INFO'
 load_from = None

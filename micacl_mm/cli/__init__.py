@@ -20,6 +20,7 @@ COMMANDS = {
     'kfold': 'train and test folds and seeds, with mean and interval',
     'retrain-classifier': 'retrain the head on balanced batches (cRT)',
     'infer': 'predict expressions in videos and folders of frames',
+    'app': 'predict in the browser, on a video or with the camera',
     'export': 'write a trained model as ONNX or as a torch.export program',
     'plot': 'draw confusion matrices, recalls, curves and features of runs',
     'leaderboard': 'list or add tested runs beside committed figures',
