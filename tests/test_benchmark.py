@@ -10,7 +10,7 @@ from tools.dev import benchmark
 @pytest.mark.slow
 def test_every_part_runs(tmp_path):
     out = tmp_path / 'figures.json'
-    parts = ['loss', 'necks', 'data']
+    parts = ['loss', 'data']
     assert benchmark.main([*parts, '--quick', '--out', str(out)]) == 0
     report = json.loads(out.read_text())
     assert list(report['parts']) == parts

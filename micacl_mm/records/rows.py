@@ -33,7 +33,7 @@ COLUMNS = (
 OPTIONAL = ('logit_adjust', 'copy')
 REQUIRED = (
     *('dataset', 'method', 'seed', 'selection', 'config_hash', 'sampling'),
-    *('UAR', 'WAR', 'clips', 'confusion_matrix'),
+    *('UAR', 'WAR', 'clips', 'confusion_matrix', 'source'),
 )
 #: Rows that agree in these are replicates of one entry of the board.
 ENTRY_KEY = (
@@ -51,39 +51,6 @@ SELECTIONS = {
 }
 #: Test clips of each class in a version of the open benchmark, on all levels.
 BENCHMARK_COUNTS = {'v1': [169, 131, 184, 150, 101, 80, 80]}
-_DATASETS = re.compile(r'dfew|ferv39k|synthetic(-v\d+-(easy|medium|hard))?')
-_WHOLE = ('[0-9]{1,9}', 'a whole number')
-_PERCENT = (
-    r'[0-9]{1,2}\.[0-9]{2}|100\.00',
-    'a percentage with two decimals, 0.00 to 100.00',
-)
-_SIZE = (
-    r'[0-9]{1,6}(\.[0-9]+)?(e-[0-9]+)?',
-    'a number, 0 or above, below a million',
-)
-#: How a filled cell is written, and the same in words.
-_FORMATS = {
-    **dict.fromkeys(
-        ('seed', 'processes', 'epoch', 'max_epochs', 'clips'), _WHOLE
-    ),
-    **dict.fromkeys(METRICS, _PERCENT),
-    **dict.fromkeys(
-        ('logit_adjust', 'parameters_m', 'gflops', 'bags_per_second'), _SIZE
-    ),
-    'val_ratio': (
-        r'0(\.[0-9]+)?|[0-9](\.[0-9]+)?e-[0-9]+',
-        'a share, 0 or above, below 1',
-    ),
-    'dataset': (
-        _DATASETS.pattern,
-        'dfew, ferv39k, synthetic-v<n>-easy, -medium or -hard, or synthetic '
-        '(any other drawn set)',
-    ),
-    'frames': ('reference|differ', 'reference, differ or empty'),
-    'selection': ('|'.join(SELECTIONS), f'one of {", ".join(SELECTIONS)}'),
-}
-# Half a unit of the second decimal, and room for the float itself.
-_ROUNDING = 0.00501
 PUBLISHED = 'published.csv'
 #: Sets with published figures, by their name in the columns.
 PUBLISHED_SETS = {'dfew': 'DFEW', 'ferv39k': 'FERV39k'}
@@ -99,6 +66,43 @@ PUBLISHED_COLUMNS = (
     *_PUBLISHED_RECALLS,
     'source',
 )
+_WHOLE = ('[0-9]{1,9}', 'a whole number')
+_PERCENT = (
+    r'[0-9]{1,2}\.[0-9]{2}|100\.00',
+    'a percentage with two decimals, 0.00 to 100.00',
+)
+_SIZE = (
+    r'[0-9]{1,5}(\.[0-9]+)?(e-[0-9]+)?',
+    'a number, 0 or above, below 100,000',
+)
+#: How a filled cell is written, and the same in words.
+_FORMATS = {
+    **dict.fromkeys(
+        ('seed', 'processes', 'epoch', 'max_epochs', 'clips'), _WHOLE
+    ),
+    **dict.fromkeys(METRICS, _PERCENT),
+    **dict.fromkeys(
+        (*_FIGURES, *_PUBLISHED_RECALLS),
+        (r'[0-9]{1,2}(\.[0-9]+)?|100(\.0+)?', 'a percentage or empty'),
+    ),
+    'year': ('[12][0-9]{3}', 'like 2025 or empty'),
+    **dict.fromkeys(
+        ('logit_adjust', 'parameters_m', 'gflops', 'bags_per_second'), _SIZE
+    ),
+    'val_ratio': (
+        r'0(\.[0-9]+)?|[0-9](\.[0-9]+)?e-[0-9]+',
+        'a share, 0 or above, below 1',
+    ),
+    'dataset': (
+        r'dfew|ferv39k|synthetic(-v\d+-(easy|medium|hard))?',
+        'dfew, ferv39k, synthetic-v<n>-easy, -medium or -hard, or synthetic '
+        '(any other drawn set)',
+    ),
+    'frames': ('reference|differ', 'reference, differ or empty'),
+    'selection': ('|'.join(SELECTIONS), f'one of {", ".join(SELECTIONS)}'),
+}
+# Half a unit of the second decimal, and room for the float itself.
+_ROUNDING = 0.00501
 #: Appended to the method of a run with other figures than its row.
 RERUN = ' (rerun)'
 HOW_TO = (
@@ -439,17 +443,8 @@ def read_published(path: Path) -> list[dict[str, str]]:
 
 def _published_problems(row: Mapping[str, str]) -> Iterator[str]:
     for name, text in row.items():
-        percent = name in (*_FIGURES, *_PUBLISHED_RECALLS)
-        if not text:
-            if name in ('method', 'source'):
-                yield f'{name} must not be empty'
-        elif text[0] in '=+-@' or not text.isprintable():
-            yield f'{name} must be plain text, no formula, got {text[:40]!r}'
-        elif percent and not (
-            re.fullmatch(r'[0-9]{1,3}(\.[0-9]+)?', text) and float(text) <= 100
-        ):
-            yield f'{name} must be a percentage or empty, got {text!r}'
-        elif name == 'year' and not re.fullmatch('[12][0-9]{3}', text):
-            yield f'year must be like 2025 or empty, got {text!r}'
+        problem = cell_problem(name, text)
+        if problem:
+            yield f'{name} {problem}'
     if not any(row[name] for name in _FIGURES):
         yield f'one of {", ".join(_FIGURES)} must be there'

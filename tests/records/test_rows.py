@@ -77,6 +77,7 @@ WRONG = [
     (dict(gflops='-1'), 'gflops must be a number, 0 or above'),
     (dict(gflops='inf'), 'gflops must be a number, 0 or above'),
     (dict(gflops='9000000'), 'gflops must be a number, 0 or above, below'),
+    (dict(gflops='999999'), 'gflops must be a number, 0 or above, below'),
     (dict(parameters_m='1e9'), 'parameters_m must be a number'),
     (dict(bags_per_second='1e+12'), 'bags_per_second must be a number'),
     (dict(gflops='1_0'), 'gflops must be a number, 0 or above'),
@@ -283,5 +284,5 @@ def test_published_figures_are_checked(tmp_path):
         *(':3', ':3'),
     ]
     path.write_text(f'{header},source\n=A1,2020,,,4,5{empty},x\n')
-    with pytest.raises(ValueError, match='no formula'):
+    with pytest.raises(ValueError, match='look like a formula'):
         read_published(path)

@@ -4,7 +4,7 @@ Every figure is the ratio of two things timed in turn on one machine, ours
 over the other: less is better. docs/speed.md shows the results.
 
   python -m tools.dev.benchmark                   all CPU parts
-  python -m tools.dev.benchmark necks data        some parts
+  python -m tools.dev.benchmark loss data         some parts
   python -m tools.dev.benchmark gpu               throughput on a GPU
   python -m tools.dev.benchmark --quick           small sizes: does it run?
   python -m tools.dev.benchmark --out FILE.json   where the figures go
@@ -36,8 +36,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from micacl_mm.datasets import DFEWDataset
-from micacl_mm.models import GEIIM, WIAN, MCCLLoss
-from micacl_mm.models.bag import Bag
+from micacl_mm.models import MCCLLoss
 from micacl_mm.records.machine import describe_machine, git_commit
 from micacl_mm.registry import DATASETS, MODELS
 from micacl_mm.synthetic import make_synthetic
@@ -225,36 +224,6 @@ def measure_loss(quick: bool) -> Iterable[Figure]:
         yield figure(case, *time_in_turn(steps, rounds), 'SupConLoss')
 
 
-# --- the necks --------------------------------------------------------------
-
-
-def _neck_step(neck: nn.Module, x: Tensor) -> None:
-    neck.zero_grad()
-    neck.process(Bag(x)).features.sum().backward()
-
-
-def measure_necks(quick: bool) -> Iterable[Figure]:
-    """The co-author's graph and recurrence against our default ones."""
-    videos = 2 if quick else 32
-    for instances in (4,) if quick else (4, 16, 64):
-        x = torch.randn(videos, instances, 512)
-        size = dict(num_instances=instances)
-        pairs = {
-            'GEIIM, nodes channels against instances': (
-                GEIIM(nodes='channels', **size),
-                GEIIM(**size),
-            ),
-            'WIAN, gated recurrence against nn.LSTM': (
-                WIAN(recurrence='gated', **size),
-                WIAN(**size),
-            ),
-        }
-        for case, necks in pairs.items():
-            steps = [partial(_neck_step, neck, x) for neck in necks]
-            times = time_in_turn(steps, 1 if quick else 7)
-            yield figure(f'{case}, M = {instances}', *times, 'default')
-
-
 # --- the data path ----------------------------------------------------------
 
 
@@ -389,7 +358,6 @@ def measure_gpu(quick: bool) -> Iterable[Figure]:
 PARTS = dict(
     step=measure_step,
     loss=measure_loss,
-    necks=measure_necks,
     data=measure_data,
     startup=measure_startup,
     gpu=measure_gpu,
