@@ -68,3 +68,23 @@ def test_links_lead_somewhere(page):
     for target in targets:
         if '://' not in target:
             assert (ROOT / page.parent / target).exists(), target
+
+
+def test_the_chinese_readme_is_equal():
+    """Commands, figures, configs and links; comments are translated."""
+
+    def parts(name):
+        text = (ROOT / name).read_text(encoding='utf-8')
+        code = re.findall(r'```(.*?)```', text, re.S)
+        table = text.split('<!-- leaderboard:begin')[1].split(':end -->')[0]
+        return (
+            [re.sub(r'(?m)\s*#.*$', '', block) for block in code],
+            re.findall(
+                r'`([^`\n]+)`', re.sub('```.*?```', '', text, flags=re.S)
+            ),
+            table,
+            {*re.findall(r'\]\(([^)]+)\)', text)}
+            - {'README.md', 'README_zh-CN.md'},
+        )
+
+    assert parts('README.md') == parts('README_zh-CN.md')
