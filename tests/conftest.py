@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 from collections import Counter
@@ -39,3 +40,11 @@ def _seed():
 
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _no_long_collections():
+    """MMEngine collects garbage for each data set, of all that is imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()

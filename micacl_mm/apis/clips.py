@@ -22,8 +22,6 @@ from micacl_mm.utils.folders import (
 from micacl_mm.utils.video import (
     ClipError,
     check_file,
-    check_whole,
-    is_cut_off,
     open_video,
 )
 
@@ -116,7 +114,6 @@ def _open_video(path: str) -> Clip:
         count = len(reader)
     except Exception as error:  # decord raises RuntimeError and others
         raise ClipError(_why_no_video(path, error)) from None
-    check_whole(path, count)
     if not count:
         raise ClipError(f'{path}: the video has no frame')
     times = np.asarray(reader.get_frame_timestamp(range(count)))
@@ -133,8 +130,6 @@ def _open_video(path: str) -> Clip:
 
 
 def _why_no_video(path: str, error: Exception) -> str:
-    if is_cut_off(path):
-        return f'{path}: the file is cut off; get a whole copy'
     if 'cannot find video stream' in str(error):
         return f'{path}: there is no picture in it, only sound perhaps'
     if cv2.haveImageReader(path):

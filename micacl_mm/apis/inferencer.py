@@ -20,10 +20,9 @@ from torch import nn
 
 from micacl_mm.errors import ConfigError, check_choice
 from micacl_mm.faces import CropFaces, build_detector, find_faces, main_face
-from micacl_mm.models.logit_adjustment import adjust_logits
+from micacl_mm.hooks.logit_adjustment_hook import adjust_by_checkpoint
 from micacl_mm.models.necks import BaseBagNeck
 from micacl_mm.records.config_hash import inner_dataset, short_type
-from micacl_mm.records.training import find_class_counts
 from micacl_mm.registry import INFERENCERS
 from micacl_mm.utils.video import ClipError
 
@@ -454,8 +453,9 @@ class DFERInferencer(BaseInferencer):
         model, checkpoint = load_model(cfg, weights)
         self.classes = class_names(model, checkpoint, cfg)
         if self.logit_adjust is not None:
-            counts = self._class_counts or find_class_counts(checkpoint)
-            adjust_logits(model, self.logit_adjust, counts)
+            adjust_by_checkpoint(
+                model, self.logit_adjust, checkpoint, self._class_counts
+            )
         return model.to(device).eval()
 
     def visualize(self, *args: Any, **kwargs: Any) -> None:

@@ -35,7 +35,7 @@ from micacl_mm.export import (
     export_program,
     import_onnx,
 )
-from micacl_mm.models.logit_adjustment import adjust_logits
+from micacl_mm.hooks.logit_adjustment_hook import adjust_by_checkpoint
 from micacl_mm.options import find_config, take_options
 from micacl_mm.records.training import find_class_counts
 from micacl_mm.registry import MODELS
@@ -180,7 +180,7 @@ def main(argv: Sequence[str]) -> int:
         about = describe(cfg, model, meta, args.config.stem, args.shape)
         if args.logit_adjust:
             counts = args.class_counts or find_class_counts(found)
-            adjust_logits(model, args.logit_adjust, counts)
+            adjust_by_checkpoint(model, args.logit_adjust, found, counts)
             about.metadata['logit_adjust'] = args.logit_adjust
             about.metadata['class_counts'] = counts
         write(model, args, about)

@@ -10,13 +10,16 @@ import os
 import runpy
 import subprocess
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
 import torch
+from mmengine.runner import Runner
 
 from micacl_mm.errors import ConfigError, MissingFileError
+from micacl_mm.hooks.consistency_hook import empty_epoch
 from micacl_mm.options import (
     find_config,
     help_options,
@@ -127,6 +130,25 @@ def _given(arguments: Sequence[str], name: str, default: str) -> str:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(name, default=default, dest='value')
     return parser.parse_known_args(arguments)[0].value
+
+
+def _without_idle_workers(arguments: Sequence[str]) -> list[str]:
+    """PyTorch refuses ``num_workers=0`` with persistent workers."""
+    found = []
+    for token in arguments:
+        found.append(token)
+        loader, none, _ = token.partition('.num_workers=0')
+        if none and token.endswith(none):
+            found.append(f'{loader}.persistent_workers=False')
+    return found
+
+
+def _explain_empty_epoch(error: AssertionError) -> None:
+    """Raise a clear error where MMEngine asserts that epochs have batches."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        runner = frame.f_locals.get('self')
+        if 'epoch_length' in str(error) and isinstance(runner, Runner):
+            raise empty_epoch(runner.train_dataloader) from None
 
 
 def _name_slurm_ranks() -> None:
@@ -247,8 +269,12 @@ def run_tool(name: str, arguments: Sequence[str]) -> int:
     if ours and not help_asked:
         arguments = default_options(name, find_files(arguments))
         arguments = prepare_cpu_ranks(arguments)
-    sys.argv = [str(path), *arguments]
-    runpy.run_path(str(path), run_name='__main__')
+    sys.argv = [str(path), *_without_idle_workers(arguments)]
+    try:
+        runpy.run_path(str(path), run_name='__main__')
+    except AssertionError as error:
+        _explain_empty_epoch(error)
+        raise
     if torch.distributed.is_initialized():
         # Leave together: gloo aborts a rank whose peer is gone already.
         torch.distributed.barrier()

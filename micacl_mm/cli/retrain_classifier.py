@@ -21,7 +21,7 @@ from mmengine.config import Config, DictAction
 
 from micacl_mm.errors import ConfigError, MissingFileError
 from micacl_mm.options import find_config, take_options
-from micacl_mm.records.training import Training
+from micacl_mm.records.training import RETRAINED, Training
 
 from .launch import run_tool
 
@@ -106,7 +106,7 @@ def settings_of(arguments: argparse.Namespace) -> list[str]:
         'param_scheduler.T_max': arguments.epochs,
         'param_scheduler.convert_to_iter_based': True,
         'method': arguments.name or f'{name}_crt',
-        'pretraining': f'{known}features_of_{name}_{before.config_hash}',
+        'pretraining': f'{known}{RETRAINED}{name}_{before.config_hash}',
     }
     if arguments.lr is not None:
         settings['optim_wrapper.optimizer.lr'] = arguments.lr

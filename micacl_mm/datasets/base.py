@@ -340,8 +340,8 @@ class BaseDFERDataset(BaseActionDataset):
                     )
                 found = _LISTED.fullmatch(line) if self.list_file else None
                 if found and int(found[2]) < len(self.all_classes):
-                    path = found[1].replace('\\', '/')
-                    line = self.official_row(path, int(found[2]))
+                    clip = found[1].replace('\\', '/')
+                    line = self.official_row(clip, int(found[2]))
                 rows.append(self.parse_row(line))
             except ValueError as error:
                 self._fail(

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, NoReturn, Optional, Union
@@ -373,10 +373,12 @@ def order_classes(
 ) -> list[str]:
     """Order the classes as wanted, or naturally."""
     found = sorted({folder.name for folder in folders}, key=natural_key)
-    if _doubles(found):
+    spelt = Counter(name.lower() for name in found)
+    doubles = [name for name in found if spelt[name.lower()] > 1]
+    if doubles:
         fail(
             'classes must differ by more than case, got '
-            f'{", ".join(_doubles(found))} in {root}',
+            f'{", ".join(doubles)} in {root}',
             'rename one of them',
         )
     if len(found) < 2:
@@ -388,16 +390,12 @@ def order_classes(
         )
     if not wanted:
         return found
-    wrong = [
-        *(f'listed twice: {name}' for name in _doubles(wanted)),
-        *(f'without a folder: {n}' for n in wanted if n not in found),
-        *(f'not listed: {name}' for name in found if name not in wanted),
-    ]
-    if wrong:
+    if sorted(wanted) != sorted(found):
+        odd = sorted({*wanted} ^ {*found}) or ['one listed twice']
         fail(
             f'classes must be the folders in {root}, which are '
-            f'{", ".join(found)}, got {", ".join(wanted)} '
-            f'({"; ".join(wrong)})',
+            f'{", ".join(found)}, got {", ".join(wanted)} (unlike: '
+            f'{shorten(odd)})',
             'list each once, or leave classes (--classes) out; to train on '
             'some of them set metainfo=dict(classes=...)',
             ConfigError,
@@ -517,14 +515,6 @@ def _folders(folder: str, root: Optional[str] = None) -> list[os.DirEntry]:
         for entry in list_folder(folder).folders
         if not leads_up(os.path.realpath(entry.path), chain)
     ]
-
-
-def _doubles(names: Sequence[str]) -> list[str]:
-    """Names that are there twice but for upper and lower case."""
-    alike: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        alike[name.lower()].append(name)
-    return [name for same in alike.values() if same[1:] for name in same]
 
 
 def _names(entries: Sequence[os.DirEntry]) -> str:

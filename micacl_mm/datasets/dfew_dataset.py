@@ -131,7 +131,8 @@ class DFEWDataset(BaseDFERDataset):
 
     def parse_row(self, line: str) -> SplitRow:
         """Read ``<clip number>,<label>``."""
-        cells = [cell.strip() for cell in next(csv.reader([line]))]
+        row = next(csv.reader([line], skipinitialspace=True))
+        cells = [cell.strip() for cell in row]
         name = re.sub(r'^\./|\.(mp4|avi)$', '', cells[0], flags=re.IGNORECASE)
         if len(cells) < 2 or not name.isdecimal():
             raise ValueError(

@@ -1,6 +1,7 @@
 """Files and compressed images in, RGB arrays out."""
 
 import re
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ except ImportError:  # the extra [fast] is not installed
 
 #: The strict decoder's words for bytes too many, unless they are pixels.
 _HARMLESS = re.compile('extraneous bytes before marker 0x(?!d9)')
-_JPEG = b'\xff\xd8\xff'
+_JPEG, _PNG, _END_OF_PNG = b'\xff\xd8\xff', b'\x89PNG\r\n', b'IEND\xaeB`\x82'
 _EXIF = b'Exif\0'
 
 
@@ -47,10 +48,13 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
                     f'{name} cannot be decoded, it is damaged ({error})',
                     'unpack it again, or delete it',
                 ) from None
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
+    image = None
+    # OpenCV makes part of a picture of a PNG that is cut off, and says so.
+    if not data.startswith(_PNG) or _END_OF_PNG in data:
+        with suppress(cv2.error):
+            image = cv2.imdecode(
+                np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR
+            )
     if image is None:
         what = 'is cut off or damaged' if len(data) else 'is an empty file'
         raise DataError(

@@ -31,16 +31,13 @@ DEPTH = 5  # levels below the root where clips may lie
 #: What is derived from faces or shows more than a face is never one.
 NOT_FACES = '|'.join(
     (
-        *(
-            '(?<!work)(?<!over)(?<!tensor)flow',
-            'optical',
-            'tvl1',
-            '(?<!e)motion',
-        ),
-        *('landmark', 'lmk', 'key_?point', 'skeleton', 'pose', 'mesh', '3dmm'),
-        *('heat_?map', 'heat$', 'saliency', 'grad_?cam', '(?<!un)mask'),
-        *('segm', 'parsing', 'silhouette', 'depth', 'normals', 'residual'),
-        *('(^|[/_])(edges?|diff|eyes?|mouth|lips?)(_|$)', 'thumb'),
+        '(?<!work)(?<!over)(?<!tensor)flow',
+        *('optical', 'tvl1', 'farneback', '(^|[/_])(of|raft)(_|$|/)'),
+        *('(?<!e)motion', 'landmark', 'lmk', 'key_?point', 'skeleton', 'pose'),
+        *('mesh', '3dmm', 'heat_?map', 'heat$', 'saliency', 'grad_?cam'),
+        *('(?<!un)mask', 'segm', 'parsing', 'silhouette', 'depth', 'normals'),
+        *('residual', 'gaze', 'canny', 'sobel', 'thumb', 'context'),
+        '(^|[/_])(edges?|diff|eyes?|mouth|lips?|hog|lbp)(_|$|/)',
         *('audio', 'spectrogram', 'body', 'background', 'labelclips'),
         *('(^|/)original', 'scen[^/]*$'),  # whole scenes
     )
@@ -55,21 +52,28 @@ class FoundClip(NamedTuple):
     base: str
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Layout:
-    """The chosen copy of the clips.
+    """A copy of the clips: those in one folder, or in the parts of one.
 
     Args:
+        copy (str): Folder of the clips below the root.
         clips (dict): Path of each clip by its key; empty if no copy fits.
+        bases (dict): Folders that are parts of it, as an ordered set.
         covered (int): Number of the wanted clips among them.
-        text (str): Where the clips lie, in words, for the log.
-        copy (str): Folder of the clips below the root. Defaults to ''.
+        kind (int): Which of the preferred ones it is.
+        text (str): What it is or, of the chosen one, where the clips lie, in
+            words, for the log.
+        fits (bool): Whether it may hold faces.
     """
 
-    clips: dict[str, str]
-    covered: int
-    text: str
     copy: str = ''
+    clips: dict[str, str] = field(default_factory=dict)
+    bases: dict[str, None] = field(default_factory=dict)
+    covered: int = 0
+    kind: int = 0
+    text: str = ''
+    fits: bool = True
 
 
 class FrameNames:
@@ -165,19 +169,6 @@ def _named_clips(folder: Folder, source: str) -> Iterator[tuple[str, str]]:
             yield stem, entry.path
 
 
-@dataclass(eq=False)
-class _Copy:
-    """Clips found in one folder, or in the parts of one."""
-
-    path: str
-    clips: dict[str, str] = field(default_factory=dict)
-    bases: dict[str, None] = field(default_factory=dict)  # an ordered set
-    covered: int = 0
-    kind: int = 0
-    text: str = ''
-    fits: bool = True
-
-
 def choose_layout(
     found: Iterable[FoundClip],
     root: str,
@@ -211,7 +202,7 @@ def choose_layout(
     copies = _collect(found, root)
     for copy in copies:
         copy.covered = sum(key in copy.clips for key in wanted)
-        path = copy.path
+        path = copy.copy
         if named:
             path = '/'.join([*root.split(os.sep)[-2:], path]).rstrip('/.')
         kinds = (i for i, (_, p) in enumerate(preferred) if _fits(p, path))
@@ -232,19 +223,18 @@ def choose_layout(
         f'{len(wanted)} clips)'
         for copy in copies
     ]
-    best = copies[0] if copies and copies[0].fits else _Copy('')
-    used = f'{texts.pop(0)} ' if best.path else ''
+    best = copies[0] if copies and copies[0].fits else Layout()
+    used = f'{texts.pop(0)} ' if best.copy else ''
     rest = f'; not used: {"; ".join(texts)}' if texts else ''
-    return Layout(
-        best.clips, best.covered, f'{used}below {root}{rest}', best.path
-    )
+    best.text = f'{used}below {root}{rest}'
+    return best
 
 
 def _fits(pattern: str, path: str) -> bool:
     return re.search(pattern, path, re.IGNORECASE) is not None
 
 
-def _rank(copies: list[_Copy], last: int) -> list[_Copy]:
+def _rank(copies: list[Layout], last: int) -> list[Layout]:
     fitting = [copy for copy in copies if copy.fits]
     known = [copy for copy in fitting if copy.kind < last and copy.covered]
     # What a folder of any other name holds is not known: better a person is
@@ -253,19 +243,19 @@ def _rank(copies: list[_Copy], last: int) -> list[_Copy]:
         fitting = known
     bar = COMPLETE * max((c.covered for c in fitting), default=0)
 
-    def rank(copy: _Copy) -> tuple:
+    def rank(copy: Layout) -> tuple:
         competes = copy in fitting and copy.covered >= bar
         return not copy.fits, not competes, copy.kind, -copy.covered
 
     return sorted(copies, key=rank)
 
 
-def _collect(found: Iterable[FoundClip], root: str) -> list[_Copy]:
-    copies: dict[str, _Copy] = {}
+def _collect(found: Iterable[FoundClip], root: str) -> list[Layout]:
+    copies: dict[str, Layout] = {}
     for key, path, base in found:
         relative = os.path.relpath(base, root).replace(os.sep, '/')
         name = _without_parts(relative)
-        copy = copies.setdefault(name, _Copy(name))
+        copy = copies.setdefault(name, Layout(name))
         # The walk comes from above: of a clip that is there twice the
         # shallower one is kept.
         copy.clips.setdefault(key, path)
@@ -273,7 +263,7 @@ def _collect(found: Iterable[FoundClip], root: str) -> list[_Copy]:
     return list(copies.values())
 
 
-def _has_images(copy: _Copy, wanted: Collection[str]) -> bool:
+def _has_images(copy: Layout, wanted: Collection[str]) -> bool:
     """Whether one of a few clip folders, spread evenly, has an image."""
     paths = [copy.clips[key] for key in wanted if key in copy.clips]
     paths = paths or list(copy.clips.values())

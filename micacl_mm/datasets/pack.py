@@ -4,11 +4,11 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
 
 from micacl_mm.errors import ConfigError, DataError, MissingFileError
@@ -18,18 +18,10 @@ from micacl_mm.utils.workers import Progress
 
 AGAIN = 'run micacl pack again with the folder of the clips'
 _APPLICATION = 0x4D434C31  # marks the file as a pack of this version
-_PROBES = 200  # clips, about, of which a frame's bytes are compared
 _TABLE = (
     'CREATE TABLE frames (clip BLOB, name BLOB, size INTEGER, '
     'crc32 INTEGER, data BLOB)'
 )
-
-
-class PackedFrame(NamedTuple):
-    """A frame as the pack describes it."""
-
-    size: int
-    crc32: int
 
 
 class FramePack:
@@ -58,10 +50,7 @@ class FramePack:
                 'run micacl pack, or leave the pack out',
             )
         self._file = _identify(self.path)
-        self._local = threading.local()
-        with self._asking() as connection:
-            (found,) = connection.execute('PRAGMA application_id').fetchone()
-        if found != _APPLICATION:
+        if self._ask('PRAGMA application_id') != [(_APPLICATION,)]:
             raise DataError(f'{path} is no pack of frames', AGAIN)
 
     def clips(self) -> list[str]:
@@ -69,12 +58,11 @@ class FramePack:
         asked = self._ask('SELECT DISTINCT clip FROM frames')
         return [os.fsdecode(name) for (name,) in asked]
 
-    def frames(self, clip: str) -> dict[str, PackedFrame]:
-        """Size and checksum of a clip's frames by name."""
-        asked = 'SELECT name, size, crc32 FROM frames WHERE clip = ?'
+    def frames(self, clip: str) -> dict[str, int]:
+        """Size of each frame of a clip by its name."""
+        asked = 'SELECT name, size FROM frames WHERE clip = ?'
         return {
-            os.fsdecode(name): PackedFrame(*frame)
-            for name, *frame in self._ask(asked, clip)
+            os.fsdecode(name): size for name, size in self._ask(asked, clip)
         }
 
     def read(self, clip: str, name: str) -> bytes:
@@ -98,39 +86,16 @@ class FramePack:
         return data
 
     def _ask(self, asked: str, *names: str) -> list[tuple]:
-        with self._asking() as connection:
+        # Neither a forked process nor a thread may use another's connection.
+        here = os.getpid(), threading.get_ident()
+        with _one_sentence(self.path):
+            connection = _connect(self.path, self._file, *here)
             # As bytes: the name of a file may be no text in UTF-8.
             keys = [os.fsencode(name) for name in names]
             return connection.execute(asked, keys).fetchall()
 
-    @contextmanager
-    def _asking(self) -> Iterator[sqlite3.Connection]:
-        # Neither a forked process nor a thread may use another's connection.
-        if getattr(self._local, 'process', None) != os.getpid():
-            if _identify(self.path) != self._file:
-                raise DataError(
-                    f'pack {self.path} was replaced after it was compared '
-                    'with the folders',
-                    'start again',
-                )
-            with _one_sentence(self.path):
-                self._local.connection = _connect(self.path)
-            self._local.process = os.getpid()
-        with _one_sentence(self.path):
-            yield self._local.connection
-
-    def __reduce__(self) -> tuple[Callable, tuple]:
-        return _reopen, (type(self), self.path, self._file)
-
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.path!r})'
-
-
-def _reopen(kind: type, path: str, file: tuple) -> FramePack:
-    """The same pack in another process, which opens it when it reads."""
-    pack = kind.__new__(kind)
-    pack.path, pack._file, pack._local = path, file, threading.local()
-    return pack
 
 
 def _identify(path: str) -> tuple[int, int, int]:
@@ -138,10 +103,17 @@ def _identify(path: str) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _connect(path: str) -> sqlite3.Connection:
+@lru_cache(maxsize=64)
+def _connect(path: str, file: tuple, *_: int) -> sqlite3.Connection:
+    """Open a pack, once in each thread of each process."""
+    if _identify(path) != file:
+        raise DataError(
+            f'pack {path} was replaced after it was compared with the folders',
+            'start again',
+        )
     # Immutable: no locks, which network disks may lack.
     uri = f'file:{quote(os.fsencode(path))}?mode=ro&immutable=1'
-    return sqlite3.connect(uri, uri=True)
+    return sqlite3.connect(uri, uri=True, check_same_thread=False)
 
 
 @contextmanager
@@ -168,9 +140,8 @@ def fit_pack(
     """Find the clips of a data set in a pack, and see that they are the same.
 
     The folders count: the names of all frames must be those of the folder,
-    the sizes of the first, the middle and the last frame of each clip (a
-    request each on a network disk), and the bytes of one frame in each of
-    some 200 clips spread over the set.
+    and the sizes of the first, the middle and the last frame of each clip (a
+    request each on a network disk).
 
     Args:
         pack (FramePack): The pack.
@@ -185,34 +156,25 @@ def fit_pack(
     """
     folders = [os.path.abspath(folder) for folder, _ in clips]
     places = _name_clips(pack, folders)
-    step = -(-len(clips) // _PROBES)
 
-    def compare(at: int) -> str:
-        packed, names = pack.frames(places[at]), clips[at][1]
-        if packed.keys() != set(names):
-            new = sorted(set(names) - packed.keys())
-            gone = sorted(packed.keys() - set(names))
-            only = f'{new[0]} is only in' if new else f'{gone[0]} is not in'
-            return f'{only} {folders[at]}'
+    def compare(place: str, folder: str, names: Sequence[str]) -> str:
+        packed = pack.frames(place)
+        for name in sorted(packed.keys() ^ set(names)):
+            only = 'not' if name in packed else 'only'
+            return f'{name} is {only} in {folder}'
         for name in {names[0], names[len(names) // 2], names[-1]}:
-            size = os.path.getsize(os.path.join(folders[at], name))
-            if size != packed[name].size:
+            size = os.path.getsize(os.path.join(folder, name))
+            if size != packed[name]:
                 return (
-                    f'{name} in {folders[at]} has {size} bytes instead of '
-                    f'{packed[name].size}'
+                    f'{name} in {folder} has {size} bytes instead of '
+                    f'{packed[name]}'
                 )
-        if at % step:
-            return ''
-        # Not the same one of each clip.
-        name = names[at // step % len(names)]
-        data = Path(folders[at], name).read_bytes()
-        if PackedFrame(len(data), zlib.crc32(data)) != packed[name]:
-            return f'{name} in {folders[at]} differs from what was packed'
         return ''
 
     # Threads, since the time goes into waiting for a network disk.
     with ThreadPoolExecutor(max_workers=16) as pool:
-        wrong = list(filter(None, pool.map(compare, range(len(clips)))))
+        names = [names for _, names in clips]
+        wrong = [*filter(None, pool.map(compare, places, folders, names))]
     if wrong:
         more = f' (and {len(wrong) - 1} more clips)' if wrong[1:] else ''
         raise DataError(
@@ -224,26 +186,19 @@ def fit_pack(
 
 def _name_clips(pack: FramePack, folders: Sequence[str]) -> list[str]:
     """Names relative to the folder that was packed, which is not known."""
-    packed = set(pack.clips())
-    root = os.path.commonpath(folders)
-    most: list[str] = folders
-    while True:
-        names = [
-            os.path.relpath(path, root).replace(os.sep, '/')
-            for path in folders
-        ]
+    packed, most = set(pack.clips()), list(folders)
+    root = Path(os.path.commonpath(folders))
+    for above in (root, *root.parents):
+        names = [Path(path).relative_to(above).as_posix() for path in folders]
         missing = [name for name in names if name not in packed]
         if not missing:
             return names
         most = min(most, missing, key=len)
-        above = os.path.dirname(root)
-        if above == root:
-            raise DataError(
-                f'pack {pack.path} lacks {len(most)} of {len(folders)} '
-                f'clips, {most[0]} first',
-                f'{AGAIN}, or leave the pack out',
-            )
-        root = above
+    raise DataError(
+        f'pack {pack.path} lacks {len(most)} of {len(folders)} clips, '
+        f'{most[0]} first',
+        f'{AGAIN}, or leave the pack out',
+    )
 
 
 def pack_frames(
@@ -283,11 +238,7 @@ def pack_frames(
         connection.execute('BEGIN')
         # A few clips at a time, which is what the memory holds.
         for at in range(0, len(clips), 32):
-            for name, frames in pool.map(_read_clip, clips[at : at + 32]):
-                rows = (
-                    (name, os.fsencode(n), len(d), zlib.crc32(d), d)
-                    for n, d in frames
-                )
+            for rows in pool.map(_read_clip, clips[at : at + 32]):
                 connection.executemany(
                     'INSERT INTO frames VALUES (?, ?, ?, ?, ?)', rows
                 )
@@ -314,7 +265,11 @@ def _list_clips(folder: str) -> list[tuple[str, str]]:
     return clips
 
 
-def _read_clip(clip: tuple[str, str]) -> tuple[bytes, list]:
-    name, path = clip
-    frames = [(n, Path(path, n).read_bytes()) for n in list_frames(path)]
-    return os.fsencode(name), frames
+def _read_clip(clip: tuple[str, str]) -> list[tuple]:
+    """Rows of a clip's frames."""
+    rows, (place, folder) = [], clip
+    for name in list_frames(folder):
+        data = Path(folder, name).read_bytes()
+        keys = os.fsencode(place), os.fsencode(name)
+        rows.append((*keys, len(data), zlib.crc32(data), data))
+    return rows

@@ -430,8 +430,7 @@ def decode_clip(clip: Clip) -> ClipReport:
             data['frame_inds'] = np.arange(first + start, first + stop)
             content.add(_run([transforms[ends[0]]], data)['imgs'])
     except BadFileError as error:
-        faults = clip_faults(error.frames)
-        report.damaged = {error.path: error.reason, **faults}
+        report.damaged = error.faults
         return report
     if len(content.sizes) > 1:  # of which each chunk has one
         report.damaged = clip_faults(clip.files) or {

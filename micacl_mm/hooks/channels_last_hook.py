@@ -4,6 +4,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from micacl_mm.registry import HOOKS
 
@@ -20,6 +21,6 @@ class ChannelsLastHook(Hook):
         """Convert the weights in place."""
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        for module in model.backbone.modules():
-            if isinstance(module, torch.nn.Conv3d):
+        for module in getattr(model, 'backbone', nn.Module()).modules():
+            if isinstance(module, nn.Conv3d):
                 module.to(memory_format=torch.channels_last_3d)

@@ -29,6 +29,7 @@ class ConsistencyHook(Hook):
 
     Refused at the start of a training or a test:
 
+    - a training set that does not fill one batch;
     - parts of the model, such as head and MCCL, whose ``num_classes`` differs
       from the number of classes of the dataset;
     - labels outside of the classes, or of the head's if the dataset does not
@@ -38,25 +39,22 @@ class ConsistencyHook(Hook):
       clips (``drop_last``), shuffles or repeats them. The test is checked by
       its settings at the start of a training already.
 
-    Args:
-        random_test (bool): Allow random transforms in validation and test.
-            Defaults to False.
-
     Raises:
         ConfigError: With all faults.
     """
 
-    def __init__(self, random_test: bool = False) -> None:
-        self.random_test = random_test
-
     def before_train(self, runner: Runner) -> None:
         """Check everything that a training uses."""
         loaders = {'train': runner.train_dataloader}
+        if isinstance(loaders['train'], DataLoader) and not len(
+            loaders['train']
+        ):
+            raise empty_epoch(loaders['train'])
         if runner.val_loop is not None:
             loaders['val'] = runner.val_loop.dataloader
         test = (getattr(runner, 'cfg', None) or {}).get('test_dataloader')
         known = isinstance(test, Mapping)
-        more = wrong_settings('test', test, self.random_test) if known else ()
+        more = wrong_settings('test', test) if known else ()
         self._refuse(runner, loaders, more)
 
     def before_test(self, runner: Runner) -> None:
@@ -97,7 +95,6 @@ class ConsistencyHook(Hook):
                 for s in samplers
             ),
             data,
-            self.random_test,
         )
         shown, clips = _size(loader.dataset), sum(map(_size, data))
         if shown > clips:
@@ -107,15 +104,23 @@ class ConsistencyHook(Hook):
             )
 
 
-def wrong_settings(
-    split: str, loader: Mapping, random_test: bool = False
-) -> Iterator[str]:
+def empty_epoch(loader: DataLoader) -> ConfigError:
+    """Make the error of a training set that does not fill one batch."""
+    clips = len(loader.dataset)
+    return ConfigError(
+        f'the training set has {clips} clips, which do not fill one batch of '
+        f'{loader.batch_sampler.batch_size}, and drop_last drops it',
+        '--cfg-options train_dataloader.drop_last=False, or a smaller '
+        f'train_dataloader.batch_size, such as {max(1, clips // 2)}',
+    )
+
+
+def wrong_settings(split: str, loader: Mapping) -> Iterator[str]:
     """Find what makes a validation or test random, partial or shuffled.
 
     Args:
         split (str): ``'val'`` or ``'test'``.
         loader (Mapping): Settings of its data loader.
-        random_test (bool): Allow random transforms. Defaults to False.
 
     Yields:
         str: A fault, with what to set.
@@ -129,7 +134,6 @@ def wrong_settings(
         loader.get('drop_last') or batches.get('drop_last'),
         loader.get('shuffle') or sampler.get('shuffle', shuffles),
         innermost(loader.get('dataset') or {}),
-        random_test,
     )
 
 
@@ -138,7 +142,6 @@ def _wrong_loading(
     drop_last: bool,
     shuffled: bool,
     data: Iterable[Any],
-    random_test: bool,
 ) -> Iterator[str]:
     where = f'{split}_dataloader'
     if drop_last:
@@ -151,11 +154,10 @@ def _wrong_loading(
     words = map(sampling_in_words, map(_transforms, data))
     parts = [word.rpartition('chance in ') for word in words]
     names = dict.fromkeys(name for _, found, name in parts if found)
-    if names and not random_test:
+    if names:
         yield (
             f'the pipeline of {where} is random in {" and ".join(names)}: '
-            'remove that, or set test_mode=True where frames are sampled '
-            '(ConsistencyHook(random_test=True) allows it)'
+            'remove that, or set test_mode=True where frames are sampled'
         )
 
 

@@ -1,15 +1,44 @@
 """Post-hoc logit adjustment in a test."""
 
-from collections.abc import Sequence
-from typing import Optional
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from micacl_mm.models.logit_adjustment import adjust_logits
-from micacl_mm.records.training import find_class_counts
+from micacl_mm.records.training import RETRAINED, Training, find_class_counts
 from micacl_mm.registry import HOOKS
+
+
+def adjust_by_checkpoint(
+    model: nn.Module,
+    tau: float,
+    checkpoint: Mapping[str, Any],
+    class_counts: Optional[Sequence[int]] = None,
+) -> RemovableHandle:
+    """Adjust the logits of a model by what its checkpoint tells.
+
+    Args:
+        model (nn.Module): A recognizer with the weights of the checkpoint.
+        tau (float): Strength, see :func:`adjust_logits`.
+        checkpoint (Mapping[str, Any]): What the file holds.
+        class_counts (Sequence[int], optional): Training videos of each class.
+            Defaults to None, those that the checkpoint tells.
+
+    Returns:
+        RemovableHandle: its ``remove()`` restores the plain logits.
+    """
+    before = Training.from_meta(checkpoint.get('meta')).pretraining
+    loss = getattr(getattr(model, 'cls_head', None), 'loss_cls', None)
+    if RETRAINED in before and hasattr(loss, 'logit_adjustment'):
+        # By plain cross-entropy, unlike the features that the config is of.
+        loss.logit_adjustment = 0.0
+    counts = class_counts or find_class_counts(checkpoint)
+    return adjust_logits(model, tau, counts)
 
 
 @HOOKS.register_module()
@@ -30,21 +59,22 @@ class LogitAdjustmentHook(Hook):
     ) -> None:
         self.tau = tau
         self.class_counts = class_counts
-        self._checkpoint: dict = {}
-        self._counts: Optional[Sequence[int]] = class_counts
+        self._known: dict = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep what the checkpoint says of its training."""
-        self._checkpoint, self._counts = checkpoint, self.class_counts
+        state = checkpoint.get('state_dict') or {}
+        counts = {k: v for k, v in state.items() if k.endswith('class_counts')}
+        self._known = dict(meta=checkpoint.get('meta'), state_dict=counts)
 
     def before_test(self, runner: Runner) -> None:
         """Adjust the logits of the model."""
-        counts = self._counts or find_class_counts(self._checkpoint)
-        self._counts, self._checkpoint = counts, {}  # frees the weights
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        self._handle = adjust_logits(model, self.tau, counts)
-        runner.logger.info(f'logits adjusted: tau {self.tau:g}, {counts}')
+        self._handle = adjust_by_checkpoint(
+            model, self.tau, self._known, self.class_counts
+        )
+        runner.logger.info(f'logits adjusted: tau {self.tau:g}')
 
     def after_test(self, runner: Runner) -> None:
         """Restore the plain logits."""

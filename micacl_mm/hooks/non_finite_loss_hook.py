@@ -30,11 +30,8 @@ class NonFiniteLossHook(Hook):
     batch, and ``non_finite_loss_rankR.pth`` in the work directory holds them
     together with the inputs. Clip names need :class:`SafeDataHook` for the
     stock datasets of MMAction2. Under fp16 the gradient scaler handles
-    gradients that overflow; they are no losses. Costs one transfer from the
-    device per iteration.
-
-    Args:
-        dump (bool): Write the file. Defaults to True.
+    gradients that overflow; they are no losses. It reads the numbers that
+    MMEngine has logged, and never waits for the device itself.
 
     Raises:
         NonFiniteLossError: After the iteration, on the rank that saw it.
@@ -48,9 +45,6 @@ class NonFiniteLossHook(Hook):
     # Before the hooks that store checkpoints.
     priority = 'VERY_HIGH'
 
-    def __init__(self, dump: bool = True) -> None:
-        self.dump = dump
-
     def after_train_iter(
         self,
         runner: Runner,
@@ -59,26 +53,24 @@ class NonFiniteLossHook(Hook):
         outputs: Optional[dict] = None,
     ) -> None:
         """Check the losses."""
-        losses = _losses(outputs or {})
+        losses = _losses(runner, outputs or {})
         wrong = [n for n, x in losses.items() if not math.isfinite(x)]
         if not wrong:
             return
         clips = clip_names(data_batch)
         path = Path(runner.work_dir, f'non_finite_loss_rank{get_rank()}.pth')
-        where = ''
-        if self.dump:
-            dump = {
-                'epoch': runner.epoch,
-                'iter': runner.iter,
-                'losses': losses,
-                'clips': clips,
-                'inputs': (data_batch or {}).get('inputs'),
-            }
-            where = f'; {path} holds the batch'
-            try:
-                torch.save(dump, path)
-            except (OSError, RuntimeError) as error:  # torch raises both
-                where = f'; {path} could not be written ({error})'
+        where = f'; {path} holds the batch'
+        dump = {
+            'epoch': runner.epoch,
+            'iter': runner.iter,
+            'losses': losses,
+            'clips': clips,
+            'inputs': (data_batch or {}).get('inputs'),
+        }
+        try:
+            torch.save(dump, path)
+        except (OSError, RuntimeError) as error:  # torch raises both
+            where = f'; {path} could not be written ({error})'
         values = ', '.join(f'{n} = {x:.4g}' for n, x in losses.items())
         raise NonFiniteLossError(
             f'NonFiniteLossHook: {" and ".join(wrong)} in epoch '
@@ -101,14 +93,14 @@ def clip_names(data_batch: Optional[dict]) -> list[str]:
     return names
 
 
-def _losses(outputs: dict) -> dict[str, float]:
-    """All losses as numbers, by one transfer from the device."""
-    found = {name: x for name, x in outputs.items() if 'loss' in name}
-    tensors = {
-        name: x.detach().reshape(()).float()
-        for name, x in found.items()
-        if isinstance(x, Tensor) and x.numel() == 1
-    }
-    numbers = {n: x for n, x in found.items() if isinstance(x, (int, float))}
-    values = torch.stack(list(tensors.values())).tolist() if tensors else []
-    return {**numbers, **dict(zip(tensors, values, strict=True))}
+def _losses(runner: Runner, outputs: dict) -> dict[str, float]:
+    """All losses as numbers, as RuntimeInfoHook has logged them before."""
+    logged, losses = runner.message_hub.log_scalars, {}
+    for name, value in outputs.items():
+        if 'loss' not in name:
+            continue
+        if f'train/{name}' in logged:
+            losses[name] = float(logged[f'train/{name}'].current())
+        elif not isinstance(value, Tensor) or value.numel() == 1:
+            losses[name] = float(value)
+    return losses

@@ -2,11 +2,13 @@
 
 from typing import Optional
 
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from micacl_mm.errors import ConfigError
 from micacl_mm.models.bag import Bag
 from micacl_mm.models.necks import BaseBagNeck
 from micacl_mm.models.necks.base_bag_neck import Losses
@@ -26,6 +28,10 @@ class RetrainClassifierHook(Hook):
 
     Args:
         reset (bool): Start from new weights of the head. Defaults to True.
+
+    Raises:
+        ConfigError: With several processes: DDP has been told of the frozen
+            parameters before this hook runs.
     """
 
     priority = 'VERY_HIGH'  # class counts come to the new head
@@ -35,7 +41,16 @@ class RetrainClassifierHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Freeze, and re-initialise the head unless the run is resumed."""
-        head = _model(runner).cls_head
+        if get_world_size() > 1:
+            raise ConfigError(
+                'RetrainClassifierHook: a classifier is retrained by one '
+                f'process, got {get_world_size()}',
+                'leave out --launcher; the features are frozen, which makes '
+                'it cheap',
+            )
+        head = getattr(_model(runner), 'cls_head', None)
+        if head is None:
+            return
         for parameter in _model(runner).parameters():
             parameter.requires_grad_(False)
         for parameter in head.parameters():

@@ -1,17 +1,21 @@
 """Checkpoints that survive a kill at any moment."""
 
+import logging
 import shutil
 from pathlib import Path
 from typing import Optional
 
 from filelock import FileLock, Timeout
+from mmaction.evaluation import AccMetric
 from mmengine.dist import barrier, is_main_process
+from mmengine.evaluator import BaseMetric
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from micacl_mm.errors import ConfigError
+from micacl_mm.evaluation import RecallMetric
 from micacl_mm.hooks.checkpoint_files import (
     NOTE,
     check_resumable,
@@ -63,7 +67,8 @@ class SafeCheckpointHook(CheckpointHook):
       number of batches per epoch has changed;
     - a validation that a kill has cut off is made up for, else the best
       checkpoint could be another one;
-    - a second training in the same work directory is refused.
+    - a second training in the same work directory is refused;
+    - a ``save_best`` that the metrics do not give is refused at the start.
 
     Args:
         **kwargs: Arguments of ``CheckpointHook``. ``out_dir`` must be a
@@ -72,7 +77,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     Raises:
         ConfigError: Another backend; a checkpoint that cannot be resumed
-            from; a work directory in use.
+            from; a work directory in use; an unknown ``save_best``.
 
     Example:
         >>> default_hooks = dict(
@@ -94,6 +99,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from, before MMEngine looks."""
+        runner.logger.addFilter(_is_for_users)
         given = runner.cfg.get('load_from')
         if is_main_process() and runner.cfg.get('resume'):
             self._start = Path(given) if given else self._find_start(runner)
@@ -103,6 +109,9 @@ class SafeCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Finish what a kill has cut off."""
+        self._check_best(runner)
+        if runner.iter > 0:
+            self._find_best(runner)
         super().before_train(runner)
         self.file_backend = _LateRemoval(runner.message_hub)
         folder = Path(self.out_dir)
@@ -123,7 +132,6 @@ class SafeCheckpointHook(CheckpointHook):
                 'batches: batch size, processes or data have changed. The '
                 'learning rate follows the old schedule'
             )
-        self._find_best(runner)
         if is_main_process():
             names = runner.message_hub.runtime_info.get(_OUTDATED, ())
             # By name: the folder may have been moved.
@@ -157,6 +165,22 @@ class SafeCheckpointHook(CheckpointHook):
         super().after_train(runner)
         if self._lock is not None:
             self._lock.release(force=True)
+
+    def _check_best(self, runner: Runner) -> None:
+        """MMEngine fails after the first epoch."""
+        loop = runner.val_loop
+        for key in self.save_best or () if loop else ():
+            metrics = loop.evaluator.metrics
+            if key == 'auto' or any(_may_give(m, key) for m in metrics):
+                continue
+            names = [f'{type(m).__name__} ({m.prefix}/...)' for m in metrics]
+            raise ConfigError(
+                f'SafeCheckpointHook: save_best={key!r} is no metric of '
+                f'{", ".join(names)}',
+                'set default_hooks.checkpoint.save_best, such as acc/UAR of '
+                'RecallMetric or acc/top1 of AccMetric, or auto for the '
+                'first metric',
+            )
 
     def _take_lock(self, runner: Runner) -> None:
         path = Path(runner.work_dir, '.training.lock')
@@ -218,18 +242,13 @@ class SafeCheckpointHook(CheckpointHook):
         for key, old in list(hub.runtime_info.items()):
             if not key.startswith('best_ckpt') or not old:
                 continue
-            path: Optional[str] = str(Path(self.out_dir, Path(old).name))
-            if not Path(path).exists():
+            path = self._folder(runner) / Path(old).name
+            hub.update_info(key, str(path) if path.exists() else None)
+            if not path.exists():
                 runner.logger.warning(
                     f'{path}, the best checkpoint so far, is not there; only '
                     'a better one will be stored'
                 )
-                path = None
-            hub.update_info(key, path)
-            if key == 'best_ckpt':
-                self.best_ckpt_path = path
-            elif hasattr(self, 'best_ckpt_path_dict'):
-                self.best_ckpt_path_dict[key[len('best_ckpt_') :]] = path
 
     def _validate_late(self, runner: Runner) -> None:
         """Validate if the last step before the kill still needs that."""
@@ -244,6 +263,26 @@ class SafeCheckpointHook(CheckpointHook):
         if due and done >= loop.val_begin and before != done:
             runner.logger.info('Repeating the validation that was cut off')
             runner.val_loop.run()
+
+
+def _may_give(metric: BaseMetric, key: str) -> bool:
+    """Whether a metric may give a value of this name."""
+    front = f'{metric.prefix}/' if metric.prefix else ''
+    name = key.removeprefix(front)
+    if not key.startswith(front):
+        return False
+    if type(metric) is RecallMetric:
+        return name in ('UAR', 'WAR') or name.startswith('recall/')
+    if type(metric) is AccMetric:
+        tops = metric.metric_options.get('top_k_accuracy', {}).get('topk', ())
+        return name in {'mean1', *metric.metrics, *(f'top{k}' for k in tops)}
+    return True  # who knows
+
+
+def _is_for_users(record: logging.LogRecord) -> bool:
+    """Leave out what MMEngine says of its own old classes."""
+    own = '"FileClient" will be', '"HardDiskBackend" is'
+    return not record.getMessage().startswith(own)
 
 
 def _steps(runner: Runner) -> int:

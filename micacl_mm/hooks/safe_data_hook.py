@@ -4,13 +4,14 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import torch
 from mmengine.dataset import InfiniteSampler
-from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.dist import all_gather_object, get_rank
 from mmengine.evaluator import DumpResults
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -18,12 +19,12 @@ from torch.utils.data import DataLoader
 
 from micacl_mm.errors import ConfigError, check_choice
 from micacl_mm.evaluation import RecallMetric
-from micacl_mm.hooks.bad_files import BadFileError, clip_faults, watch
+from micacl_mm.hooks.bad_files import BadFileError, watch
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.datasets import class_labels, data_info
 from micacl_mm.utils.files import write_text
 
-POLICIES = ('raise', 'skip', 'resample')
+POLICIES = ('raise', 'resample')
 #: The list of bad files in the work directory, a JSON object per line.
 LIST = 'bad_files.jsonl'
 #: Keys in the meta information of samples: the name of a training clip; that
@@ -34,14 +35,8 @@ CLIP, STAND_IN, BAD_CLIPS = 'clip', 'stand_in', 'bad_clips'
 _TRIES = 100
 #: Arguments of a DataLoader that a replacement takes over.
 _LOADER = (
-    'num_workers',
-    'collate_fn',
-    'pin_memory',
-    'timeout',
-    'worker_init_fn',
-    'multiprocessing_context',
-    'generator',
-    'prefetch_factor',
+    *('num_workers', 'collate_fn', 'pin_memory', 'timeout', 'worker_init_fn'),
+    *('multiprocessing_context', 'generator', 'prefetch_factor'),
     'persistent_workers',
 )
 
@@ -61,20 +56,16 @@ class SafeDataHook(Hook):
     another size than most of its clip. At a clip with such a file:
 
     - ``'raise'``: an error names clip and file;
-    - ``'skip'``: the batch has one clip less. In validation and test the
-      metric covers fewer clips, and says so;
     - ``'resample'``: in training another clip of the same class takes its
-      place, drawn by the seed; elsewhere as ``'skip'``.
+      place, drawn by the seed. In validation and test the metric covers fewer
+      clips, and says so.
 
     Bad files are logged at the end of the epoch and listed in
-    ``bad_files.jsonl`` in the work directory. With several processes
-    ``'skip'`` becomes ``'resample'`` in training, as MCCL gathers batches of
-    equal size.
+    ``bad_files.jsonl`` in the work directory.
 
     Args:
-        bad_data (str): ``'raise'``, ``'skip'`` or ``'resample'``. Defaults to
+        bad_data (str): ``'raise'`` or ``'resample'``. Defaults to
             ``'raise'``.
-        seeded (bool): Whether to seed. Defaults to True.
 
     Raises:
         ConfigError: An unknown policy; or a metric that would count clips
@@ -85,10 +76,9 @@ class SafeDataHook(Hook):
         >>> custom_hooks = [dict(type='SafeDataHook', bad_data='resample')]
     """
 
-    def __init__(self, bad_data: str = 'raise', seeded: bool = True) -> None:
+    def __init__(self, bad_data: str = 'raise') -> None:
         check_choice('SafeDataHook', POLICIES, bad_data=bad_data)
         self.bad_data = bad_data
-        self.seeded = seeded
         self._first_seed: Optional[int] = None
         self._bad_clips: list[dict] = []
         self._by_iter = False
@@ -99,20 +89,12 @@ class SafeDataHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Take over the loading of the training set."""
-        policy = self.bad_data
-        if policy == 'skip' and get_world_size() > 1:
-            policy = 'resample'
-            runner.logger.warning(
-                "SafeDataHook: 'skip' is 'resample' in this training, as "
-                'batches must be of equal size on all processes'
-            )
         if runner.iter == 0 and get_rank() == 0:
             Path(runner.work_dir, LIST).unlink(missing_ok=True)
         loop = runner.train_loop
-        if self.seeded:
-            _reseed_sampler(loop.dataloader, self._first_seed, runner.seed)
+        _reseed_sampler(loop.dataloader, self._first_seed, runner.seed)
         self._by_iter = isinstance(loop, IterBasedTrainLoop)
-        taken = self._take_over(runner, loop, 'train', policy)
+        taken = self._take_over(runner, loop, 'train')
         if taken and self._by_iter:  # its iterator was made with the loop
             kind = type(loop.dataloader_iterator)
             loop.dataloader_iterator = kind(loop.dataloader)
@@ -127,9 +109,8 @@ class SafeDataHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
         """Seed the step."""
-        if self.seeded:
-            key = (0, runner.seed, get_rank(), runner.iter)
-            _seed(key, torch.manual_seed)
+        key = (0, runner.seed, get_rank(), runner.iter)
+        _seed(key, torch.manual_seed)
 
     def _after_iter(
         self,
@@ -153,38 +134,25 @@ class SafeDataHook(Hook):
         self._before_test(runner, runner.test_loop, 'test')
 
     def _before_test(self, runner: Runner, loop: Any, mode: str) -> None:
-        policy = 'raise' if self.bad_data == 'raise' else 'skip'
-        for metric in loop.evaluator.metrics if policy == 'skip' else ():
+        for metric in loop.evaluator.metrics:
+            if self.bad_data == 'raise' or isinstance(metric, RecallMetric):
+                continue
+            name = type(metric).__name__
             if isinstance(metric, DumpResults):
-                raise ConfigError(
-                    'SafeDataHook: --dump (DumpResults) would store scores '
-                    'of other clips for those that were not read',
-                    "omit it, or set bad_data='raise'",
-                )
-            if not isinstance(metric, RecallMetric):
-                raise ConfigError(
-                    f'SafeDataHook: {type(metric).__name__} would count '
-                    'clips that were not read',
-                    "use RecallMetric, or set bad_data='raise'",
-                )
-        self._take_over(runner, loop, mode, policy)
-
-    def _take_over(
-        self, runner: Runner, loop: Any, mode: str, policy: str
-    ) -> bool:
-        """Replace the loader by one of our clips; False if it cannot be."""
-        loader = loop.dataloader
-        if isinstance(loader.dataset, _SafeClips):
-            return False
-        if loader.batch_sampler is None:
-            runner.logger.warning(
-                f'SafeDataHook: the {mode} loader makes no batches '
-                '(batch_size=None): its clips are neither seeded nor checked'
+                name = f'--dump ({name})'
+            raise ConfigError(
+                f'SafeDataHook: {name} would count other clips for those that '
+                'were not read',
+                "use RecallMetric alone, or set bad_data='raise'",
             )
+        self._take_over(runner, loop, mode)
+
+    def _take_over(self, runner: Runner, loop: Any, mode: str) -> bool:
+        """Replace the loader by one of our clips; False if it cannot be."""
+        loader, batches = loop.dataloader, loop.dataloader.batch_sampler
+        if isinstance(loader.dataset, _SafeClips) or batches is None:
             return False
         watch(loader.dataset)
-        seed = runner.seed if self.seeded else None
-        batches = loader.batch_sampler
         sampler = getattr(batches, 'sampler', None)
         if isinstance(sampler, InfiniteSampler):  # workers have begun it
             batches.sampler = InfiniteSampler(
@@ -192,7 +160,7 @@ class SafeDataHook(Hook):
             )
         by_iter = self._by_iter and mode == 'train'
         loop.dataloader = DataLoader(
-            _SafeClips(loader.dataset, policy, mode, seed),
+            _SafeClips(loader.dataset, self.bad_data, mode, runner.seed),
             batch_sampler=_Draws(batches, by_iter),
             **{name: getattr(loader, name) for name in _LOADER},
         )
@@ -204,31 +172,34 @@ class SafeDataHook(Hook):
         self._bad_clips = []
         if get_rank() != 0 or not found:
             return
-        drawn = [clip for clip in found if clip['drawn']]
-        counts = Counter(clip['class'] for clip in drawn)
+        counts = Counter(clip['class'] for clip in found if clip['drawn'])
         words = ', '.join(f'{n} {name}' for name, n in sorted(counts.items()))
         when = f'epoch {runner.epoch + (mode == "train")}'
         if self._by_iter:
             when = f'iteration {runner.iter}'
+        done = 'left out'
+        if mode == 'train':
+            done = 'replaced by others of the class'
         runner.logger.warning(
-            f'{mode}, {when}: {len(drawn)} clips could not be read ({words}) '
-            f'and were {drawn[0]["done"]}, see {LIST}'
+            f'{mode}, {when}: {counts.total()} clips could not be read '
+            f'({words}) and were {done}, see {LIST}'
         )
-        path = Path(runner.work_dir, LIST)
-        rows = [json.loads(line) for line in _lines(path)]
-        known = {row['path'] for row in rows}
+        path, rows = Path(runner.work_dir, LIST), {}
+        if path.is_file():
+            for row in map(json.loads, path.read_text().splitlines()):
+                rows[row['path']] = row
         for clip in found:
-            names = {name: clip[name] for name in ('clip', 'class', 'split')}
             for file, reason in clip['files'].items():
-                if file in known:
+                if file in rows:
                     continue
-                known.add(file)
-                rows.append(dict(path=file, reason=reason, **names))
+                row = dict(path=file, reason=reason, split=mode)
+                rows[file] = row | {k: clip[k] for k in ('clip', 'class')}
                 runner.logger.warning(
                     f'bad file: {file} {reason} (clip {clip["clip"]}, '
                     f'{clip["class"]})'
                 )
-        write_text(path, ''.join(f'{json.dumps(row)}\n' for row in rows))
+        lines = (f'{json.dumps(row)}\n' for row in rows.values())
+        write_text(path, ''.join(lines))
 
 
 class _Draw(NamedTuple):
@@ -278,11 +249,11 @@ class _SafeClips:
         dataset: The whole one, with its wrappers.
         policy (str): Of :data:`POLICIES`.
         mode (str): ``'train'``, ``'val'`` or ``'test'``.
-        seed (int, optional): None leaves the random numbers alone.
+        seed (int): Of the training.
     """
 
     def __init__(
-        self, dataset: Any, policy: str, mode: str, seed: Optional[int]
+        self, dataset: Any, policy: str, mode: str, seed: int
     ) -> None:
         self.dataset = dataset
         self.metainfo = getattr(dataset, 'metainfo', {})
@@ -291,7 +262,7 @@ class _SafeClips:
         self.seed = seed
         self.rank = get_rank()
         self._groups: dict[int, list[int]] = defaultdict(list)
-        if policy == 'resample':
+        if (policy, mode) == ('resample', 'train'):
             self._group()
 
     def __len__(self) -> int:
@@ -307,48 +278,25 @@ class _SafeClips:
     def __getitems__(self, draws: Sequence[_Draw]) -> list[dict]:
         """Return the samples of a batch, which PyTorch asks for at once."""
         bad: list[dict] = []
-        found = (self._sample(draw, bad) for draw in draws)
-        samples = [sample for sample in found if sample is not None]
-        if not samples:  # a batch cannot be empty
-            last = draws[-1]._replace(place=len(draws))
-            following = self._following(last.index, include=False)
-            samples = [self._first(following, last, bad)[1]]
+        samples = [self._sample(draw, bad) for draw in draws]
         if bad:
             samples[0]['data_samples'].set_metainfo({BAD_CLIPS: bad})
         return samples
 
-    def _sample(self, draw: _Draw, bad: list[dict]) -> Optional[dict]:
-        """A sample; None for a clip that is left out."""
-        if self.policy == 'raise' or (self.policy, self.mode) == (
-            'skip',
-            'train',
-        ):
+    def _sample(self, draw: _Draw, bad: list[dict]) -> dict:
+        """The sample of a clip, or of the first one that can be read."""
+        candidates = islice(self._candidates(draw.index), _TRIES)
+        for attempt, index in enumerate(candidates):
             try:
-                return self._get(draw.index, draw, 0)
-            except BadFileError as error:
-                self._handle(draw.index, error, bad, True)
-                return None
-        if self.policy == 'resample':
-            return self._first(self._alike(draw.index), draw, bad)[1]
-        # Ranks must have as many results as clips.
-        following = self._following(draw.index)
-        index, sample = self._first(following, draw, bad)
-        if index != draw.index:
-            sample['data_samples'].set_metainfo({STAND_IN: True})
-        return sample
-
-    def _first(
-        self, candidates: Iterator[int], draw: _Draw, bad: list[dict]
-    ) -> tuple[int, dict]:
-        """The first clip that can be read, and its sample."""
-        for attempt in range(_TRIES):
-            index = next(candidates)
-            try:
-                return index, self._get(index, draw, attempt)
+                sample = self._get(index, draw, attempt)
             except BadFileError as error:
                 last = error
-                drawn = attempt == 0 and index == draw.index
-                self._handle(index, error, bad, drawn)
+                bad.append(self._describe(index, error, attempt == 0))
+                continue
+            # Ranks must have as many results as clips.
+            if attempt and self.mode != 'train':
+                sample['data_samples'].set_metainfo({STAND_IN: True})
+            return sample
         raise BadFileError(
             f'SafeDataHook: none of {_TRIES} clips in a row can be read, the '
             f'last one because {last}',
@@ -357,9 +305,8 @@ class _SafeClips:
 
     def _get(self, index: int, draw: _Draw, attempt: int) -> dict:
         """Seed, and take a sample of the dataset."""
-        if self.seed is not None:
-            key = (1, self.seed, self.rank, *draw[1:], attempt)
-            _seed(key, torch.default_generator.manual_seed)
+        key = (1, self.seed, self.rank, *draw[1:], attempt)
+        _seed(key, torch.default_generator.manual_seed)
         sample = self.dataset[index]
         if self.mode == 'train' and isinstance(sample, dict):
             packed = sample.get('data_samples')
@@ -368,36 +315,25 @@ class _SafeClips:
                 packed.set_metainfo({CLIP: _clip_name(info, index)})
         return sample
 
-    def _handle(
-        self, index: int, error: BadFileError, bad: list[dict], drawn: bool
-    ) -> None:
-        """Raise, or note the clip; ``drawn``: not one tried in its place."""
+    def _describe(self, index: int, error: BadFileError, drawn: bool) -> dict:
+        """Raise, or describe the clip; ``drawn``: not one in its place."""
         info = self.get_data_info(index)
         names = list(map(str, self.metainfo.get('classes', ())))
-        label = info.get('label')
+        clip, label = _clip_name(info, index), info.get('label')
         known = isinstance(label, int) and 0 <= label < len(names)
-        clip = _clip_name(info, index)
-        label = names[label] if known else 'no class'
+        name = names[label] if known else 'no class'
         if self.policy == 'raise':
             raise BadFileError(
-                f'SafeDataHook: clip {clip} (class {label}) cannot be read: '
+                f'SafeDataHook: clip {clip} (class {name}) cannot be read: '
                 f'{error}',
-                "repair the file, or set bad_data='skip' or 'resample' in "
-                'SafeDataHook',
+                "repair the file, or set bad_data='resample' in SafeDataHook",
             ) from error
-        done = 'left out'
-        if self.policy == 'resample':
-            done = 'replaced by others of the class'
-        files = {error.path: error.reason, **clip_faults(error.frames)}
-        row = {'clip': clip, 'class': label, 'split': self.mode}
-        bad.append({**row, 'drawn': drawn, 'done': done, 'files': files})
-
-    def _following(self, index: int, include: bool = True) -> Iterator[int]:
-        if include:
-            yield index
-        while True:
-            index = (index + 1) % len(self.dataset)
-            yield index
+        return {
+            'clip': clip,
+            'class': name,
+            'drawn': drawn,
+            'files': error.faults,
+        }
 
     def _group(self) -> None:
         """Group the clips by class; no groups where several have several."""
@@ -408,17 +344,21 @@ class _SafeClips:
         for index, label in enumerate(labels):
             self._groups[label].append(index)
 
-    def _alike(self, index: int) -> Iterator[int]:
-        """A clip, then random clips of its class."""
+    def _candidates(self, index: int) -> Iterator[int]:
+        """A clip, then others in its place."""
         yield index
-        group: Sequence[int] = range(len(self.dataset))
+        if self.mode != 'train':
+            while True:
+                index = (index + 1) % len(self)
+                yield index
+        group: Sequence[int] = range(len(self))
         for clips in self._groups.values():
             group = clips if index in clips else group
         # By the generator that the failed attempt has seeded.
         for _ in range(_TRIES // 2):
             yield group[int(torch.randint(len(group), ()))]
         while True:  # perhaps no clip of the class can be read
-            yield int(torch.randint(len(self.dataset), ()))
+            yield int(torch.randint(len(self), ()))
 
 
 def _seed(key: Sequence[int], seed_torch: Callable[[int], Any]) -> None:
@@ -433,10 +373,6 @@ def _seed(key: Sequence[int], seed_torch: Callable[[int], Any]) -> None:
 def _clip_name(info: dict, index: int) -> str:
     keys = ('video_id', 'frame_dir', 'filename')
     return next((str(info[k]) for k in keys if info.get(k)), str(index))
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.is_file() else []
 
 
 def _reseed_sampler(

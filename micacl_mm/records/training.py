@@ -16,6 +16,8 @@ from .protocol import dataset_id
 
 #: Where a checkpoint's ``meta`` holds :func:`training_facts`.
 FACTS = 'micacl_mm'
+#: In ``pretraining`` of a classifier that was retrained on frozen features.
+RETRAINED = 'features_of_'
 
 
 class Training(NamedTuple):

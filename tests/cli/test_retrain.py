@@ -78,6 +78,30 @@ def test_a_loss_of_the_neck_does_not_train_the_head():
     assert [name for name in losses if 'loss' in name] == ['loss_cls']
 
 
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(
+        'micacl_mm.hooks.retrain_classifier_hook.get_world_size', lambda: 2
+    )
+    with pytest.raises(ValueError, match='by one process, got 2.*--launcher'):
+        RetrainClassifierHook().before_train(SimpleNamespace())
+
+
+@pytest.mark.parametrize('scheduled', [True, False])
+def test_fewer_clips_than_a_batch(place, capsys, scheduled):
+    loader = 'train_dataloader'
+    options = ['batch_size=64', 'drop_last=True', 'persistent_workers=True']
+    options = [f'{loader}.{option}' for option in options]
+    options += [f'{loader}.num_workers=0'] + (
+        [] if scheduled else ['param_scheduler=None']
+    )
+    code = command(
+        ['train', 'tiny.py', '--work-dir', 'few', '--cfg-options', *options]
+    )
+    said = capsys.readouterr().err
+    assert code == 2 and 'do not fill one batch of 64' in said
+    assert f'Fix: --cfg-options {loader}.drop_last=False' in said
+
+
 @pytest.mark.parametrize(
     ('arguments', 'said'),
     [

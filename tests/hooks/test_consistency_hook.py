@@ -72,7 +72,7 @@ def check_test(test=None, **kwargs):
 def check_train(train=None, val=None, test=None, **kwargs):
     runner = SimpleNamespace(
         model=model(**kwargs),
-        train_dataloader=train or loader(pipeline=TRAIN),
+        train_dataloader=loader(pipeline=TRAIN) if train is None else train,
         val_loop=val and SimpleNamespace(dataloader=val),
         cfg=Config(dict(test_dataloader=test)),
     )
@@ -81,14 +81,11 @@ def check_train(train=None, val=None, test=None, **kwargs):
 
 def test_consistent_settings_pass():
     check_test()
+    check_test(loader(labels=np.array([0, 2])))
     check_train()
     check_train(val=loader())
     data = loader(pipeline=TRAIN).dataset
     check_train(DataLoader(ClassBalancedDataset(data, oversample_thr=0.5)))
-
-
-def test_labels_as_numpy_integers():
-    check_test(loader(labels=np.array([0, 2])))
 
 
 @pytest.mark.parametrize(
@@ -108,6 +105,14 @@ def test_labels_out_of_range_are_named(label):
     text = f'label {label} of clip clip1 of the test split'
     with pytest.raises(ValueError, match=text):
         check_test(loader(labels=[0, label]))
+
+
+@pytest.mark.parametrize('clips', [1, 3])
+def test_a_training_set_that_fills_no_batch_is_refused(clips):
+    few = loader(labels=[0] * clips, batch_size=4, drop_last=True)
+    text = f'has {clips} clips, which do not fill one batch of 4'
+    with pytest.raises(ValueError, match=text):
+        check_train(few)
 
 
 def test_another_order_of_classes_is_refused():
@@ -131,8 +136,6 @@ def test_chance_in_a_test_is_refused(step, name):
         check_test(test)
     with pytest.raises(ValueError, match='val_dataloader is random'):
         check_train(val=test)
-    runner = SimpleNamespace(model=model(), test_dataloader=test)
-    ConsistencyHook(random_test=True).before_test(runner)
 
 
 def test_a_flip_that_never_flips_is_no_chance():
@@ -225,13 +228,6 @@ def test_labels_are_held_against_the_head_where_classes_have_no_names():
         model=nn.Linear(1, 1), test_dataloader=DataLoader(Unnamed(9))
     )
     ConsistencyHook().before_test(headless)
-
-
-def test_a_backbone_of_another_library_is_no_classifier():
-    runner = SimpleNamespace(model=model(), test_dataloader=loader())
-    runner.model.backbone = nn.Linear(1, 1)
-    runner.model.backbone.num_classes = 0  # as timm has it
-    ConsistencyHook().before_test(runner)
 
 
 SETTINGS = dict(

@@ -8,6 +8,7 @@ from torch import nn
 
 from micacl_mm.apis import DFERInferencer
 from micacl_mm.export import export_program
+from micacl_mm.hooks.logit_adjustment_hook import adjust_by_checkpoint
 from micacl_mm.models import logit_adjustment
 from micacl_mm.models.logit_adjustment import adjust_logits
 from micacl_mm.records.training import find_class_counts
@@ -170,3 +171,9 @@ def test_a_second_adjustment_is_warned_of(model, monkeypatch):
     monkeypatch.setattr(loss, 'logit_adjustment', 1.0, raising=False)
     adjust_logits(model, 1.0, COUNTS).remove()
     assert 'adjusted twice' in said[0]
+    # By the checkpoint: a classifier that was retrained has none.
+    for start, warnings in (('none', 2), ('k400+features_of_a_0f', 2)):
+        facts = dict(pretraining=start, class_counts=COUNTS)
+        meta = dict(micacl_mm=facts)
+        adjust_by_checkpoint(model, 1.0, dict(meta=meta)).remove()
+        assert len(said) == warnings

@@ -1,14 +1,4 @@
-import gc
-
 import pytest
-
-
-@pytest.fixture(autouse=True, scope='module')
-def _no_long_collections():
-    """MMEngine collects garbage for each data set, of all that is imported."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope='session')

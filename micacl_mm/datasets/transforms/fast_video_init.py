@@ -8,9 +8,11 @@ from mmaction.datasets.transforms import DecordInit
 from micacl_mm.datasets.images import read_file
 from micacl_mm.registry import TRANSFORMS
 from micacl_mm.utils.video import (
+    ClipError,
     Frames,
     SkippingVideo,
     UnusualVideoError,
+    check_file,
     open_video,
 )
 
@@ -24,7 +26,8 @@ class FastVideoInit(DecordInit):
     wanted nor needed for others are not decoded, see
     :class:`~micacl_mm.utils.video.SkippingVideo`. Without it, and for videos
     in which the two libraries might differ (turned ones, 10 bits, cuts by
-    edit lists), it is :func:`~micacl_mm.utils.video.open_video`.
+    edit lists), it is :func:`~micacl_mm.utils.video.open_video`. A file that
+    is cut off is refused, and with PyAV one that is damaged where it is read.
 
     Required keys: ``filename``. Added keys: ``video_reader``,
     ``total_frames``, ``avg_fps``.
@@ -45,6 +48,8 @@ class FastVideoInit(DecordInit):
         path = filename
         if not os.path.splitext(filename)[1]:
             path += '.mp4'  # as DecordInit does
+        if os.path.isfile(path):
+            check_file(path)
         data = read_file(path, self.io_backend, self.kwargs)
         try:
             return _Video(path, data, self.num_threads)
@@ -73,6 +78,9 @@ class _Video:
         """Decode some frames, as decord's reader does."""
         try:
             return self._video.get_batch(indices)
+        except ClipError as error:
+            problem = f'{self._opening[0]}: {error.problem}'
+            raise ClipError(problem, error.cure) from None
         except UnusualVideoError:
             self._video = open_video(*self._opening)
             return self._video.get_batch(indices)

@@ -91,13 +91,6 @@ def test_turned_by_a_segment_far_behind(decoder, before):
     assert np.array_equal(images.decode_image(far, 'a'), expected)
 
 
-@pytest.mark.parametrize('length', [2, 3, 4, 5, 30])
-def test_a_head_that_is_cut_off(decoder, length):
-    data = compressed(picture(), **FILES['turned'])[:length]
-    with pytest.raises(ValueError, match='cannot be decoded'):
-        images.decode_image(data, 'a')
-
-
 def test_harmless_bytes_too_many(decoder):
     data = compressed(picture())
     at = data.find(b'\xff\xda')
@@ -136,16 +129,6 @@ def test_each_frame_is_read_once(clip, monkeypatch):
     first, _, again = found['imgs'][:3]
     assert np.array_equal(first, again)
     assert not np.shares_memory(first, again)
-
-
-def test_offset_and_two_dimensions_as_in_stock(clip):
-    given = dict(clip, offset=2)
-    found = [
-        run([dict(type=kind)], given, [[0], [1]])
-        for kind in ('FaceFrameDecode', 'RawFrameDecode')
-    ]
-    assert np.array_equal(found[0]['imgs'], found[1]['imgs'])
-    assert found[0]['frame_inds'].tolist() == [0, 1]
 
 
 def cut(data):
