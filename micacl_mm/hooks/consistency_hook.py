@@ -46,10 +46,8 @@ class ConsistencyHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check everything that a training uses."""
         loaders = {'train': runner.train_dataloader}
-        if isinstance(loaders['train'], DataLoader) and not len(
-            loaders['train']
-        ):
-            raise empty_epoch(loaders['train'])
+        if not len(runner.train_dataloader):
+            raise empty_epoch(runner.train_dataloader)
         if runner.val_loop is not None:
             loaders['val'] = runner.val_loop.dataloader
         test = (getattr(runner, 'cfg', None) or {}).get('test_dataloader')
@@ -87,15 +85,12 @@ class ConsistencyHook(Hook):
         batches = loader.batch_sampler
         samplers = loader.sampler, getattr(batches, 'sampler', None)
         data = list(innermost(loader.dataset))
-        yield from _wrong_loading(
-            split,
-            loader.drop_last or getattr(batches, 'drop_last', False),
-            any(
-                getattr(s, 'shuffle', False) or isinstance(s, _RANDOM)
-                for s in samplers
-            ),
-            data,
+        drops = loader.drop_last or getattr(batches, 'drop_last', False)
+        shuffles = any(
+            getattr(s, 'shuffle', False) or isinstance(s, _RANDOM)
+            for s in samplers
         )
+        yield from _wrong_loading(split, drops, shuffles, data)
         shown, clips = _size(loader.dataset), sum(map(_size, data))
         if shown > clips:
             yield (
@@ -138,10 +133,7 @@ def wrong_settings(split: str, loader: Mapping) -> Iterator[str]:
 
 
 def _wrong_loading(
-    split: str,
-    drop_last: bool,
-    shuffled: bool,
-    data: Iterable[Any],
+    split: str, drop_last: bool, shuffled: bool, data: Iterable[Any]
 ) -> Iterator[str]:
     where = f'{split}_dataloader'
     if drop_last:

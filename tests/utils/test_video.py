@@ -102,7 +102,8 @@ def test_lost_pages_are_noticed_while_training(tmp_path, codec, size):
             train_on(path, range(20))
         except BadFileError as error:
             noticed += f'{path} fails' in str(error)
-    assert noticed >= 5  # where the decoder says so
+    # Where the decoder says so: it patches up some of what is small.
+    assert noticed >= (3 if size == 512 else 6)
 
 
 def test_whole_videos_that_announce_more_frames_are_read(plain, tmp_path):
