@@ -25,6 +25,14 @@ def pytest_xdist_auto_num_workers(config):
     return None  # pytest-xdist counts the cores
 
 
+def pytest_pycollect_makemodule():
+    """A test may import mmaction first, which fails where nobody repairs it.
+
+    Not at the top: what hands the tests out to workers starts without torch.
+    """
+    import micacl_mm  # noqa: F401
+
+
 def pytest_collection_modifyitems(items):
     """Long files go first, so that no worker ends long after the others."""
     slow = {item.path for item in items if item.get_closest_marker('slow')}

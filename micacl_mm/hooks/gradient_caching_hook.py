@@ -1,7 +1,5 @@
 """Batches of a size that the loss needs and the GPU cannot hold."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -9,14 +7,9 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from micacl_mm.errors import ConfigError, check_count
-from micacl_mm.models.backbones.chunks import (
-    even_sizes,
-    same_statistics,
-    shared_momentum,
-)
+from micacl_mm.models.backbones.chunks import even_sizes, run_in_chunks
 from micacl_mm.registry import HOOKS
 
 
@@ -106,24 +99,4 @@ class GradientCachingHook(Hook):
         sizes = even_sizes(len(x), self.micro_batch_size * clips, clips)
         if len(sizes) == 1:
             return run(x)
-        with shared_momentum(backbone, len(sizes)):
-            parts = [
-                checkpoint(
-                    run,
-                    part,
-                    use_reentrant=False,
-                    context_fn=lambda: (
-                        nullcontext(),
-                        same_statistics(backbone),
-                    ),
-                )
-                for part in x.split(sizes)
-            ]
-        return _join(parts)
-
-
-def _join(parts: Sequence[Any]) -> Any:
-    """Join what the chunks gave: tensors, also in tuples and lists."""
-    if isinstance(parts[0], Tensor):
-        return torch.cat(list(parts))
-    return type(parts[0])(map(_join, zip(*parts, strict=True)))
+        return run_in_chunks(run, backbone, x, sizes, recompute=True)

@@ -2,10 +2,9 @@
 
 from .backbones import FrameBackbone, ResNet3d
 from .data_preprocessors import BagDataPreprocessor
-from .half_scores import let_heads_take_bfloat16
 from .losses import LongTailCrossEntropyLoss, MCCLLoss
 from .necks import GEIIM, WIAN, BaseBagNeck, NeckChain, PassThroughNeck
-from .recognizers import carry_bag_necks
+from .recognizers import carry_bag_necks, let_heads_take_bfloat16
 
 carry_bag_necks()
 let_heads_take_bfloat16()

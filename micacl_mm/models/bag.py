@@ -43,11 +43,12 @@ def flatten(x: Features) -> Tensor:
     """Turn what a backbone returns into one vector a clip.
 
     Args:
-        x (Tensor or Sequence): (B, C, ...) feature maps, averaged over all
-            trailing axes; (B, C) vectors, taken as they are; a tuple of
-            tensors (SlowFast's pathways), each pooled, channels joined from
-            the last to the first; or a list of stages [patch tokens, class
-            token] (MViT), of which the last class token counts.
+        x (Tensor or Sequence): (B, C, ...) feature maps of four axes or more,
+            averaged over all trailing ones; (B, C) vectors, taken as they
+            are; a tuple of tensors (SlowFast's pathways), each pooled,
+            channels joined from the last to the first; or a list of stages
+            [patch tokens, class token] (MViT), of which the last class token
+            counts.
 
     Returns:
         Tensor: shape (B, C).
@@ -61,10 +62,11 @@ def flatten(x: Features) -> Tensor:
                 f'a neck takes features of floating point, got {x.dtype}; '
                 'check what the backbone returns'
             )
-        if x.dim() < 2:
+        if x.dim() < 2 or x.dim() == 3:  # (B, C, T) or (B, L, C)?
             raise TypeError(
-                'a neck takes features of shape (B, C, ...), got '
-                f'{tuple(x.shape)}; check what the backbone returns'
+                'a neck takes features (B, C) or (B, C, ..., H, W), or bags '
+                f'(N, M, C) of its num_instances M, got {tuple(x.shape)}; '
+                'check what the backbone returns'
             )
         return x if x.dim() == 2 else x.flatten(2).mean(dim=-1)
     if isinstance(x, Sequence) and len(x) > 0:
@@ -85,7 +87,7 @@ def collect(x: Union[Features, Bag], num_instances: int) -> Bag:
         x (Tensor, Sequence or Bag): Output of a backbone over N * M clips,
             the clips of a video next to each other, as Recognizer3D lays them
             out. The crops of multi-crop testing become bags of their own. A
-            bag passes through.
+            bag, also as a tensor (N, M, C), passes through.
         num_instances (int): M, the instances of one bag.
 
     Returns:
@@ -96,6 +98,8 @@ def collect(x: Union[Features, Bag], num_instances: int) -> Bag:
     """
     if isinstance(x, Bag):
         return x
+    if isinstance(x, Tensor) and x.dim() == 3 and x.shape[1] == num_instances:
+        return Bag(flatten(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
     features = flatten(x)  # (N * M, C)
     if features.shape[0] % num_instances:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What stock recognizers lack to carry necks on bags.
+"""Patches of stock recognizers and heads.
 
 MMAction2's Recognizer3D calls any neck, Recognizer2D only where the backbone
 returns several feature maps, RecognizerGCN none at all; and most heads want a
@@ -11,7 +11,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Union
 
+import torch
 from mmaction.models.heads import (
+    BaseHead,
     FeatureHead,
     GCNHead,
     MViTHead,
@@ -59,6 +61,27 @@ def carry_bag_necks() -> None:
     ):
         if not hasattr(cls.extract_feat, 'carries_bag_necks'):
             cls.extract_feat = _wrap(cls.extract_feat, carry)
+
+
+def let_heads_take_bfloat16() -> None:
+    """Give heads float32 logits where autocast made them bfloat16, once.
+
+    ``BaseHead.loss_by_feat`` hands the logits to NumPy for the accuracy in the
+    log, and NumPy has no bfloat16: ``AmpOptimWrapper(dtype='bfloat16')`` stops
+    at the first iteration. The cross-entropy is taken in float32 either way.
+    """
+    stock = BaseHead.loss_by_feat
+    if getattr(stock, 'takes_bfloat16', False):
+        return
+
+    @wraps(stock)
+    def loss_by_feat(self: BaseHead, cls_scores: Tensor, *args, **kwargs):
+        if cls_scores.dtype == torch.bfloat16:
+            cls_scores = cls_scores.float()
+        return stock(self, cls_scores, *args, **kwargs)
+
+    loss_by_feat.takes_bfloat16 = True
+    BaseHead.loss_by_feat = loss_by_feat
 
 
 def _wrap(stock: Callable, carry: Callable) -> Callable:

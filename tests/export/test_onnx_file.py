@@ -109,10 +109,9 @@ REFERENCE = dict(
 )
 NECKS = {
     'GEIIM and WIAN, reference': REFERENCE,
-    'GEIIM, adjacency': dict(
+    'GEIIM': dict(
         type='GEIIM',
         in_channels=CHANNELS,
-        weight_source='adjacency',
         depth=2,
         kernel_sizes=(2, 3),
     ),
@@ -121,7 +120,6 @@ NECKS = {
         type='WIAN',
         in_channels=CHANNELS,
         out_channels=8,
-        norm='layer',
         residual='none',
         weight_source='uniform',
         num_layers=1,

@@ -118,7 +118,7 @@ def test_necks_refuse_what_are_no_features(make):
     def no_features(n, c, dtype, axes):
         neck = make(2, 3)
         x = torch.zeros((2 * n, c, 2, 2, 2)[:axes], dtype=dtype)
-        good = c == 3 and axes > 1 and dtype == torch.float32
+        good = c == 3 and axes in (2, 4, 5) and dtype == torch.float32
         if good:
             assert neck(x)[0].isfinite().all()
             return

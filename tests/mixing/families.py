@@ -26,7 +26,7 @@ class Family:
     head: str = 'I3DHead'
     head_args: dict = field(default_factory=dict)
     recognizer: str = 'Recognizer3D'
-    num_instances: int = 4
+    num_instances: int = 2
     needs: tuple = ()
     note: str = ''
 

@@ -9,9 +9,7 @@ import micacl_mm
 
 NEEDED = {
     'BagDataPreprocessor': dict(view='clip'),
-    'FrameBackbone': dict(
-        backbone=dict(type=torch.nn.Flatten), feature_shape='NCHW'
-    ),
+    'FrameBackbone': dict(backbone=dict(type=torch.nn.Flatten)),
     'LongTailCrossEntropyLoss': dict(num_classes=2),
     'MCCLLoss': dict(num_classes=2),
     'NeckChain': dict(necks=[dict(type=micacl_mm.GEIIM, in_channels=4)]),

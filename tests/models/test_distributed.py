@@ -1,4 +1,4 @@
-"""Ranks of batch B / R act as one process of batch B."""
+"""Two ranks of batch B / 2 act as one process of batch B."""
 
 import socket
 
@@ -8,44 +8,33 @@ from torch import multiprocessing as mp
 
 from . import rank_work as ranks_do
 
-LAUNCHERS = {2: 'slurm', 4: 'pytorch'}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
-    """What each rank found, by the number of ranks."""
+    """What each rank found."""
     folder = tmp_path_factory.mktemp('ranks')
     # Imports once and forks often; forking pytest itself could hang.
     context = mp.get_context('forkserver')
     context.set_forkserver_preload([ranks_do.__name__])
-    found = {}
-    for world, launcher in LAUNCHERS.items():
-        port = free_port()
-        processes = [
-            context.Process(
-                target=ranks_do.work,
-                args=(rank, world, port, str(folder), launcher),
-            )
-            for rank in range(world)
-        ]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(300)
-            if process.exitcode is None:
-                process.kill()
-        assert [process.exitcode for process in processes] == [0] * world
-        found[world] = [
-            torch.load(folder / f'{world}-{rank}.pth', weights_only=False)
-            for rank in range(world)
-        ]
-    return found
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    numbers = range(ranks_do.WORLD)
+    processes = [
+        context.Process(target=ranks_do.work, args=(rank, port, str(folder)))
+        for rank in numbers
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+        if process.exitcode is None:
+            process.kill()
+    assert {process.exitcode for process in processes} == {0}
+    files = [folder / f'{rank}.pth' for rank in numbers]
+    return [torch.load(file, weights_only=False) for file in files]
 
 
 @pytest.fixture(scope='module')
@@ -54,19 +43,15 @@ def single(tmp_path_factory):
     return ranks_do.everything(tmp_path_factory.mktemp('single'))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('case', ranks_do.CASES, ids=str)
-@pytest.mark.parametrize('world', LAUNCHERS)
-def test_losses_gradients_and_queues(ranks, single, world, case):
-    for found in ranks[world]:
+def test_losses_gradients_and_queues(ranks, single, case):
+    for found in ranks:
         torch.testing.assert_close(found[case], single[case])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('queue', [0, 12])
-def test_it_would_not_hold_for_ranks_that_see_only_their_own_rows(queue):
+def test_it_would_not_hold_for_ranks_that_see_only_their_own_rows():
     def loss(parts):
-        model = ranks_do.Model('log', queue)
+        model = ranks_do.Model('log', 0)
         batches = zip(
             ranks_do.batches()[0].chunk(parts),
             ranks_do.LABELS.chunk(parts),
@@ -77,32 +62,20 @@ def test_it_would_not_hold_for_ranks_that_see_only_their_own_rows(queue):
     assert abs(loss(2) - loss(1)) > 1e-3
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('world', LAUNCHERS)
-def test_class_aware_batches(ranks, single, world):
-    for found in ranks[world]:
-        assert found['batches'] == single['batches']
+def test_class_aware_batches_and_metrics(ranks, single):
+    """The last clips are neither dropped nor doubled."""
+    for found in ranks:
+        for name in ('batches', ('recalls', 11), ('recalls', 12)):
+            assert found[name] == single[name]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('size', [9, 11, 12])
-@pytest.mark.parametrize('world', LAUNCHERS)
-def test_metrics_neither_drop_nor_double_the_last_clips(
-    ranks, single, world, size
-):
-    for found in ranks[world]:
-        assert found['recalls', size] == single['recalls', size]
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize('runner', ranks_do.RUNNERS_TRIED)
-@pytest.mark.parametrize('world', LAUNCHERS)
-def test_a_training_by_config(ranks, single, world, runner):
+def test_a_training_by_config(ranks, single, runner):
     expected = single[runner]
     assert expected['rate'] == pytest.approx(0.4 * 8 / 16)
     counts = expected['weights']['neck.aux_loss.class_counts']
-    assert counts.tolist() == [16, 16, 8]
-    for found in ranks[world]:
+    assert counts.tolist() == [10, 9, 5]
+    for found in ranks:
         assert found[runner]['rate'] == pytest.approx(expected['rate'])
         assert found[runner]['metrics'] == pytest.approx(expected['metrics'])
         _check_weights(found[runner]['weights'], expected['weights'])

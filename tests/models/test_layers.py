@@ -223,11 +223,6 @@ def test_attention_does_not_care_for_the_order():
     torch.testing.assert_close(layer(x)[:, order], layer(x[:, order]))
 
 
-def test_attention_refuses_odd_heads():
-    with pytest.raises(ValueError, match='multiple of num_heads=3'):
-        InstanceAttention(8, 3)
-
-
 def test_gradients():
     x = torch.randn(2, 3, 4)
     assert gradcheck(DMIN(4), x)

@@ -10,7 +10,7 @@ from micacl_mm.registry import MODELS
 from .helpers import samples
 
 COUNTS = [90, 30, 5, 1]
-KINDS = ['none', 'inverse', 'inverse_sqrt', 'effective']
+KINDS = ['none', 'inverse', 'inverse_sqrt']
 
 
 @pytest.fixture
@@ -106,18 +106,7 @@ def test_all_at_once_equals_the_formula_term_by_term(scores):
     )
 
 
-def test_mixup_is_the_mixture_of_the_losses(scores, labels):
-    loss = LongTailCrossEntropyLoss(class_counts=COUNTS, logit_adjustment=1.0)
-    other = labels.flip(0)
-    one, two = (F.one_hot(y).float() for y in (labels, other))
-    torch.testing.assert_close(
-        loss(scores, 0.3 * one + 0.7 * two),
-        0.3 * loss(scores, labels) + 0.7 * loss(scores, other),
-    )
-
-
-@pytest.mark.parametrize('smoothing', [0.0, 0.1])
-@pytest.mark.parametrize('share', [0.7, 0.8, 0.9])
+@pytest.mark.parametrize(('smoothing', 'share'), [(0.0, 0.7), (0.1, 0.9)])
 def test_focal_pulls_less_at_what_is_recognised(smoothing, share):
     rest = (1 - share) / 3
     probabilities = torch.tensor([[share, rest, rest, rest]])
@@ -133,7 +122,13 @@ def test_focal_pulls_less_at_what_is_recognised(smoothing, share):
 
 OPTIONS = [
     dict(class_weight=kind, logit_adjustment=tau, gamma=gamma)
-    for kind, tau, gamma in product(KINDS[:2], (0.0, 1.0), (0.0, 0.5, 2.0))
+    for kind, tau, gamma in (
+        ('none', 0.0, 0.5),
+        ('none', 1.0, 0.0),
+        ('inverse', 0.0, 0.0),
+        ('inverse', 1.0, 0.5),
+        ('inverse', 1.0, 2.0),
+    )
 ]
 
 
@@ -166,15 +161,6 @@ def test_degenerate_classes_stay_finite(options, counts, classes):
             assert value == 0
 
 
-def test_a_class_without_videos_weighs_nothing():
-    loss = LongTailCrossEntropyLoss(
-        class_counts=[9, 0, 3], class_weight='inverse'
-    )
-    scores = torch.randn(4, 3)
-    with_absent = loss(scores, torch.tensor([0, 1, 2, 1]))
-    assert with_absent == loss(scores[[0, 2]], torch.tensor([0, 2]))
-
-
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_single(scores, labels, dtype):
     loss = LongTailCrossEntropyLoss(class_counts=COUNTS, logit_adjustment=1.0)
@@ -183,10 +169,9 @@ def test_half_precision_is_computed_in_single(scores, labels, dtype):
     assert found == loss(scores.to(dtype).float(), labels)
 
 
-@pytest.mark.parametrize('smoothing', [0.0, 0.1])
 @pytest.mark.parametrize('size', [1, 4])
-def test_in_a_head(smoothing, size):
-    counts = [4, 3, 2, 1]
+def test_in_a_head(size):
+    counts, smoothing = [4, 3, 2, 1], 0.1
     head = MODELS.build(
         dict(
             type='I3DHead',
@@ -234,9 +219,9 @@ def test_without_options_no_counts_are_needed(scores, labels):
     'options, match',
     [
         (dict(class_weight='rare'), "class_weight .* got 'rare'"),
-        (dict(beta=1.0), 'beta'),
-        (dict(gamma=-1), 'not negative'),
-        (dict(logit_adjustment=-1), 'not negative'),
+        (dict(class_weight='raw_inverse'), "class_weight .* got 'raw_inv"),
+        (dict(gamma=-1), 'not be negative'),
+        (dict(logit_adjustment=-1), 'not be negative'),
         (dict(num_classes=None), 'give num_classes'),
     ],
 )

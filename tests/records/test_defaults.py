@@ -17,7 +17,7 @@ from .methods import FOLDER, load
 
 DEFAULTS = {
     'BagDataPreprocessor': dict(num_instances=4, format_shape='NCTHW'),
-    'FrameBackbone': dict(pooling='mean', frozen=False, norm_eval=False),
+    'FrameBackbone': dict(pooling='mean', frozen=False),
     'GEIIM': dict(
         num_instances=4,
         nodes='instances',
@@ -31,7 +31,6 @@ DEFAULTS = {
     'LongTailCrossEntropyLoss': dict(
         class_counts=None,
         class_weight='none',
-        beta=0.999,
         logit_adjustment=0.0,
         gamma=0.0,
         loss_weight=1.0,
@@ -43,13 +42,11 @@ DEFAULTS = {
         temperature=0.07,
         temperature_mode='global',
         class_weight='inverse_sqrt',
-        beta=0.999,
         include_self=False,
         projection_channels=None,
         prototypes=False,
         warmup_iters=0,
         queue_size=0,
-        fused=None,
         pooled=False,
         focal='none',
         loss_weight=0.1,
@@ -63,7 +60,6 @@ DEFAULTS = {
         recurrence='bilstm',
         num_layers=None,
         num_heads=8,
-        norm='dmin',
         residual='mean',
         weight_source='auto',
     ),

@@ -1,8 +1,8 @@
-"""Frames through an image model in chunks."""
+"""Frames or clips through a backbone in chunks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from torch import Tensor, nn
@@ -11,37 +11,45 @@ from torch.utils.checkpoint import checkpoint
 
 
 def run_in_chunks(
-    run: Callable[[Tensor], Tensor],
+    run: Callable[[Tensor], Any],
     model: nn.Module,
-    frames: Tensor,
+    x: Tensor,
     sizes: list[int],
     recompute: bool,
-) -> Tensor:
+) -> Any:
     """Run ``run``, which calls ``model``, on one chunk after the other.
 
     Args:
-        run (Callable): From frames (n, ...) to features (n, C).
+        run (Callable): From (n, ...) to features (n, C, ...), also several in
+            tuples and lists.
         model (nn.Module): Its BatchNorm layers move their running
             statistics as far as with one chunk.
-        frames (Tensor): shape (N, ...).
-        sizes (list[int]): Frames a chunk, N in all.
+        x (Tensor): shape (N, ...).
+        sizes (list[int]): Rows a chunk, N in all.
         recompute (bool): Keep no activations for the backward pass.
 
     Returns:
-        Tensor: shape (N, C).
+        Tensor or Sequence: what ``run`` gives, of N rows.
     """
 
-    def run_again_later(chunk: Tensor) -> Tensor:
+    def run_again_later(chunk: Tensor) -> Any:
         return checkpoint(
             run,
             chunk,
             use_reentrant=False,
-            context_fn=lambda: (nullcontext(), same_statistics(model)),
+            context_fn=lambda: (nullcontext(), _same_statistics(model)),
         )
 
     step = run_again_later if recompute else run
-    with shared_momentum(model, len(sizes)):
-        return torch.cat([step(chunk) for chunk in frames.split(sizes)])
+    with _shared_momentum(model, len(sizes)):
+        return _join([step(chunk) for chunk in x.split(sizes)])
+
+
+def _join(parts: Sequence[Any]) -> Any:
+    """Join what the chunks gave: tensors, also in tuples and lists."""
+    if isinstance(parts[0], Tensor):
+        return torch.cat(list(parts))
+    return type(parts[0])(map(_join, zip(*parts, strict=True)))
 
 
 def even_sizes(total: int, limit: Optional[int], unit: int) -> list[int]:
@@ -51,10 +59,10 @@ def even_sizes(total: int, limit: Optional[int], unit: int) -> list[int]:
     a single frame has no statistics at all.
 
     Args:
-        total (int): Frames, a multiple of ``unit``.
-        limit (int, optional): Most frames of a chunk, a multiple of
-            ``unit``; None for one chunk.
-        unit (int): Frames that stay together.
+        total (int): Rows, a multiple of ``unit``.
+        limit (int, optional): Most rows of a chunk, a multiple of ``unit``;
+            None for one chunk.
+        unit (int): Rows that stay together.
     """
     units = total // unit
     chunks = -(-total // (limit or total))
@@ -63,7 +71,7 @@ def even_sizes(total: int, limit: Optional[int], unit: int) -> list[int]:
 
 
 @contextmanager
-def shared_momentum(model: nn.Module, chunks: int) -> Iterator[None]:
+def _shared_momentum(model: nn.Module, chunks: int) -> Iterator[None]:
     """Let the running statistics forget in all chunks what they do in one.
 
     n updates with momentum m' = 1 - (1 - m)^(1/n) keep (1 - m) of the old
@@ -83,7 +91,7 @@ def shared_momentum(model: nn.Module, chunks: int) -> Iterator[None]:
 
 
 @contextmanager
-def same_statistics(model: nn.Module) -> Iterator[None]:
+def _same_statistics(model: nn.Module) -> Iterator[None]:
     """Keep what runs within it out of BatchNorm's running statistics."""
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     kept = [(m.momentum, m.num_batches_tracked) for m in norms]

@@ -1,26 +1,32 @@
 """An image model as the backbone of a video model."""
 
+import logging
 from collections.abc import Sequence
-from numbers import Integral
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import torch
 from mmaction.utils import ConfigType, OptConfigType
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import initialize
-from torch import Tensor
+from torch import Tensor, nn
 
+from micacl_mm.errors import check_choice, check_count
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, release
 from ..layers import GatedAttention
-from .checkpoints import refuse_misfits, warn_of_nothing, warn_of_random
+from .checkpoints import refuse_misfits, some
 from .chunks import even_sizes, run_in_chunks
-from .frame_features import SHAPES, one_vector
-from .freezing import hold_still, select_parts, still_parts
-from .image_models import build_image_model, loads_weights
+from .image_models import build_image_model, is_timm
 
-_POOLINGS = ('mean', 'max', 'attention', 'none')
+_CURE = (
+    'give a checkpoint of this model as init_cfg in its own dict, with the '
+    "prefix of its names if they have one, e.g. prefix='backbone.'; files of "
+    "another library need the model of that library, e.g. type='timm.NAME'"
+)
+#: Arguments with which image models load weights by themselves.
+_OWN_WEIGHTS = ('pretrained', 'weights', 'checkpoint_path')
 
 
 @MODELS.register_module()
@@ -47,10 +53,10 @@ class FrameBackbone(BaseModule):
     What the image model returns becomes one vector a frame: (B, C) stays,
     maps (B, C, H, W) are averaged, of a tuple of stages the last one counts.
     Three axes are taken for tokens (B, L, C), and averaged with the class
-    token among them, only where the image model says ``out_type='raw'``;
-    otherwise, and for unpooled maps of timm, which may have channels last,
-    ``feature_shape`` must say what they are. mmpretrain's InceptionV3 hands
-    on its logits; those of torchvision and timm hand on features.
+    token among them, only where the image model says ``out_type='raw'``.
+    Other outputs, unpooled maps of timm among them, which may have channels
+    last, are refused. mmpretrain's InceptionV3 hands on its logits; those of
+    torchvision and timm hand on features.
 
     ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix=...)`` among
     the keys of the image model loads its weights whatever library it is of,
@@ -65,9 +71,6 @@ class FrameBackbone(BaseModule):
             keeps them. Defaults to ``'mean'``.
         in_channels (int, optional): C', size of a frame's feature; needed by
             ``'attention'``. Defaults to None.
-        feature_shape (str, optional): Axes of what the image model returns:
-            ``'NCHW'``, ``'NHWC'``, ``'NLC'`` or ``'NCL'``. Defaults to None,
-            the rules above.
         chunk_size (int, optional): Most frames that go through the image
             model at once. The result is the same, but BatchNorm in training
             normalizes with the statistics of a chunk; the running ones are
@@ -79,9 +82,7 @@ class FrameBackbone(BaseModule):
             names of its parts, such as ``('conv1', 'layer1')``; they do not
             learn and stay in eval mode, as does what the image model freezes
             by its own options. With all of it frozen no gradient passes, also
-            none to the pixels. Defaults to False, as do None and 0.
-        norm_eval (bool): Keep the BatchNorm layers of the image model in
-            eval mode. Defaults to False.
+            none to the pixels. Defaults to False.
         init_cfg (dict, optional): MMEngine's initialization config of the
             wrapper; its parameters are ``backbone.*`` and ``attention.*``.
 
@@ -90,7 +91,7 @@ class FrameBackbone(BaseModule):
         with ``pooling='none'``.
 
     Raises:
-        ImportError: The library of the image model is missing.
+        DependencyError: The library of the image model is missing.
         TypeError: ``backbone`` describes no module, or in ``forward``
             returns no tensor a stage.
         ValueError: An argument is unknown, a name in ``frozen`` fits no part,
@@ -113,25 +114,24 @@ class FrameBackbone(BaseModule):
         backbone: ConfigType,
         pooling: str = 'mean',
         in_channels: Optional[int] = None,
-        feature_shape: Optional[str] = None,
         chunk_size: Optional[int] = None,
         with_cp: bool = False,
-        frozen: Union[bool, int, str, Sequence[str], None] = False,
-        norm_eval: bool = False,
+        frozen: Union[bool, str, Sequence[str]] = False,
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self._check(pooling, in_channels, feature_shape, chunk_size)
+        poolings = ('mean', 'max', 'attention', 'none')
+        check_choice('FrameBackbone', poolings, pooling=pooling)
+        if chunk_size is not None:
+            check_count('FrameBackbone', chunk_size=chunk_size)
         self.backbone, self.checkpoints = build_image_model(backbone)
-        self.loads_weights = loads_weights(backbone)
+        self.loads_weights = any(map(backbone.get, _OWN_WEIGHTS))
         self.pooling = pooling
         self.in_channels = in_channels
-        self.feature_shape = feature_shape
         self.chunk_size = chunk_size
         self.with_cp = with_cp
-        self.norm_eval = norm_eval
         self.num_segments = getattr(self.backbone, 'num_segments', None) or 1
-        if chunk_size is not None and chunk_size % self.num_segments:
+        if (chunk_size or 0) % self.num_segments:
             raise ValueError(
                 'FrameBackbone: chunk_size must be a multiple of '
                 f'num_segments={self.num_segments}, over which '
@@ -139,57 +139,38 @@ class FrameBackbone(BaseModule):
                 f'{chunk_size}'
             )
         if pooling == 'attention':
-            self.attention = GatedAttention(in_channels)
-        if isinstance(frozen, Integral):
-            if frozen not in (0, 1):
+            if in_channels is None:
                 raise ValueError(
-                    'FrameBackbone: frozen must be True, False or names of '
-                    f'parts, got {frozen}'
+                    "FrameBackbone: pooling='attention' needs in_channels, "
+                    'the size of the feature that the image model makes of a '
+                    'frame'
                 )
-            frozen = bool(frozen)
-        if isinstance(frozen, str):
-            frozen = (frozen,)
-        self.frozen = frozen if frozen is True else tuple(frozen or ())
-        self._frozen_parts = select_parts(self.backbone, self.frozen)
+            self.attention = GatedAttention(in_channels)
+        if not isinstance(frozen, (bool, str, Sequence)):
+            raise ValueError(
+                'FrameBackbone: frozen must be True, False or names of parts, '
+                f'got {frozen!r}'
+            )
+        self.frozen = (frozen,) if isinstance(frozen, str) else frozen
+        self._frozen_parts = _parts(self.backbone, self.frozen)
         for name, parameter in self.backbone.named_parameters():
             if name in self._frozen_parts:
                 parameter.requires_grad_(False)
-        self._still_parts = self._frozen_parts | still_parts(self.backbone)
-        self.backbone.register_load_state_dict_pre_hook(warn_of_nothing)
+        # What a new model has set to eval mode itself, such as the dropout
+        # behind frozen position embeddings; all of it says nothing.
+        own = self.backbone.named_modules() if self.backbone.training else ()
+        self._still = self._frozen_parts | {
+            n for n, m in own if not m.training
+        }
         self.train()  # so that what is frozen is in eval mode from the start
 
-    @staticmethod
-    def _check(
-        pooling: str,
-        in_channels: Optional[int],
-        feature_shape: Optional[str],
-        chunk_size: Optional[int],
-    ) -> None:
-        if pooling not in _POOLINGS:
-            raise ValueError(
-                f'FrameBackbone: pooling must be one of {_POOLINGS}, got '
-                f'{pooling!r}'
-            )
-        if pooling == 'attention' and in_channels is None:
-            raise ValueError(
-                "FrameBackbone: pooling='attention' needs in_channels, the "
-                'size of the feature that the image model makes of a frame'
-            )
-        if feature_shape not in (None, *SHAPES):
-            raise ValueError(
-                f'FrameBackbone: feature_shape must be one of {SHAPES} or '
-                f'None, got {feature_shape!r}'
-            )
-        if chunk_size is not None and chunk_size < 1:
-            raise ValueError(
-                'FrameBackbone: chunk_size must be at least 1 frame, or None '
-                f'for all, got {chunk_size}'
-            )
-
     def train(self, mode: bool = True) -> 'FrameBackbone':
-        """Set the mode; what is frozen stays in eval mode."""
+        """Set the mode; what does not learn stays in eval mode."""
         super().train(mode)
-        hold_still(self.backbone, self._still_parts, self.norm_eval)
+        for name, module in self.backbone.named_modules():
+            learns = [p.requires_grad for p in module.parameters()]
+            if name in self._still or (learns and not any(learns)):
+                module.eval()
         return self
 
     def init_weights(self) -> None:
@@ -197,11 +178,26 @@ class FrameBackbone(BaseModule):
         if self.is_init:
             super().init_weights()  # which says so
             return
-        with refuse_misfits(self.backbone, self._frozen_parts) as filled:
+        frozen = self._frozen_parts
+        with refuse_misfits(self.backbone, _CURE, frozen) as filled:
             super().init_weights()
             initialize(self.backbone, self.checkpoints)
-        if not self.loads_weights:
-            warn_of_random(self.backbone, filled)
+        random = [
+            name
+            for name, parameter in self.backbone.named_parameters()
+            if not (parameter.requires_grad or name in filled)
+        ]
+        if random and not self.loads_weights:
+            print_log(
+                f'FrameBackbone: {len(random)} parameters of '
+                f'{type(self.backbone).__name__} do not learn, and no '
+                f'checkpoint has filled them ({some(random)}): unless the '
+                'model has set them itself, or load_from or resume will, they '
+                "are random; give init_cfg=dict(type='Pretrained', "
+                'checkpoint=...) in its dict',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map clips (B, C, T, H, W) to (B, C', 1, 1, 1)."""
@@ -255,7 +251,58 @@ class FrameBackbone(BaseModule):
             )
 
     def _run(self, frames: Tensor) -> Tensor:
-        x = self.backbone(frames)
+        """From (N, C, H, W) to what the last stage says of each, (N, C')."""
+        x, name = self.backbone(frames), type(self.backbone).__name__
+        if isinstance(x, (tuple, list)) and x:
+            x = x[-1]
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f'FrameBackbone: {name} must return a tensor a stage, got '
+                f'{_kind(x)}; check its options for what it returns, such as '
+                'out_indices'
+            )
         # Not len(), which tracers take for a constant.
-        count = frames.shape[0]
-        return one_vector(x, count, self.backbone, self.feature_shape)
+        if x.dim() < 2 or x.shape[0] != frames.shape[0]:
+            raise ValueError(
+                f'FrameBackbone: {name} must return one feature for each of '
+                f'{frames.shape[0]} frames, got shape {tuple(x.shape)}; it '
+                'may join frames or images, which only a video recognizer of '
+                'its own can use'
+            )
+        if x.dim() == 2:
+            return x
+        if x.dim() == 4 and not is_timm(self.backbone):
+            return x.mean(dim=(2, 3))
+        if x.dim() == 3 and getattr(self.backbone, 'out_type', None) == 'raw':
+            return x.mean(dim=1)
+        raise ValueError(
+            f'FrameBackbone: the axes of shape {tuple(x.shape)}, which {name} '
+            'returns, are unclear; make the model pool, or wrap it in a '
+            'module that returns (N, C) or (N, C, H, W)'
+        )
+
+
+def _kind(x: Any) -> str:
+    if isinstance(x, (tuple, list)):
+        return f'{len(x)} outputs, as class and distillation token'
+    return type(x).__name__
+
+
+def _parts(model: nn.Module, chosen: Union[bool, Sequence[str]]) -> set[str]:
+    """Names of the modules and parameters that ``frozen`` means."""
+    names = {*dict(model.named_modules()), *dict(model.named_parameters())}
+    if isinstance(chosen, bool):
+        return names if chosen else set()
+    parts = set()
+    for prefix in chosen:
+        # A dot at the end: 'layers.1' does not stand for 'layers.10'.
+        found = {n for n in names if f'{n}.'.startswith(f'{prefix}.')}
+        if not found:
+            top = sorted({n.partition('.')[0] for n in names} - {''})
+            raise ValueError(
+                f'FrameBackbone: frozen names {prefix!r}, but '
+                f'{type(model).__name__} has no such part; it has '
+                f'{", ".join(top)}'
+            )
+        parts |= found
+    return parts

@@ -5,7 +5,6 @@ No library is imported before a model of it is asked for.
 
 from collections.abc import Callable
 from importlib import import_module
-from itertools import takewhile
 from types import ModuleType
 from typing import Optional, Union
 
@@ -15,7 +14,10 @@ from mmengine.model import BaseModule, PretrainedInit
 from mmengine.utils import get_object_from_string
 from torch import nn
 
+from micacl_mm.errors import DependencyError
 from micacl_mm.registry import MODELS
+
+from .checkpoints import CLASSIFIERS
 
 #: The module of each library that holds its models.
 _MODULES = {
@@ -23,12 +25,8 @@ _MODULES = {
     'timm': 'timm',
     'torchvision': 'torchvision.models',
 }
-#: Modules that hold a classifier; a model of torchvision has one of them.
-CLASSIFIERS = ('fc', 'classifier', 'head', 'heads')
 #: How a config names MMEngine's initialization from a checkpoint.
 _PRETRAINED = ('Pretrained', PretrainedInit)
-#: Arguments with which models load weights by themselves.
-_OWN_WEIGHTS = ('pretrained', 'weights', 'checkpoint_path')
 
 
 def build_image_model(cfg: ConfigType) -> tuple[nn.Module, list[dict]]:
@@ -43,8 +41,7 @@ def build_image_model(cfg: ConfigType) -> tuple[nn.Module, list[dict]]:
         initialization.
 
     Raises:
-        ImportError: The library is missing; ends with the command that
-            installs it.
+        DependencyError: The library is missing.
         TypeError: ``cfg`` has no type, or its type gives no module.
         ValueError: torchvision has no such model.
     """
@@ -57,7 +54,10 @@ def build_image_model(cfg: ConfigType) -> tuple[nn.Module, list[dict]]:
     kind = args['type'] = _resolve(args['type'])
     library = _library_of(kind)
     models = _import(library)
-    checkpoints = _pop_checkpoints(args, keep=_is_mmaction(kind))
+    # MMAction2's TSM reads its init_cfg and renames what is in the file.
+    keep = isinstance(kind, str) and not library
+    keep |= getattr(kind, '__module__', '').startswith('mmaction.')
+    checkpoints = _pop_checkpoints(args, keep)
     if library in _BUILDERS:
         model = _BUILDERS[library](args.pop('type'), args, models)
     else:
@@ -75,11 +75,6 @@ def build_image_model(cfg: ConfigType) -> tuple[nn.Module, list[dict]]:
     return model, checkpoints
 
 
-def loads_weights(cfg: ConfigType) -> bool:
-    """Whether a config tells the model to load weights by itself."""
-    return any(cfg.get(key) for key in _OWN_WEIGHTS)
-
-
 def is_timm(model: nn.Module) -> bool:
     """Whether a model is timm's own, or mmpretrain's TIMMBackbone."""
     owners = (model, getattr(model, 'timm_model', None))
@@ -92,37 +87,28 @@ def is_timm(model: nn.Module) -> bool:
 
 def _library_of(kind: Union[str, Callable]) -> str:
     """Name of the library in ``_MODULES``; empty for MMAction2 and others."""
-    if isinstance(kind, str):
-        name = kind
-    elif callable(kind):
-        name = getattr(kind, 'func', kind).__module__  # func: of a partial
-    else:
+    if not (isinstance(kind, str) or callable(kind)):
         raise TypeError(
             'FrameBackbone: type of the backbone must be a name, a class or '
             f'a function, got {kind!r}'
         )
+    name = kind
+    if callable(kind):
+        name = getattr(kind, 'func', kind).__module__  # func: of a partial
     library, dot, _ = name.partition('.')
     return library if dot and library in _MODULES else ''
 
 
 def _import(library: str) -> Optional[ModuleType]:
-    if not library:
-        return None
     try:
-        return import_module(_MODULES[library])
+        return import_module(_MODULES[library]) if library else None
     except ImportError as error:
-        missing = (error.name or library).partition('.')[0]
+        package = f'{library}==1.2.0' if library == 'mmpretrain' else library
         # A torchvision of another torch would replace torch.
-        torch_pin = f'torch=={torch.__version__.partition("+")[0]}'
-        pins = {
-            'mmpretrain': 'mmpretrain==1.2.0',
-            'timm': f'timm torchvision {torch_pin}',
-            'torchvision': f'torchvision {torch_pin}',
-        }
-        raise ImportError(
-            f'FrameBackbone: a backbone of {library} needs {missing}, which '
-            f'could not be imported ({error}); run: pip install '
-            f'{pins.get(missing, missing)}'
+        pin = f'torch=={torch.__version__.partition("+")[0]}'
+        raise DependencyError(
+            f'FrameBackbone: {library} could not be imported ({error})',
+            f'run: pip install {package} {pin}',
         ) from error
 
 
@@ -135,17 +121,6 @@ def _resolve(kind: Union[str, Callable]) -> Union[str, Callable]:
         return kind
     found = get_object_from_string(kind)
     return found if callable(found) else kind
-
-
-def _is_mmaction(kind: Union[str, Callable]) -> bool:
-    """Whether ``kind`` is a backbone of MMAction2, or registered beside.
-
-    They get their init_cfg as it is: the TSM models read it themselves and
-    rename what is in the file.
-    """
-    if isinstance(kind, str):
-        return not _library_of(kind)
-    return getattr(kind, '__module__', '').startswith('mmaction.')
 
 
 def _pop_checkpoints(args: dict, keep: bool) -> list[dict]:
@@ -190,36 +165,28 @@ def _build_torchvision(
                 'torchvision.models.list_models() prints their names'
             )
     model = kind(**args)
-    _drop_classifier(model, models)
-    return model
-
-
-def _drop_classifier(model: nn.Module, models: ModuleType) -> None:
-    """Leave what makes one vector of an image."""
     for name in ('aux1', 'aux2', 'AuxLogits'):  # GoogLeNet, Inception
         if isinstance(getattr(model, name, None), nn.Module):
             setattr(model, name, None)
             model.aux_logits = False
-    for name in CLASSIFIERS:
-        head = getattr(model, name, None)
-        if isinstance(head, nn.Module):
-            setattr(model, name, _before_classes(head))
-    if isinstance(model, (models.VGG, models.AlexNet)):
-        # They flatten a grid of places: 25088 values instead of 512.
-        model.avgpool = nn.AdaptiveAvgPool2d(1)
-    if isinstance(model, models.SqueezeNet):
-        model.classifier = nn.AdaptiveAvgPool2d(1)
-
-
-def _before_classes(head: nn.Module) -> nn.Module:
-    """The pooling and norm that ConvNeXt and MaxViT keep in the classifier."""
-    kept = list(
-        takewhile(
-            lambda part: not isinstance(part, (nn.Linear, nn.Dropout)),
-            head.children(),
+    # The classifier is the last linear layer; what is in front of it stays.
+    ends = [
+        name
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear)
+        and name.partition('.')[0] in CLASSIFIERS
+    ]
+    if not ends:
+        raise ValueError(
+            f'FrameBackbone: {type(model).__name__} of torchvision has no '
+            'linear classifier; wrap it in a module that returns (N, C)'
         )
-    )
-    return nn.Sequential(*kept) if kept else nn.Identity()
+    owner, _, last = ends[-1].rpartition('.')
+    owner = model.get_submodule(owner)
+    for name, layer in owner.named_children():
+        if name == last or isinstance(layer, nn.Dropout):  # heads have theirs
+            setattr(owner, name, nn.Identity())
+    return model
 
 
 _BUILDERS = {'timm': _build_timm, 'torchvision': _build_torchvision}

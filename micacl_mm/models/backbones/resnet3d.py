@@ -48,7 +48,7 @@ class ResNet3d(backbones.ResNet3d):
 
     def init_weights(self, pretrained: Optional[str] = None) -> None:
         """Initialize weights, from ``pretrained`` if given."""
-        with refuse_misfits(self, cure=_CURE):
+        with refuse_misfits(self, _CURE):
             super().init_weights(pretrained)
 
 

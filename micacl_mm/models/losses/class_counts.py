@@ -1,6 +1,5 @@
 """Class counts of the training set, and the tables that follow from them."""
 
-import math
 from collections.abc import Sequence
 from typing import Optional
 
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from micacl_mm.errors import check_count
 
-WEIGHTS = ('inverse', 'inverse_sqrt', 'effective', 'raw_inverse', 'none')
+WEIGHTS = ('inverse', 'inverse_sqrt', 'raw_inverse', 'none')
 TEMPERATURES = ('global', 'batch', 'per_class', 'constant')
 
 
@@ -19,20 +18,17 @@ def _as_float(counts: Tensor) -> Tensor:
     return counts.to(torch.get_default_dtype())
 
 
-def class_weights(counts: Tensor, kind: str, beta: float = 0.999) -> Tensor:
+def class_weights(counts: Tensor, kind: str) -> Tensor:
     r"""Weigh classes by how rare they are [ours].
 
     ``'inverse'`` is :math:`1 / n_c`, ``'inverse_sqrt'`` is
-    :math:`1 / \sqrt{n_c}`, ``'effective'`` is the effective number
-    :math:`(1 - \beta) / (1 - \beta^{n_c})` of `Cui et al.
-    <https://arxiv.org/abs/1901.05555>`_, ``'none'`` is 1. They are scaled to
-    a mean of 1 over the classes that are present. ``'raw_inverse'`` is
-    :math:`1 / n_c` without that scaling [author code].
+    :math:`1 / \sqrt{n_c}`, ``'none'`` is 1. They are scaled to a mean of 1
+    over the classes that are present. ``'raw_inverse'`` is :math:`1 / n_c`
+    without that scaling [author code].
 
     Args:
         counts (Tensor): n, shape (K,).
         kind (str): One of the above.
-        beta (float): For ``'effective'``. Defaults to 0.999.
 
     Returns:
         Tensor: shape (K,), of the dtype of ``counts`` if that is a
@@ -42,14 +38,7 @@ def class_weights(counts: Tensor, kind: str, beta: float = 0.999) -> Tensor:
     if kind == 'none':
         return torch.ones_like(counts)
     present, n = counts > 0, counts.clamp(min=1)
-    if kind == 'inverse_sqrt':
-        weights = n.rsqrt()
-    elif kind == 'effective':  # 1 - beta^n, exact for beta near 1
-        log_beta = math.log(max(beta, 1e-300))
-        weights = (beta - 1) / torch.expm1(n * log_beta)
-    else:
-        weights = 1 / n
-    weights = weights * present
+    weights = (n.rsqrt() if kind == 'inverse_sqrt' else 1 / n) * present
     if kind == 'raw_inverse':
         return weights
     return weights * present.sum() / weights.sum()

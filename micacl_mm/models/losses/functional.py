@@ -5,13 +5,10 @@ from typing import Optional, Union
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from .fused_contrast import EPS, FusedContrast, Pairs
+from .fused_contrast import FusedContrast, Pairs
 
 FORMS = ('log', 'ratio', 'out')
-#: Most pairs that autograd goes through as fast as the fused form.
-FEW_PAIRS = 16**2
 #: Least share of a class in a blended label that can make a positive.
 LEAST_SHARE = 1e-15
 
@@ -29,7 +26,6 @@ def mccl(
     form: str = 'log',
     include_self: bool = False,
     constants: int = 0,
-    fused: Optional[bool] = None,
     pooled: bool = False,
 ) -> Tensor:
     r"""Multiscale category-aware contrastive loss.
@@ -72,26 +68,24 @@ def mccl(
         key_labels (Tensor, optional): The same of each key, (K,) or (K, C).
         offset (int): Row of the first anchor in ``keys``. Defaults to 0.
         scales (Sequence[int]): Numbers of groups. Defaults to (1, 2, 4).
-        temperature (float or Tensor): One for all, or one an anchor (B,).
+        temperature (float or Tensor): One for all, or one an anchor (B,),
+            without a gradient.
         weights (Tensor, optional): :math:`W_i`, shape (B,). Defaults to 1.
         form (str): ``'log'``, ``'ratio'`` or ``'out'``.
         include_self (bool): Count an anchor among its own positives and keys,
             as in the figure [paper]. Defaults to False [ours].
         constants (int): How many keys at the end need no gradient, such as
             features of the past, which saves its cost. Defaults to 0.
-        fused (bool, optional): Compute value and gradient in one pass over
-            blocks of the similarities (:class:`FusedContrast`: faster, memory
-            not quadratic, differentiable once) or let autograd keep all of
-            them. Equal to rounding. Defaults to None, what is faster; autograd
-            where the temperature wants a gradient.
         pooled (bool): Scales are poolings over channels. Defaults to False.
 
     Returns:
         Tensor: A scalar. An anchor without a positive adds nothing to it, and
-        without any positive pair it is exactly 0 with zero gradients.
+        without any positive pair it is exactly 0 with zero gradients. It can
+        be differentiated once.
 
     Raises:
-        ValueError: Unknown ``form``, or D that a scale does not divide.
+        ValueError: Unknown ``form``, D that a scale does not divide, or a
+            temperature that wants a gradient.
     """
     if form not in FORMS:
         raise ValueError(f'mccl: form must be one of {FORMS}, got {form}')
@@ -111,26 +105,23 @@ def mccl(
         factors = chance.masked_fill(hopeless, 0)
     if weights is not None:
         factors = factors * weights.to(features.dtype)
+    if not isinstance(temperature, Tensor):
+        temperature = features.new_full((), temperature)
+    elif temperature.requires_grad:
+        raise ValueError('mccl: the temperature cannot learn; detach it')
     pairs = Pairs(
         labels,
         key_labels,
         hopeless,
         factors,
-        torch.as_tensor(
-            temperature, dtype=features.dtype, device=features.device
-        ).expand(len(features)),
+        temperature.to(features.dtype).expand(len(features)),
         offset,
         form,
         include_self,
         constants,
     )
-    if fused is None:
-        few = len(features) * len(keys) <= FEW_PAIRS
-        fused = not (few or pairs.temperature.requires_grad)
 
     def contrast(x: Tensor, y: Tensor, scales: Sequence[int]) -> Tensor:
-        if not fused:
-            return _contrast_all(x, y, scales, pairs)
         y = None if joint else y
         return FusedContrast.apply(x, y, pairs.weights, tuple(scales), pairs)
 
@@ -145,23 +136,6 @@ def mccl(
 def _pool(x: Tensor, scale: int) -> Tensor:
     """Average ``scale`` neighbouring channels: (B, D) to (B, D / scale)."""
     return x if scale == 1 else x.unflatten(1, (-1, scale)).mean(dim=-1)
-
-
-def _contrast_all(
-    features: Tensor, keys: Tensor, scales: Sequence[int], pairs: Pairs
-) -> Tensor:
-    """The same by autograd, with whole matrices."""
-    rows = slice(0, len(features))
-    shares = pairs.shares(rows).to(features.dtype)  # (B, K)
-    candidates = torch.ones_like(shares, dtype=torch.bool)
-    pairs.own(candidates, rows).fill_(pairs.include_self)
-    total = features.new_zeros(())
-    for scale in scales:
-        anchors = _groups(features, scale) / pairs.temperature[:, None]
-        logits = anchors @ _groups(keys, scale).mT  # (s, B, K)
-        terms = _terms(logits, shares, candidates, pairs)  # (s, B)
-        total = total + (terms * pairs.weights).mean()
-    return total / len(scales)
 
 
 def _without_positive(labels: Tensor, key_labels: Tensor) -> Tensor:
@@ -198,32 +172,3 @@ def _log_misses(labels: Tensor) -> tuple[Tensor, Tensor]:
     misses = (1 - labels).clamp(min=0)
     sure = misses == 0
     return misses.masked_fill(sure, 1).log(), sure.long()
-
-
-def _groups(x: Tensor, scale: int) -> Tensor:
-    """Cut (B, D) into ``scale`` unit-length groups, (s, B, D / s)."""
-    groups = x.unflatten(1, (scale, -1)).transpose(0, 1)  # (s, B, D / s)
-    # A group of zeros has no direction: it stays zero and gets no gradient,
-    # where a plain normalisation would divide the gradient by its epsilon.
-    visible = groups.detach().norm(dim=-1, keepdim=True) > EPS
-    return F.normalize(groups, dim=-1, eps=EPS) * visible
-
-
-def _terms(
-    logits: Tensor, shares: Tensor, candidates: Tensor, pairs: Pairs
-) -> Tensor:
-    """Loss of each anchor, (s, B), from logits (s, B, K).
-
-    ``shares`` (B, K) says how much of a positive each key is, 0 to 1.
-
-    Rows without a positive are kept finite by taking all keys on both sides;
-    the caller multiplies them by zero.
-    """
-    hopeless = pairs.hopeless[:, None]
-    shares = shares + hopeless
-    barred = ~(candidates | hopeless)
-    every = logits.masked_fill(barred, -torch.inf).logsumexp(-1)
-    if pairs.form == 'out':
-        return every - (logits * shares).sum(-1) / shares.sum(-1)
-    some = (logits + shares.log()).logsumexp(-1)
-    return every - some if pairs.form == 'log' else -(some - every).exp()

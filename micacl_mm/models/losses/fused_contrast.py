@@ -103,8 +103,8 @@ class FusedContrast(torch.autograd.Function):
         """
         if torch.is_grad_enabled():  # create_graph=True
             raise RuntimeError(
-                'mccl: the fused form has no second derivatives; set '
-                'fused=False (MCCLLoss has it, too)'
+                'mccl: the loss has no second derivatives; leave '
+                'create_graph=True out'
             )
         factor = grad / ctx.count
         grads = [None if g is None else g * factor for g in ctx.grads]

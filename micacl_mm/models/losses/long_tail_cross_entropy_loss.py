@@ -8,9 +8,10 @@ from mmaction.models.losses import BaseWeightedLoss
 from torch import Tensor
 from torch.nn import functional as F
 
+from micacl_mm.errors import check_choice
 from micacl_mm.registry import MODELS
 
-from .class_counts import WEIGHTS, ClassCounts, class_weights
+from .class_counts import ClassCounts, class_weights
 
 
 @MODELS.register_module()
@@ -45,10 +46,8 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
         class_counts (Sequence[int], optional): n, videos of each class in the
             training set. Given, they win; else :class:`ClassCountsHook` reads
             them from the dataset. Kept in the checkpoint either way.
-        class_weight (str): ``'none'``, ``'inverse'``, ``'inverse_sqrt'`` or
-            ``'effective'``, see :func:`class_weights`. Defaults to
-            ``'none'``.
-        beta (float): For ``'effective'``. Defaults to 0.999.
+        class_weight (str): ``'none'``, ``'inverse'`` or ``'inverse_sqrt'``,
+            see :func:`class_weights`. Defaults to ``'none'``.
         logit_adjustment (float): tau; 1 is consistent for the balanced
             error on labels that are not smoothed. Defaults to 0.0.
         gamma (float): Defaults to 0.0.
@@ -79,25 +78,23 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
         num_classes: Optional[int] = None,
         class_counts: Optional[Sequence[int]] = None,
         class_weight: str = 'none',
-        beta: float = 0.999,
         logit_adjustment: float = 0.0,
         gamma: float = 0.0,
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(loss_weight=loss_weight)
-        if class_weight not in WEIGHTS:
+        # Not raw_inverse: the loss does not depend on the scale of weights.
+        check_choice(
+            type(self).__name__,
+            ('none', 'inverse', 'inverse_sqrt'),
+            class_weight=class_weight,
+        )
+        if logit_adjustment < 0 or gamma < 0:
             raise ValueError(
-                'LongTailCrossEntropyLoss: class_weight must be one of '
-                f'{WEIGHTS}, got {class_weight!r}'
-            )
-        if not 0 <= beta < 1 or logit_adjustment < 0 or gamma < 0:
-            raise ValueError(
-                'LongTailCrossEntropyLoss: beta must be in [0, 1) and '
-                'logit_adjustment and gamma not negative, got '
-                f'{beta}, {logit_adjustment} and {gamma}'
+                'LongTailCrossEntropyLoss: logit_adjustment and gamma must '
+                f'not be negative, got {logit_adjustment} and {gamma}'
             )
         self.class_weight = class_weight
-        self.beta = beta
         self.logit_adjustment = logit_adjustment
         self.gamma = gamma
         self._checked = class_weight == 'none' and not logit_adjustment
@@ -116,8 +113,7 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
         logs = scores.log_softmax(dim=1)  # (B, K)
         if label.dim() == 1:
             label = F.one_hot(label, self.num_classes)
-        # (B, K)
-        mass = label * class_weights(counts, self.class_weight, self.beta)
+        mass = label * class_weights(counts, self.class_weight)  # (B, K)
         if self.gamma:
             # Not quite 0, where a power below 1 has no derivative.
             miss = -(label * logs.expm1()).sum(dim=1, keepdim=True)

@@ -1,5 +1,6 @@
 """Multiscale category-aware contrastive learning, as a registered loss."""
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Optional
@@ -7,11 +8,11 @@ from typing import Optional
 import torch
 from mmaction.models.losses import BaseWeightedLoss
 from mmengine.dist import get_rank, get_world_size
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from micacl_mm.errors import check_count
+from micacl_mm.errors import check_choice, check_count
 from micacl_mm.registry import MODELS
 
 from .class_counts import (
@@ -25,6 +26,8 @@ from .feature_queue import FeatureQueue, as_shares
 from .functional import FORMS, mccl
 
 FOCAL = ('none', 'detached', 'attached')
+#: Training iterations after which a loss that was never positive is reported.
+PATIENCE = 50
 #: Below, the gradient of float16 features of length 1 may be infinite.
 LEAST_TEMPERATURE = 1e-6
 
@@ -89,10 +92,9 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             code], ``'per_class'`` or ``'constant'``, see
             :func:`class_temperatures`. Defaults to ``'global'``.
         class_weight (str): Factor of an anchor's term: ``'inverse'``,
-            ``'inverse_sqrt'``, ``'effective'``, ``'raw_inverse'`` [author
-            code] or ``'none'``, see :func:`class_weights`.
-            Defaults to ``'inverse_sqrt'`` [ours].
-        beta (float): For ``'effective'``. Defaults to 0.999.
+            ``'inverse_sqrt'``, ``'raw_inverse'`` [author code] or
+            ``'none'``, see :func:`class_weights`. Defaults to
+            ``'inverse_sqrt'`` [ours].
         include_self (bool): Count an anchor among its own positives and keys,
             as in the figure [paper] and in [author code]. In the ``'log'``
             form its own similarity of 1 then dominates both sums, and the
@@ -110,8 +112,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             larger batch. Defaults to 0 [ours].
         warmup_iters (int): Iterations over which the weight of the loss rises
             linearly from 0. Defaults to 0 [ours].
-        fused (bool, optional): See :func:`mccl`; ``False`` where second
-            derivatives are needed. Defaults to None, the faster one.
         pooled (bool): Scale s is the mean of s neighbouring channels [author
             code] instead of s groups. Defaults to False.
         focal (str): Multiply an anchor's term by 1 - p, p the probability
@@ -153,7 +153,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         temperature: float = 0.07,
         temperature_mode: str = 'global',
         class_weight: str = 'inverse_sqrt',
-        beta: float = 0.999,
         include_self: bool = False,
         in_channels: Optional[int] = None,
         projection_channels: Optional[int] = None,
@@ -162,21 +161,16 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         loss_weight: float = 0.1,
         loss_name: str = 'loss_mccl',
         queue_size: int = 0,
-        fused: Optional[bool] = None,
         pooled: bool = False,
         focal: str = 'none',
     ) -> None:
         super().__init__(loss_weight=loss_weight)
-        for name, value, known in (
-            ('form', form, FORMS),
-            ('temperature_mode', temperature_mode, TEMPERATURES),
-            ('class_weight', class_weight, WEIGHTS),
-            ('focal', focal, FOCAL),
-        ):
-            if value not in known:
-                raise ValueError(
-                    f'MCCLLoss: {name} must be one of {known}, got {value!r}'
-                )
+        check_choice('MCCLLoss', FORMS, form=form)
+        check_choice(
+            'MCCLLoss', TEMPERATURES, temperature_mode=temperature_mode
+        )
+        check_choice('MCCLLoss', WEIGHTS, class_weight=class_weight)
+        check_choice('MCCLLoss', FOCAL, focal=focal)
         if not scales or min(scales) < 1:
             raise ValueError(
                 f'MCCLLoss: scales must be positive and not empty, got '
@@ -188,23 +182,20 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
                 f'{LEAST_TEMPERATURE}, below which gradients of float16 '
                 f'features overflow, got {temperature}; use 0.07, for example'
             )
-        if not 0 <= beta < 1:
-            raise ValueError(f'MCCLLoss: beta must be in [0, 1), got {beta}')
         check_count('MCCLLoss', 0, queue_size=queue_size)
         self.scales = tuple(scales)
         self.form = form
         self.temperature = temperature
         self.temperature_mode = temperature_mode
         self.class_weight = class_weight
-        self.beta = beta
         self.include_self = include_self
         self.warmup_iters = warmup_iters
         self.loss_name = loss_name
-        self.fused = fused
         self.pooled = pooled
         self.focal = focal
         self.uses_scores = focal != 'none'  # see BaseBagNeck
         self._checked = False
+        self._seen, self._total = 0, 0.0  # see _watch
         self.init_class_counts(num_classes, class_counts)
         self._init_heads(
             in_channels, projection_channels, prototypes, queue_size
@@ -255,7 +246,27 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             labels = labels.to(precision)
         with torch.autocast(features.device.type, enabled=False):
             loss = self._contrast(features.to(precision), labels, scores)
+        if self.training and not torch.compiler.is_compiling():
+            self._watch(loss.detach())
         return loss * self._warmup_factor()
+
+    def _watch(self, loss: Tensor) -> None:
+        """Warn once if no video has found another of its class.
+
+        The loss is then exactly 0. Looks at its value once a training, as
+        that makes a GPU wait.
+        """
+        if self._seen < PATIENCE:
+            self._seen, self._total = self._seen + 1, self._total + loss
+            if self._seen == PATIENCE and not self._total:
+                print_log(
+                    f'MCCLLoss: {self.loss_name} was 0 in all of the first '
+                    f'{PATIENCE} iterations, as no video of a batch had '
+                    'another of its class; use a larger batch_size, '
+                    'ClassAwareBatchSampler, prototypes or queue_size',
+                    logger='current',
+                    level=logging.WARNING,
+                )
 
     def _check_shapes(
         self, features: Tensor, labels: Tensor, scores: Optional[Tensor]
@@ -340,7 +351,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             temperature = _of_anchors(temperatures, batch[1]).mean()
         else:
             temperature = _of_anchors(temperatures, labels)
-        weights = class_weights(counts, self.class_weight, self.beta)
+        weights = class_weights(counts, self.class_weight)
         weights = _of_anchors(weights, labels)
         if self.uses_scores:
             weights = weights * self._misses(scores.to(features), labels)
@@ -356,7 +367,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             form=self.form,
             include_self=self.include_self,
             constants=0 if queue is None else len(queue),
-            fused=self.fused,
             pooled=self.pooled,
         )
         if queue is not None:

@@ -1,5 +1,6 @@
 """What all necks on bags share."""
 
+import warnings
 from abc import ABCMeta, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
@@ -7,9 +8,9 @@ from functools import partial
 from typing import Optional, Union
 
 import torch
-from mmaction.utils import OptConfigType, OptSampleList, SampleList
+from mmaction.utils import OptConfigType, SampleList
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from micacl_mm.errors import check_count
@@ -19,6 +20,8 @@ from ..bag import Bag, Features, collect, release
 
 #: Losses by name, or functions of the class scores that give them.
 Losses = dict[str, Union[Tensor, Callable[..., Tensor]]]
+#: N samples with ``gt_label``, or their labels, (N,) or blended (N, K).
+Truth = Union[SampleList, Tensor, None]
 
 
 class BaseBagNeck(BaseModule, metaclass=ABCMeta):
@@ -33,17 +36,16 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     Args:
         num_instances (int): M, the instances of one bag, equal to the clips
             that the pipeline samples from a video. Defaults to 4 [paper].
-        aux_loss (dict, optional): A loss on the neck's bag feature, called
-            with features (N, C) and labels, (N,) or blended (N, K), and
-            logged under its ``loss_name``. Where it has a true attribute
-            ``uses_scores``, it is also called with ``scores``, the head's
-            logits (N, K). Defaults to None.
+        aux_loss (dict or nn.Module, optional): A loss on the neck's bag
+            feature, called with features (N, C) and labels, (N,) or blended
+            (N, K), and logged under its ``loss_name``. Where it has a true
+            attribute ``uses_scores``, it is also called with ``scores``, the
+            head's logits (N, K). Defaults to None.
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Raises:
         ValueError: ``num_instances`` is not positive, or ``aux_loss`` has no
-            type.
-        TypeError: An argument is of another type.
+            type or name that is trained.
     """
 
     #: Whether the bags that :meth:`process` returns carry instance weights;
@@ -63,19 +65,22 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     def __init__(
         self,
         num_instances: int = 4,
-        aux_loss: OptConfigType = None,
+        aux_loss: Union[dict, nn.Module, None] = None,
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         check_count(type(self).__name__, num_instances=num_instances)
         self.num_instances = num_instances
         self._bag_hooks: dict[int, Callable] = OrderedDict()
-        if aux_loss is not None and not aux_loss.get('type'):
-            raise ValueError(
-                f'{type(self).__name__}: aux_loss must have the type of a '
-                f'loss, got {aux_loss}'
-            )
-        self.aux_loss = None if aux_loss is None else MODELS.build(aux_loss)
+        if isinstance(aux_loss, dict):
+            if not aux_loss.get('type'):
+                raise ValueError(
+                    f'{type(self).__name__}: aux_loss must have the type of a '
+                    f'loss, got {aux_loss}'
+                )
+            aux_loss = MODELS.build(aux_loss)
+        self.aux_loss = aux_loss
+        self.has_loss = aux_loss is not None
         name = self.loss_name
         if name == 'loss_cls' or (name and 'loss' not in name):
             raise ValueError(
@@ -149,17 +154,17 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         return {self.loss_name: loss if later else loss()}
 
     def forward(
-        self,
-        x: Union[Features, Bag],
-        data_samples: OptSampleList = None,
+        self, x: Union[Features, Bag], data_samples: Truth = None
     ) -> tuple[Tensor, Losses]:
         """Map backbone features to one feature a bag.
 
         Args:
             x (Tensor, Sequence or Bag): What the backbone returned for N * M
-                clips, see :func:`micacl_mm.models.bag.collect`.
-            data_samples (list[ActionDataSample], optional): N samples with
-                ``gt_label``; given in training only.
+                clips, or bags (N, M, C), see
+                :func:`micacl_mm.models.bag.collect`.
+            data_samples (list[ActionDataSample] or Tensor, optional): N
+                samples with ``gt_label``, or their labels; given in training
+                only.
 
         Returns:
             tuple[Tensor, dict]: features of shape (N, C', 1, 1, 1), and the
@@ -174,18 +179,26 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         bag, losses = self.advance(bag, self.labels(bag, data_samples))
         return release(bag.pooled()), losses
 
-    def labels(
-        self, bag: Bag, data_samples: Optional[SampleList]
-    ) -> Optional[Tensor]:
+    def labels(self, bag: Bag, data_samples: Truth) -> Optional[Tensor]:
         """Return labels, (N,) or blended (N, K); None in prediction."""
+        name = type(self).__name__
         if data_samples is None:
+            tracing = torch.compiler.is_compiling()
+            if self.training and self.has_loss and not tracing:
+                warnings.warn(
+                    f'{name}: no labels in training mode, so the aux_loss is '
+                    'left out; call neck(x, labels), or neck.eval() first',
+                    stacklevel=3,
+                )
             return None
         if len(data_samples) != len(bag.features):
             raise ValueError(
-                f'{type(self).__name__}: {len(data_samples)} videos came as '
+                f'{name}: {len(data_samples)} videos came as '
                 f'{len(bag.features)} bags of num_instances='
                 f'{self.num_instances}; set num_instances to the clips that '
                 'the training pipeline samples from one video'
             )
+        if isinstance(data_samples, Tensor):
+            return data_samples.to(bag.features.device)
         labels = torch.stack([sample.gt_label for sample in data_samples])
         return labels.to(bag.features.device).squeeze(-1)

@@ -1,7 +1,7 @@
 """Graph-enhanced instance interaction."""
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import Optional, Union
 
 from mmaction.utils import OptConfigType
 from torch import nn
@@ -55,13 +55,13 @@ class GEIIM(BaseBagNeck):
             which means (1, 3, M) [ours].
         weight_source (str): ``'linear'`` scores each instance by a linear
             layer on the output, starting at equal weights [ours];
-            ``'adjacency'`` by the column sums of a graph over instances,
-            what the others draw from it [ours]; ``'channels'`` gives each
-            instance a gate for each channel, the softmax of its output over
-            the channels [author code]. Defaults to ``'linear'``.
+            ``'channels'`` gives each instance a gate for each channel, the
+            softmax of its output over the channels [author code]. Defaults
+            to ``'linear'``.
         zero_init (bool): Start with f(X) = 0, so that the untrained neck only
             normalises. Defaults to True [ours].
-        aux_loss (dict, optional): A loss on the weighted mean of the output.
+        aux_loss (dict or nn.Module, optional): A loss on the weighted mean
+            of the output.
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Shapes:
@@ -70,10 +70,8 @@ class GEIIM(BaseBagNeck):
         (N, C, 1, 1, 1); with gates, the plain mean.
 
     Raises:
-        ValueError: ``nodes`` or ``weight_source`` is unknown or they do not
-            fit each other, a size or width is not positive, or ``alpha`` no
-            share.
-        TypeError: An argument is of another type.
+        ValueError: ``nodes`` or ``weight_source`` is unknown, a size or width
+            is not positive, or ``alpha`` no share.
 
     Examples:
         >>> neck = MODELS.build(dict(type='GEIIM', in_channels=512))
@@ -96,12 +94,27 @@ class GEIIM(BaseBagNeck):
         kernel_sizes: Optional[Sequence[int]] = None,
         weight_source: str = 'linear',
         zero_init: bool = True,
-        aux_loss: OptConfigType = None,
+        aux_loss: Union[dict, nn.Module, None] = None,
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(num_instances, aux_loss, init_cfg)
+        check_choice('GEIIM', ('instances', 'channels'), nodes=nodes)
+        check_choice(
+            'GEIIM', ('linear', 'channels'), weight_source=weight_source
+        )
         over_channels = nodes == 'channels'
-        self._check(nodes, weight_source, kernel_sizes)
+        if over_channels and kernel_sizes is not None:
+            raise ValueError(
+                "GEIIM: kernel_sizes has no use with nodes='channels'; leave "
+                'it out'
+            )
+        if kernel_sizes is None:
+            kernel_sizes = (1, min(3, num_instances), num_instances)
+        if min(kernel_sizes, default=0) < 1:
+            raise ValueError(
+                'GEIIM: kernel_sizes must be positive and not empty, got '
+                f'{kernel_sizes}'
+            )
         if embed_dims is None:
             embed_dims = 32 if over_channels else 10
         check_count(
@@ -109,6 +122,7 @@ class GEIIM(BaseBagNeck):
             in_channels=in_channels,
             lift_channels=lift_channels,
             embed_dims=embed_dims,
+            kernel_sizes=max(kernel_sizes),
         )
         check_count('GEIIM', 0, depth=depth)
         if not 0 <= alpha <= 1:
@@ -122,8 +136,6 @@ class GEIIM(BaseBagNeck):
             # The convolution of kernel (1, M) to M maps.
             self.mix = nn.Linear(num_instances * lift_channels, num_instances)
         else:
-            if kernel_sizes is None:
-                kernel_sizes = (1, min(3, num_instances), num_instances)
             self.adjacency = AdaptiveAdjacency(num_instances, embed_dims)
             self.graph_conv = MixHop(in_channels, depth, alpha)
             self.window_conv = MultiscaleConv(in_channels, tuple(kernel_sizes))
@@ -138,35 +150,6 @@ class GEIIM(BaseBagNeck):
         if zero_init:
             nn.init.zeros_(self.project.weight)
             nn.init.zeros_(self.project.bias)
-
-    @staticmethod
-    def _check(
-        nodes: str, weight_source: str, kernel_sizes: Optional[Sequence[int]]
-    ) -> None:
-        check_choice('GEIIM', ('instances', 'channels'), nodes=nodes)
-        check_choice(
-            'GEIIM',
-            ('linear', 'adjacency', 'channels'),
-            weight_source=weight_source,
-        )
-        if nodes == 'channels' and weight_source == 'adjacency':
-            raise ValueError(
-                "GEIIM: weight_source='adjacency' needs a graph over "
-                "instances; set nodes='instances' or another weight_source"
-            )
-        if kernel_sizes is None:
-            return
-        if nodes == 'channels':
-            raise ValueError(
-                "GEIIM: kernel_sizes has no use with nodes='channels'; leave "
-                'it out'
-            )
-        if min(kernel_sizes, default=0) < 1:
-            raise ValueError(
-                'GEIIM: kernel_sizes must be positive and not empty, got '
-                f'{kernel_sizes}'
-            )
-        check_count('GEIIM', kernel_sizes=max(kernel_sizes))
 
     def drop_weights(self) -> None:
         """Leave out the score, which would get no gradient."""
@@ -188,10 +171,6 @@ class GEIIM(BaseBagNeck):
         out = self.norm(x + self.project(h))  # (N, M, C)
         if self.weight_source == 'none':
             weights = None
-        elif self.weight_source == 'adjacency':
-            weights = graph.sum(dim=0).softmax(dim=-1)  # (M,)
-            # Not len(x), which tracers take for a constant.
-            weights = weights.expand(x.shape[0], -1)  # (N, M)
         elif self.weight_source == 'channels':
             weights = out.softmax(dim=-1)  # (N, M, C)
         else:

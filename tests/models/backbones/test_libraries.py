@@ -3,7 +3,7 @@ import sys
 
 import pytest
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
@@ -11,7 +11,6 @@ from micacl_mm.registry import MODELS
 
 from .cases import (
     MMPRETRAIN,
-    RESNET,
     SMALL_RESNET,
     TIMM,
     TORCHVISION,
@@ -108,16 +107,10 @@ def test_torchvision_convnext_keeps_its_last_norm():
     close(model(x).flatten(1), expected)
 
 
-@pytest.mark.parametrize(
-    ('name', 'channels'), [('squeezenet1_1', 512), ('alexnet', 256)]
-)
-def test_torchvision_models_that_flatten_are_pooled(name, channels):
-    models = pytest.importorskip('torchvision.models')
-    model = build(dict(type=getattr(models, name))).eval()
-    x = clips(1, 2, 80)
-    expected = naive_mean(lambda f: model.backbone.features(f).mean((2, 3)), x)
-    assert expected.shape == (1, channels)
-    close(model(x).flatten(1), expected)
+def test_torchvision_models_without_a_linear_classifier_are_refused():
+    pytest.importorskip('torchvision')
+    with pytest.raises(ValueError, match='SqueezeNet .* no linear classifier'):
+        build(dict(type='torchvision.squeezenet1_1'))
 
 
 def test_torchvision_googlenet_loses_its_extra_classifiers():
@@ -137,22 +130,6 @@ def test_mmaction_equals_its_own_model_frame_by_frame():
     close(model(x).flatten(1), expected)
 
 
-def test_types_may_be_classes_and_functions():
-    models = pytest.importorskip('torchvision.models')
-    timm_models = pytest.importorskip('timm.models')
-    pretrained = pytest.importorskip('mmpretrain.models')
-    for cfg in (
-        dict(RESNET, type=pretrained.ResNet),
-        dict(type=models.resnet18, num_classes=7),
-        dict(type=timm_models.test_resnet),
-        dict(type=Tiny),
-    ):
-        before_build = copy.deepcopy(cfg)
-        feature = build(ConfigDict(cfg)).eval()(clips(1, 2))
-        assert feature.isfinite().all() and feature.dim() == 5
-        assert cfg == before_build
-
-
 def test_parts_of_mmpretrains_models_are_found_in_its_own_registry():
     registry = pytest.importorskip('mmpretrain.registry').MODELS
 
@@ -167,27 +144,11 @@ def test_parts_of_mmpretrains_models_are_found_in_its_own_registry():
     assert model(clips(1, 1)).isfinite().all()
 
 
-def test_new_style_configs(tmp_path):
-    pytest.importorskip('mmpretrain')
-    file = tmp_path / 'config.py'
-    file.write_text(
-        'from mmpretrain.models import VisionTransformer\n'
-        'from micacl_mm.models.backbones import FrameBackbone\n'
-        'model = dict(type=FrameBackbone, backbone=dict('
-        f'type=VisionTransformer, img_size=32, patch_size=16, arch={VIT}))\n'
-    )
-    cfg = Config.fromfile(file)
-    model = MODELS.build(cfg.model)
-    assert type(model.backbone).__name__ == 'VisionTransformer'
-    assert model(clips()).shape == (2, 16, 1, 1, 1)
-    assert cfg.model.backbone.img_size == 32  # still whole
-
-
 @pytest.mark.parametrize(
     ('name', 'module', 'command'),
     [
         ('mmpretrain.ResNet', 'mmpretrain.models', 'mmpretrain==1.2.0'),
-        ('timm.resnet18', 'timm', 'timm torchvision torch=='),
+        ('timm.resnet18', 'timm', 'timm torch=='),
         ('torchvision.resnet18', 'torchvision.models', 'torchvision torch=='),
     ],
 )
@@ -200,7 +161,7 @@ def test_a_missing_library_is_named(monkeypatch, name, module, command):
 @pytest.mark.parametrize(
     ('module', 'name'),
     [
-        ('torchvision.models', 'squeezenet1_1'),
+        ('torchvision.models', 'shufflenet_v2_x0_5'),
         ('timm.models', 'test_resnet'),
         ('mmpretrain.models', 'VisionTransformer'),
         ('mmaction.models', 'ResNet'),
@@ -235,11 +196,3 @@ def test_a_new_style_config_survives_a_dump(tmp_path, module, name):
         torch.testing.assert_close(model.backbone.state_dict(), expected)
     x = clips(1, 2)
     close(models[1].eval()(x), models[0].eval()(x))
-
-
-def test_names_with_a_dot_stay_names():
-    timm = pytest.importorskip('timm')
-    name = timm.list_models('test_resnet*', pretrained=True)[0]
-    assert '.' in name  # with the tag of its weights
-    model = build(dict(type=f'timm.{name}')).eval()
-    assert model(clips(1, 1)).isfinite().all()

@@ -23,8 +23,7 @@ def test_the_last_of_several_stages_counts():
     close(model(x).flatten(1), expected)
 
 
-@pytest.mark.parametrize('length', [1, 2, 5])
-@pytest.mark.parametrize('batch', [1, 3])
+@pytest.mark.parametrize(('batch', 'length'), [(1, 1), (3, 2)])
 def test_poolings_equal_loops(batch, length):
     x = clips(batch, length, 8)
     found = {}
@@ -68,32 +67,15 @@ def test_gradcheck(pooling):
 
 
 @pytest.mark.parametrize(
-    ('shape', 'axes', 'where'),
-    [
-        ((7, 5, 5), 'NLC', 1),
-        ((7, 5, 5), 'NCL', 2),
-        ((7, 4, 4, 4), 'NHWC', (1, 2)),
-        ((7, 4, 4, 4), 'NCHW', (2, 3)),
-        ((7, 4, 4, 4), None, (2, 3)),
-    ],
-)
-def test_feature_shape(shape, axes, where):
-    out = torch.randn(shape)
-    model = build(dict(type=Returns, make=lambda _: out), feature_shape=axes)
-    expected = out.mean(where).mean(0)
-    close(model(clips(1, 7, 4)).flatten(), expected)
-
-
-@pytest.mark.parametrize(
     ('out', 'error', 'match'),
     [
-        (torch.zeros(7, 5, 5), ValueError, 'unclear.*set feature_shape'),
+        (torch.zeros(7, 5, 5), ValueError, 'unclear.*wrap it'),
         (torch.zeros(7, 2, 2, 2, 2), ValueError, 'unclear'),
         (torch.zeros(6, 5), ValueError, 'one feature for each of 7'),
         (torch.zeros(7), ValueError, 'one feature for each of 7'),
         ((), TypeError, 'out_indices'),
         (dict(x=1), TypeError, 'got dict'),
-        ([[torch.zeros(7, 5)] * 2], TypeError, 'returns 2 outputs'),
+        ([[torch.zeros(7, 5)] * 2], TypeError, 'got 2 outputs'),
     ],
 )
 def test_unclear_outputs_are_refused(out, error, match):
@@ -102,16 +84,10 @@ def test_unclear_outputs_are_refused(out, error, match):
         model(clips(1, 7, 4))
 
 
-def test_unpooled_maps_of_timm_must_be_explained():
+def test_unpooled_maps_of_timm_are_refused():
     pytest.importorskip('timm')
-    cfg = dict(TIMM['swin'], global_pool='')
-    x = clips()
     with pytest.raises(ValueError, match='unclear'):
-        build(cfg)(x)
-    model = build(cfg, feature_shape='NHWC').eval()
-    expected = naive_mean(lambda f: model.backbone(f).mean((1, 2)), x)
-    assert expected.shape == (2, 16)
-    close(model(x).flatten(1), expected)
+        build(dict(TIMM['swin'], global_pool=''))(clips())
 
 
 @pytest.mark.parametrize(
@@ -119,7 +95,7 @@ def test_unpooled_maps_of_timm_must_be_explained():
     [
         (dict(pooling='sum'), 'pooling must be one of'),
         (dict(pooling='attention'), 'needs in_channels'),
-        (dict(feature_shape='CHW'), 'feature_shape must be one of'),
+        (dict(frozen=3), 'frozen must be True, False or names'),
         (dict(chunk_size=0), 'chunk_size must be at least 1'),
     ],
 )
@@ -146,5 +122,5 @@ def test_more_errors_say_what_to_change():
 def test_a_distilled_model_is_refused():
     pytest.importorskip('mmpretrain')
     cfg = dict(PLAIN_VIT, type='mmpretrain.DistilledVisionTransformer')
-    with pytest.raises(TypeError, match='distillation token; use a model'):
+    with pytest.raises(TypeError, match='2 outputs, as class and distil'):
         build(cfg)(clips())

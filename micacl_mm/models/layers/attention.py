@@ -1,7 +1,32 @@
-"""Multi-head self-attention among the instances of a bag."""
+"""Attention over the instances of a bag."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class GatedAttention(nn.Module):
+    r"""Importance of each instance, by gated attention.
+
+    .. math:: w = \mathrm{softmax}_m\, v^T(\tanh(V h_m) \odot \sigma(U h_m))
+
+    From `Attention-based Deep Multiple Instance Learning
+    <https://arxiv.org/abs/1802.04712>`_, equation 9; its place here is [ours].
+
+    Args:
+        in_channels (int): C, size of an instance feature.
+        hidden_channels (int): Size of the gate. Defaults to 128.
+    """
+
+    def __init__(self, in_channels: int, hidden_channels: int = 128) -> None:
+        super().__init__()
+        self.value = nn.Linear(in_channels, hidden_channels)
+        self.gate = nn.Linear(in_channels, hidden_channels)
+        self.score = nn.Linear(hidden_channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map instances (N, M, C) to weights (N, M) that sum to 1."""
+        hidden = self.value(x).tanh() * self.gate(x).sigmoid()
+        return self.score(hidden).squeeze(-1).softmax(dim=-1)
 
 
 class InstanceAttention(nn.Module):
@@ -12,20 +37,12 @@ class InstanceAttention(nn.Module):
         num_heads (int): Heads. Defaults to 8.
         qkv_only (bool): Leave out the biases and the output projection
             [kin]. Defaults to False [ours].
-
-    Raises:
-        ValueError: ``channels`` is not a multiple of ``num_heads``.
     """
 
     def __init__(
         self, channels: int, num_heads: int = 8, qkv_only: bool = False
     ) -> None:
         super().__init__()
-        if channels % num_heads:
-            raise ValueError(
-                f'InstanceAttention: channels must be a multiple of num_heads='
-                f'{num_heads}, got {channels}; change one of them'
-            )
         self.num_heads = num_heads
         self.qkv = nn.Linear(channels, 3 * channels, bias=not qkv_only)
         self.project = (

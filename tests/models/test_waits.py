@@ -1,0 +1,183 @@
+"""How often a training iteration makes the host wait for the device.
+
+Nothing is computed: tensors on the device 'meta' show reads, copies to and
+from the device and mixed devices, fake ones on the CPU reads under autocast.
+"""
+
+from contextlib import contextmanager, nullcontext
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from micacl_mm.hooks import NonFiniteLossHook
+from micacl_mm.models import LongTailCrossEntropyLoss, MCCLLoss, NeckChain
+
+N, M, C, K = 4, 4, 8, 3
+CPU = torch.device('cpu')
+GEIIM = dict(type='GEIIM', in_channels=C)
+WIAN = dict(type='WIAN', in_channels=C, out_channels=2 * C, num_heads=2)
+READINGS = {
+    'plus': ([GEIIM, WIAN], {}),
+    'reference': (
+        [
+            dict(GEIIM, nodes='channels', weight_source='channels'),
+            dict(WIAN, recurrence='gated', qkv_only=True, residual='none'),
+        ],
+        dict(temperature_mode='batch', focal='attached', form='out'),
+    ),
+}
+
+
+class Made(TorchFunctionMode):
+    """Counts tensors that are made of numbers on the device."""
+
+    count = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in (torch.tensor, torch.as_tensor):
+            self.count += torch.device(kwargs.get('device') or 'cpu') != CPU
+        return func(*args, **kwargs)
+
+
+class Waits(TorchDispatchMode):
+    """Counts reads of values, and copies to and from the device."""
+
+    def __init__(self, device):
+        super().__init__()
+        self.device, self.count, self.made = torch.device(device), 0, Made()
+
+    def __enter__(self):
+        self.made.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self.made.__exit__(*error)
+        self.count += self.made.count
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = func.overloadpacket.__name__
+        tensors = [x for x in tree_leaves(args) if torch.is_tensor(x)]
+        devices = {x.device for x in tensors}
+        if name == '_local_scalar_dense' and devices == {self.device}:
+            self.count += 1
+            return 1
+        if name == '_to_copy':
+            target = torch.device(kwargs.get('device') or tensors[0].device)
+            self.count += target not in devices
+            if target == CPU != self.device:
+                return torch.ones(tensors[0].shape)
+        elif name == 'copy_':
+            self.count += len(devices) - 1
+        else:
+            mixed = {x.device for x in tensors if x.dim()}
+            assert len(mixed) < 2, f'{name} on {mixed}'
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def on(device, dtype):
+    """Compute nothing, under autocast to ``dtype`` where that is given."""
+    with pytest.MonkeyPatch.context() as patch:
+        if device == 'cpu':
+            with FakeTensorMode(), torch.autocast('cpu', dtype=dtype):
+                yield
+        else:  # 'meta', which knows no autocast
+            patch.setattr(torch, 'autocast', lambda *_, **__: nullcontext())
+            patch.setattr(torch, 'is_autocast_enabled', lambda _: False)
+            yield
+
+
+class Training:
+    """A neck, a head and their losses in training."""
+
+    def __init__(self, device, reading):
+        necks, options = READINGS[reading]
+        mccl = MCCLLoss(
+            class_counts=[9, 3, 1],
+            in_channels=2 * C,
+            prototypes=True,
+            queue_size=6,
+            **options,
+        )
+        neck = NeckChain(necks, aux_loss=mccl)
+        cross_entropy = LongTailCrossEntropyLoss(
+            class_counts=[9, 3, 1], logit_adjustment=1.0, gamma=2.0
+        )
+        parts = neck, nn.Linear(2 * C, K), cross_entropy
+        self.model = nn.ModuleList(parts)
+        if device == 'meta':
+            self.model.to(device)
+        self.optimizer = torch.optim.AdamW(self.model.parameters())
+        self.device = device
+        self.hook = NonFiniteLossHook()
+
+    def iteration(self, labels):
+        neck, head, cross_entropy = self.model
+        x = torch.empty(N * M, C, 1, 2, 2, device=self.device)
+        feature, losses = neck(x, labels)
+        logits = head(feature.flatten(1))
+        loss = losses['loss_mccl']
+        loss = loss(scores=logits) if callable(loss) else loss
+        total = cross_entropy(logits, labels) + loss
+        total.backward()
+        if self.device == 'meta':  # on the CPU both read their own numbers
+            self.optimizer.step()
+            self.hook.after_train_iter(None, 0, None, dict(loss=total))
+        self.optimizer.zero_grad()
+
+
+@pytest.mark.parametrize(
+    ('device', 'dtype', 'reading'),
+    [
+        ('meta', None, 'plus'),
+        ('meta', None, 'reference'),
+        ('cpu', torch.float16, 'plus'),
+        ('cpu', torch.bfloat16, 'reference'),
+    ],
+)
+def test_one_wait_an_iteration(device, dtype, reading):
+    with on(device, dtype):
+        training = Training(device, reading)
+        classes = torch.zeros(N, dtype=torch.long, device=device)
+        with Waits(device):  # the first batch is looked at
+            training.iteration(classes)
+        for labels in (classes, torch.empty(N, K, device=device)):
+            with Waits(device) as waits:
+                training.iteration(labels)
+            assert waits.count == (device == 'meta')  # the hook's
+
+
+@pytest.mark.parametrize(
+    'plant',
+    [
+        lambda x: x.sum().item(),
+        lambda x: bool(x.any()),
+        lambda x: x.sum().cpu(),
+        lambda x: x.sum().tolist(),
+        lambda x: torch.tensor(3.0, device=x.device),
+        lambda x: x.add(torch.ones(1).to(x.device)),
+        lambda x: x.clone()[0].copy_(torch.ones(C)),
+    ],
+)
+def test_a_planted_wait_is_counted(plant):
+    neck = NeckChain([GEIIM, WIAN]).to('meta')
+    neck.register_bag_hook(lambda bag, _: plant(bag.features[0]))
+    with on('meta', None), Waits('meta') as waits:
+        neck(torch.empty(N * M, C, device='meta'))
+    assert waits.count == 1
+
+
+def test_a_tensor_on_another_device_is_seen():
+    neck = NeckChain([GEIIM]).to('meta')
+    neck.necks[0].norm.weight = nn.Parameter(torch.ones(C))
+    match = pytest.raises(AssertionError, match='norm on')
+    with on('meta', None), Waits('meta'), match:
+        neck(torch.empty(N * M, C, device='meta'))
