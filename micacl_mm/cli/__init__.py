@@ -75,10 +75,23 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return 2
     try:
         return _run(name, rest)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not _is_interrupt(error):
+            raise
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # while Python ends
         print(f'\nmicacl {name}: stopped', file=sys.stderr)
         return 130
+
+
+def _is_interrupt(error: Optional[BaseException]) -> bool:
+    """Whether Ctrl-C is behind an error.
+
+    MMEngine makes a SyntaxError of it while it formats a config, as it does
+    for each checkpoint.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _run(name: str, rest: Sequence[str]) -> int:

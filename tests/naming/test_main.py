@@ -95,19 +95,32 @@ def test_the_tool_gets_what_follows_its_name(
     ]
 
 
-@pytest.mark.parametrize(
-    'place',
-    ['micacl_mm.register', 'micacl_mm.cli.launch.runpy.run_path'],
-    ids=['import', 'training'],
-)
-def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys, place):
-    """A second one changes nothing."""
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
 
-    def interrupted(*_, **__):
+
+def interrupted_while_it_formats_a_config(*_, **__):
+    try:
         raise KeyboardInterrupt
+    except BaseException:
+        raise SyntaxError('Failed to format the config file') from None
 
+
+@pytest.mark.parametrize(
+    'place, function',
+    [
+        ('micacl_mm.register', interrupted),
+        ('micacl_mm.cli.launch.runpy.run_path', interrupted),
+        (
+            'micacl_mm.cli.launch.runpy.run_path',
+            interrupted_while_it_formats_a_config,
+        ),
+    ],
+)
+def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys, place, function):
+    """A second one changes nothing."""
     before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(place, interrupted)
+    monkeypatch.setattr(place, function)
     try:
         assert cli.main(['train', 'micacl_demo']) == 130
         assert capsys.readouterr().err.endswith('micacl train: stopped\n')
