@@ -62,14 +62,26 @@ class Option(NamedTuple):
     expected: str = ''
 
 
+SETS = (
+    *('dfew', 'ferv39k', 'mafw', 'cremad', 'cremad_lt', 'ravdess', 'caer'),
+    'synthetic',
+)
 _SHARE = 'a number from 0 to below 1, such as 0.1 for 10 %'
 OPTIONS = {
     'data_root': Option('folder of the data set'),
-    'fold': Option('fold of DFEW, 1 to 5', _integer, 'a whole number'),
+    'fold': Option('fold, from 1', _integer, 'a whole number'),
     'set': Option(
-        "leaderboard: 'dfew', 'ferv39k' or 'synthetic'",
-        _choice('dfew', 'ferv39k', 'synthetic'),
-        "'dfew', 'ferv39k' or 'synthetic'",
+        f'leaderboard: {", ".join(SETS)}',
+        _choice(*SETS),
+        f'one of {", ".join(SETS)}',
+    ),
+    'imbalance': Option(
+        'CREMA-D-LT: clips of the most frequent class for one of the rarest',
+        float,
+        'a number, 1 or more',
+    ),
+    'tail_order': Option(
+        'CREMA-D-LT: all classes from most to fewest clips, with commas'
     ),
     'subset': Option('FERV39k: all, a scene or a scenario'),
     'source': Option(

@@ -82,12 +82,13 @@ def write_clip(folder, count=6, suffix='jpg', **options):
 
 
 def write_video(path, frames, fps=25):
-    """Write BGR images, or so many frames of grey levels, as mp4."""
+    """Write BGR images, or so many frames of grey levels."""
     if isinstance(frames, int):
         frames = [grey(number, 64) for number in range(frames)]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    code = cv2.VideoWriter_fourcc(*'mp4v')
+    name = 'FLV1' if path.suffix == '.flv' else 'mp4v'
+    code = cv2.VideoWriter_fourcc(*name)
     writer = cv2.VideoWriter(str(path), code, fps, frames[0].shape[1::-1])
     assert writer.isOpened()
     for frame in frames:
@@ -132,6 +133,79 @@ def write_ferv(root, clips, base='2_ClipsforFaceCrop', split='train'):
     for clip in clips:
         write_frames(Path(root, base, clip), ['0001.jpg', '0002.jpg'])
     return write_ferv_split(root, split, clips)
+
+
+# ---- CREMA-D, RAVDESS, MAFW and CAER
+
+_MAFW = (
+    *('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness'),
+    *('surprise', 'contempt', 'anxiety', 'helplessness', 'disappointment'),
+)
+_CAER = ('Anger', 'Disgust', 'Fear', 'Happy', 'Neutral', 'Sad', 'Surprise')
+
+
+def open_clips(kind):
+    """Clips of fold 1 by split, one a class and person: path and label."""
+    codes, people, form = {
+        'cremad': (
+            ('ANG', 'DIS', 'FEA', 'HAP', 'NEU', 'SAD'),
+            {'train': ('1019', '1020'), 'test': ('1001',)},
+            '{person}_DFA_{code}_XX',
+        ),
+        'ravdess': (
+            [f'{code:02d}' for code in range(1, 9)],
+            {'train': ('05', '09'), 'test': ('01',)},
+            'Actor_{person}/02-01-{code}-01-01-01-{person}',
+        ),
+        'mafw': (
+            range(11),
+            {'train': (0, 11), 'test': (22,)},
+            '{number:05d}',
+        ),
+        'caer': (
+            _CAER,
+            {'train': ('1', '2'), 'validation': ('1',), 'test': ('1',)},
+            '{split}/{code}/000{person}',
+        ),
+    }[kind]
+    return {
+        split: [
+            (
+                form.format(
+                    split=split,
+                    person=person,
+                    code=code,
+                    number=person + label + 1 if kind == 'mafw' else 0,
+                ),
+                label,
+            )
+            for person in names
+            for label, code in enumerate(codes)
+        ]
+        for split, names in people.items()
+    }
+
+
+def open_videos(kind):
+    """Folder and suffix of the videos of a release."""
+    return {
+        'cremad': ('VideoFlash', '.flv'),
+        'ravdess': ('', '.mp4'),
+        'mafw': ('clips', '.mp4'),
+        'caer': ('CAER', '.avi'),
+    }[kind]
+
+
+def write_open_set(root, kind, write, videos=False):
+    """Write the tree of a release; ``write`` fills a path by its label."""
+    folder, suffix = open_videos(kind) if videos else ('faces', '')
+    splits = open_clips(kind)
+    for clip, label in [pair for pairs in splits.values() for pair in pairs]:
+        write(Path(root, folder, clip + suffix), label)
+    for split, pairs in splits.items() if kind == 'mafw' else ():
+        lines = [f'{clip}.mp4 {_MAFW[label]}\r\n' for clip, label in pairs]
+        path = 'Train & Test Set/single/no_caption/set_1'
+        touch(Path(root, path, f'{split}.txt'), ''.join(lines).encode())
 
 
 # ---- drawn faces

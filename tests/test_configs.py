@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from micacl_mm.options import SETS
 from micacl_mm.registry import HOOKS, METRICS, MODELS, TRANSFORMS
 
 from .models.helpers import samples
@@ -17,7 +18,7 @@ CONFIGS = Path(__file__).parents[1] / 'configs'
 RECIPES = sorted(p.relative_to(CONFIGS) for p in CONFIGS.glob('*.py'))
 FILES = {p.relative_to(CONFIGS) for p in CONFIGS.rglob('*.py')}
 LEAVES = sorted(path for path in FILES if path.parts[0] != '_base_')
-COUNTS = [1956, 1515, 2135, 1738, 1175, 116, 721]
+COUNTS = [1956, 1515, 2135, 1738, 1175, 116, 721, 300, 30, 3, 1]
 
 
 @pytest.fixture(params=RECIPES, ids=str)
@@ -30,7 +31,7 @@ def cfg(request):
 def set_counts(model):
     for module in model.modules():
         if hasattr(module, 'set_class_counts'):
-            module.set_class_counts(COUNTS)
+            module.set_class_counts(COUNTS[: module.num_classes])
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=str)
@@ -186,7 +187,7 @@ def test_every_base_is_in_use():
         for base in Config._get_base_files(str(leaf)):
             if '::' in base:
                 continue
-            names = methods.SETS if '{{$MICACL_SET' in base else ['']
+            names = SETS if '{{$MICACL_SET' in base else ['']
             for name in names:
                 filled = base.replace('{{$MICACL_SET:synthetic}}', name)
                 ahead.append((leaf.parent / filled).resolve())

@@ -1,5 +1,5 @@
 # What all methods of a set share: data, schedule and runtime. MICACL_SET, the
-# option --set, is dfew, ferv39k or synthetic, the open benchmark.
+# option --set, names one of them; synthetic is the open benchmark.
 _base_ = [
     './default_runtime.py',
     './datasets/{{$MICACL_SET:synthetic}}.py',
@@ -51,7 +51,11 @@ auto_scale_lr = dict(enable=not small, base_batch_size=64 if small else 256)
 # The size of the models. The small R3D-18 halves frame rate and size once
 # more at its stem.
 dropout_ratio = 0.2 if small else 0.5
-head = dict(num_classes=7, dropout_ratio=dropout_ratio, label_smooth_eps=0.1)
+head = dict(
+    num_classes={{_base_.num_classes}},
+    dropout_ratio=dropout_ratio,
+    label_smooth_eps=0.1,
+)
 one_clip = dict(type='BagDataPreprocessor', view='clip')
 width = 128 if small else 512
 r3d18 = (

@@ -6,7 +6,9 @@ model = dict(
     cls_head=dict(
         label_smooth_eps=0.0,
         loss_cls=dict(
-            type='LongTailCrossEntropyLoss', num_classes=7, gamma=2.0
+            type='LongTailCrossEntropyLoss',
+            num_classes={{_base_.num_classes}},
+            gamma=2.0,
         ),
     )
 )

@@ -4,6 +4,10 @@ _base_ = './geiim_wian.py'
 width = _base_.width
 model = dict(
     neck=dict(
-        aux_loss=dict(type='MCCLLoss', num_classes=7, in_channels=2 * width)
+        aux_loss=dict(
+            type='MCCLLoss',
+            num_classes={{_base_.num_classes}},
+            in_channels=2 * width,
+        )
     )
 )

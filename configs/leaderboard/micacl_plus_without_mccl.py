@@ -5,7 +5,7 @@ model = dict(
         label_smooth_eps=0.0,
         loss_cls=dict(
             type='LongTailCrossEntropyLoss',
-            num_classes=7,
+            num_classes={{_base_.num_classes}},
             logit_adjustment=1.0,
         ),
     )

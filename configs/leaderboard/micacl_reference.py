@@ -9,8 +9,10 @@ model = dict(
             dict(geiim, in_channels=width),
             dict(wian, in_channels=width, out_channels=2 * width),
         ],
-        aux_loss=dict(in_channels=2 * width),
+        aux_loss=dict(
+            num_classes={{_base_.num_classes}}, in_channels=2 * width
+        ),
     ),
-    cls_head=dict(in_channels=2 * width),
+    cls_head=dict(num_classes={{_base_.num_classes}}, in_channels=2 * width),
 )
 del geiim, wian

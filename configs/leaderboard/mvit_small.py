@@ -14,7 +14,7 @@ small_arch = dict(
 model = dict(
     backbone=dict(arch=small_arch, spatial_size=48) if _base_.small else {},
     cls_head=dict(
-        num_classes=7,
+        num_classes={{_base_.num_classes}},
         in_channels=96 if _base_.small else 768,
         dropout_ratio={{_base_.dropout_ratio}},
     ),

@@ -4,6 +4,8 @@ model = dict(
     backbone={{_base_.r3d18}},
     neck=dict(type='PassThroughNeck', num_instances=4),
     cls_head=dict(
-        in_channels={{_base_.width}}, dropout_ratio={{_base_.dropout_ratio}}
+        num_classes={{_base_.num_classes}},
+        in_channels={{_base_.width}},
+        dropout_ratio={{_base_.dropout_ratio}},
     ),
 )

@@ -23,7 +23,7 @@ model = dict(
     ),
     cls_head=dict(
         type='TimeSformerHead',
-        num_classes=7,
+        num_classes={{_base_.num_classes}},
         in_channels=96 if _base_.small else 768,
         label_smooth_eps=0.1,
         average_clips='prob',

@@ -7,7 +7,7 @@ size = dict(img_size=48, patch_size=12, embed_dims=192, depth=4, num_heads=4)
 model = dict(
     backbone=dict(num_frames=16, **(size if _base_.small else {})),
     cls_head=dict(
-        num_classes=7,
+        num_classes={{_base_.num_classes}},
         label_smooth_eps=0.1,
         **(dict(in_channels=192, dropout_ratio=0.2) if _base_.small else {}),
     ),

@@ -17,7 +17,7 @@ from typing import Any, Optional
 import torch
 from mmengine.config import Config, DictAction
 
-from micacl_mm.datasets import BaseDFERDataset, DFEWDataset
+from micacl_mm.datasets import BaseDFERDataset
 from micacl_mm.errors import ConfigError
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.options import (
@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
         '--folds',
         nargs='+',
         type=int,
-        help='default: all of DFEW that have split files',
+        help='default: all of the set',
     )
     add('--seeds', nargs='+', type=int, default=[0], help='default: 0')
     add(
@@ -294,18 +294,18 @@ def _choose_folds(options: Namespace) -> Sequence[Optional[int]]:
     config = trained_config(options, (options.folds or [None])[0])
     settings = inner_dataset(config.get('train_dataloader'))
     kind = DATASETS.get(short_type(settings.get('type', '')))
-    if not (kind and issubclass(kind, DFEWDataset)):
+    if getattr(kind, 'VARIANT', '') != 'fold':
         if options.folds:
             raise ConfigError(
-                f'--folds is for DFEW, but {options.config} trains on '
-                f'{settings.get("type")}, which has no folds',
+                f'--folds is for sets with folds, but {options.config} trains '
+                f'on {settings.get("type")}, which has none',
                 'leave it out',
             )
         return [None]
     if options.folds:
         return options.folds
     found = []
-    for fold in sorted(DFEWDataset.OFFICIAL_COUNTS):
+    for fold in sorted(kind.OFFICIAL_COUNTS):
         try:
             _digest({**settings, 'fold': fold})
             found.append(fold)

@@ -1,9 +1,13 @@
 """Datasets of dynamic facial expressions, their samplers and transforms."""
 
 from .base import BaseDFERDataset
+from .caer_dataset import CAERDataset
 from .class_folder_dataset import ClassFolderDataset
+from .cremad_dataset import CREMADDataset
 from .dfew_dataset import DFEWDataset
 from .ferv39k_dataset import FERV39kDataset
+from .mafw_dataset import MAFWDataset
+from .ravdess_dataset import RAVDESSDataset
 from .samplers import ClassAwareBatchSampler, ClassBalancedSampler
 from .transforms import (
     ClipColorJitter,
@@ -14,6 +18,8 @@ from .transforms import (
 
 __all__ = [
     'BaseDFERDataset',
+    'CAERDataset',
+    'CREMADDataset',
     'ClassAwareBatchSampler',
     'ClassBalancedSampler',
     'ClassFolderDataset',
@@ -22,5 +28,7 @@ __all__ = [
     'FERV39kDataset',
     'FaceFrameDecode',
     'FastVideoInit',
+    'MAFWDataset',
+    'RAVDESSDataset',
     'SampleInstances',
 ]

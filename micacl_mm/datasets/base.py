@@ -114,7 +114,13 @@ class BaseDFERDataset(BaseActionDataset):
     METAINFO = {'classes': CLASSES}
     # Official counts by variant (a fold, a subset), then by split.
     OFFICIAL_COUNTS: dict[Union[int, str], dict[str, list[int]]] = {}
+    # Clips of train and test together, where no more than that is known.
+    OFFICIAL_TOTAL = 0
+    # Where training clips are left out on purpose, how unequal classes are.
+    imbalance: Optional[float] = None
     SPLIT_FOLDER = ''
+    # Official splits.
+    SPLITS: tuple[str, ...] = ('train', 'test')
     # By source, what `choose_layout` prefers.
     CLIP_FOLDERS: dict[str, tuple[tuple[str, str], ...]] = {}
     # Name of the attribute that is the key to the official counts.
@@ -181,6 +187,15 @@ class BaseDFERDataset(BaseActionDataset):
         """A row of a split file for a clip in a list of other code."""
         raise NotImplementedError
 
+    def person(self, video_id: str) -> str:
+        """Who is shown; where that is not known, the clip itself."""
+        return video_id
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the set is one that we drew."""
+        return os.path.isfile(os.path.join(self.data_root, DRAWN_MARKER))
+
     def parse_row(self, line: str) -> SplitRow:
         """Read one row of a split file; for sets that have such files.
 
@@ -229,7 +244,10 @@ class BaseDFERDataset(BaseActionDataset):
         official = 'test' if self.split == 'test' else 'train'
         rows, rest = self._read(official), []
         if official == 'train' and self.val_ratio:
-            rows, rest = cut_validation(rows, self.val_ratio, self.val_seed)
+            persons = {r.video_id: self.person(r.video_id) for r in rows}
+            rows, rest = cut_validation(
+                rows, self.val_ratio, self.val_seed, persons
+            )
         if self.split == 'val':
             rows, rest = rest, rows
         return self.relabel(rows), self.relabel(rest)
@@ -368,10 +386,11 @@ class BaseDFERDataset(BaseActionDataset):
     def _find_layout(self) -> Layout:
         # By train and test: every split and fold takes the same copy.
         rows: list[SplitRow] = []
-        for split in ('train', 'test'):
+        for split in self.SPLITS:
             with suppress(OSError, ValueError):  # reported where it is needed
                 rows += self._read(split)
         wanted = dict.fromkeys(row.video_id.lower() for row in rows)
+        self.listed = len(wanted)
         layouts = []
         for root in self._clip_roots():
             layouts.append(
@@ -401,7 +420,11 @@ class BaseDFERDataset(BaseActionDataset):
         """Where to look."""
         if self.clip_root is None:
             # Other sets may lie below the root: look by the split files.
-            folders = find_folders(self.data_root, self.SPLIT_FOLDER)
+            folders = (
+                find_folders(self.data_root, self.SPLIT_FOLDER)
+                if self.SPLIT_FOLDER
+                else ()
+            )
             roots = chain(map(os.path.dirname, folders), [self.data_root])
             yield from dict.fromkeys(map(os.path.normpath, roots))
             return
@@ -443,21 +466,25 @@ class BaseDFERDataset(BaseActionDataset):
         )
 
     def _log_counts(self, loaded: list, rest: list) -> None:
-        variant = getattr(self, self.VARIANT)
+        variant = getattr(self, self.VARIANT or '_', 'all')
         split = 'test' if self.split == 'test' else 'train'
         official = self.OFFICIAL_COUNTS.get(variant, {}).get(split)
         classes = self.metainfo['classes']
-        drawn = os.path.isfile(os.path.join(self.data_root, DRAWN_MARKER))
-        if drawn:
+        if self.is_drawn:
             official = None
         if official:
             official = [official[self.all_classes.index(n)] for n in classes]
         counts = describe_counts(classes, loaded, rest, official)
-        if drawn:
+        if self.is_drawn:
             counts += ' Synthetic set: no official counts.'
+        elif self.OFFICIAL_TOTAL not in (0, self.listed):
+            counts += (
+                f' {self.listed} clips are listed, {self.OFFICIAL_TOTAL} in '
+                'the official set.'
+            )
         print_log(
-            f'{type(self).__name__}, {self.VARIANT} {variant}, {self.split}: '
-            f'{counts} Found {self.source} in {self.layout}.',
+            f'{type(self).__name__}, {f"{self.VARIANT} {variant}".strip()}, '
+            f'{self.split}: {counts} Found {self.source} in {self.layout}.',
             logger='current',
         )
 

@@ -144,6 +144,24 @@ def find_emotion_clips(
                     yield FoundClip(key.lower(), path, base)
 
 
+def find_named_clips(
+    root: str, source: str, pattern: str, part: str
+) -> Iterator[FoundClip]:
+    """Clips whose names match a pattern, as in CREMA-D and RAVDESS.
+
+    Folders that match ``part``, such as those of the actors, are parts of
+    the copy that they lie in.
+    """
+    name_of, part_of = re.compile(pattern), re.compile(part)
+    for folder in _levels(root, lambda name: not name_of.fullmatch(name)):
+        base = folder.path
+        while base != root and part_of.fullmatch(os.path.basename(base)):
+            base = os.path.dirname(base)
+        for name, path in _named_clips(folder, source):
+            if name_of.fullmatch(name):
+                yield FoundClip(name.lower(), path, base)
+
+
 def pad_number(name: str) -> str:
     """A clip's number in four digits; other names as they are."""
     return f'{int(name):04d}' if name.isdecimal() else name

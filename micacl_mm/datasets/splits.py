@@ -68,7 +68,10 @@ def describe_counts(
 
 
 def cut_validation(
-    rows: Sequence[SplitRow], ratio: float, seed: int
+    rows: Sequence[SplitRow],
+    ratio: float,
+    seed: int,
+    groups: Optional[Mapping[str, str]] = None,
 ) -> tuple[list[SplitRow], list[SplitRow]]:
     """Cut a stratified validation slice from the training rows.
 
@@ -80,6 +83,8 @@ def cut_validation(
         rows (Sequence[SplitRow]): The training rows.
         ratio (float): Share of each class to hold out, in (0, 1).
         seed (int): Another seed draws other clips.
+        groups (Mapping[str, str], optional): Person of each clip, to be kept
+            on one side. Defaults to None: each clip is drawn for itself.
 
     Returns:
         tuple[list[SplitRow], list[SplitRow]]: The rows left for training and
@@ -89,9 +94,8 @@ def cut_validation(
     Raises:
         ConfigError: If no class has two clips.
     """
-    train, val = hold_out(
-        rows, {row.video_id: row.video_id for row in rows}, ratio, seed
-    )
+    groups = groups or {row.video_id: row.video_id for row in rows}
+    train, val = hold_out(rows, groups, ratio, seed)
     if not val:
         classes = {row.label for row in rows}
         raise ConfigError(

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from micacl_mm.datasets.base import DRAWN_MARKER, BaseDFERDataset
-from micacl_mm.datasets.dfew_dataset import DFEWDataset
+from micacl_mm.datasets.base import BaseDFERDataset
 from micacl_mm.datasets.splits import RESTORE
 
 from .configs import clip_places
@@ -37,7 +36,7 @@ def split_files(case: Case) -> Iterator[Finding]:
         return
     wrong, absent = [], []
     for variant, dataset in _variants(first):
-        for split in ('train', 'test'):
+        for split in dataset.SPLITS:
             try:
                 case.rows[variant, split] = dataset.read_split(split)
             except FileNotFoundError:
@@ -47,7 +46,7 @@ def split_files(case: Case) -> Iterator[Finding]:
             except (ValueError, OSError) as error:
                 wrong.append(blamed(error, RESTORE))
     yield from wrong
-    if absent and not _is_drawn(first):
+    if absent and not first.is_drawn:
         yield warned(
             f'no split files of {first.VARIANT} {some(absent, 9)}',
             'unpack the split files of the release again',
@@ -64,8 +63,8 @@ def _first(case: Case) -> Any:
 
 
 def _variants(dataset: BaseDFERDataset) -> Iterator[tuple[Any, Any]]:
-    """Views of a set: all folds of DFEW, else the one in use."""
-    if not isinstance(dataset, DFEWDataset):
+    """Views of a set: all folds where it has some, else the one in use."""
+    if dataset.VARIANT != 'fold':
         yield getattr(dataset, dataset.VARIANT or '_', 'all'), dataset
         return
     for fold in dataset.OFFICIAL_COUNTS:
@@ -74,18 +73,14 @@ def _variants(dataset: BaseDFERDataset) -> Iterator[tuple[Any, Any]]:
         yield fold, view
 
 
-def _is_drawn(dataset: BaseDFERDataset) -> bool:
-    return os.path.isfile(os.path.join(dataset.data_root, DRAWN_MARKER))
-
-
 @check('counts', 'data')
 def counts(case: Case) -> Iterator[Finding]:
     """Clips per class in each fold are as published."""
     first = _first(case)
-    if first is None or not first.OFFICIAL_COUNTS:
+    if first is None or not (first.OFFICIAL_COUNTS or first.OFFICIAL_TOTAL):
         yield skipped('this dataset has no published counts')
         return
-    if _is_drawn(first):
+    if first.is_drawn:
         yield passed('a synthetic set with counts of its own')
         return
     wrong, known = [], 0
@@ -103,10 +98,25 @@ def counts(case: Case) -> Iterator[Finding]:
         if differing:
             where = f'{first.VARIANT} {variant}, {split}'
             wrong.append(f'{where}: {some(differing, 7)}')
+    total = first.OFFICIAL_TOTAL
+    for variant, clips in _clips(case).items() if total else ():
+        if len(clips) != total:
+            where = f'{first.VARIANT} {variant}'.strip()
+            wrong.append(f'{where}: {len(clips)} clips instead of {total}')
     if wrong:
         yield failed(some(wrong), RESTORE)
+    elif total:
+        yield passed(f'{total} clips, as published')
     else:
         yield passed(f'as published in {known} split files')
+
+
+def _clips(case: Case) -> dict[Any, set[str]]:
+    """Clips of each fold, or of the set."""
+    found: dict[Any, set[str]] = defaultdict(set)
+    for (variant, _), rows in case.rows.items():
+        found[variant] |= {row.video_id for row in rows}
+    return found
 
 
 @check('folds', 'data')
@@ -115,12 +125,13 @@ def folds(case: Case) -> Iterator[Finding]:
     if not case.rows:
         yield skipped('no split files')
         return
-    word = _first(case).VARIANT
+    first = _first(case)
+    word = first.VARIANT
     names = {
         (f'{word} {variant}'.strip(), split): {row.video_id for row in rows}
         for (variant, split), rows in case.rows.items()
     }
-    wrong = [*_leaks(names), *_incomplete(names), *_relabelled(case)]
+    wrong = [*_leaks(names), *_incomplete(names, first), *_relabelled(case)]
     if wrong:
         yield failed(some(wrong), RESTORE)
     else:
@@ -138,7 +149,7 @@ def _leaks(names: dict) -> Iterator[str]:
             yield f'{variant}: {some(sorted(both))} are in train and in test'
 
 
-def _incomplete(names: dict) -> Iterator[str]:
+def _incomplete(names: dict, first: BaseDFERDataset) -> Iterator[str]:
     tests = {v: n for (v, split), n in names.items() if split == 'test'}
     if len(tests) < 2:
         return
@@ -150,10 +161,10 @@ def _incomplete(names: dict) -> Iterator[str]:
     for variant, test in tests.items():
         # A clip that other folds list.
         gone = whole - test - names.get((variant, 'train'), whole)
-        if gone:
+        if gone and first.imbalance is None:
             yield f'{variant}: {some(sorted(gone))} are missing'
     never = whole - set().union(*tests.values())
-    if never and len(tests) == len(DFEWDataset.OFFICIAL_COUNTS):
+    if never and len(tests) == len(first.OFFICIAL_COUNTS):
         yield f'{some(sorted(never))} are in no test'
 
 

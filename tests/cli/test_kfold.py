@@ -274,7 +274,9 @@ def test_sets_without_folds_run_once_a_seed():
     runs = make_plan(parse_options([*given, '--seeds', '4', '5']))
     assert [run.folder.as_posix() for run in runs] == ['w/seed4', 'w/seed5']
     assert runs[0].environment == {} and runs[0].name == 'seed 4'
-    with pytest.raises(ValueError, match='--folds is for DFEW, but videos.py'):
+    with pytest.raises(
+        ValueError, match='--folds is for sets with folds, but videos.py'
+    ):
         make_plan(parse_options([*given, *ONE]))
 
 

@@ -135,3 +135,18 @@ def test_families_join_the_instances_of_the_same_bags():
         view = preprocessor.get('view', 'bag')
         expected = 'frames' if method == 'tsm' else 'clip'
         assert view == (expected if method in FAMILIES else 'bag')
+
+
+@pytest.mark.parametrize(
+    'name, classes, methods',
+    [
+        ('mafw', 11, METHODS),
+        *[(name, 6, ['micacl_plus']) for name in ('cremad', 'cremad_lt')],
+        *[(name, k, ['mccl']) for name, k in (('ravdess', 8), ('caer', 7))],
+    ],
+)
+def test_models_have_the_classes_of_the_set(name, classes, methods):
+    for method in methods:
+        values = flatten(load(name, method).model.to_dict())
+        found = {v for k, v in values.items() if k.endswith('num_classes')}
+        assert found == {classes}, method

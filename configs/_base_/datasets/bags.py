@@ -2,6 +2,7 @@
 _base_ = []
 from micacl_mm.options import option
 
+num_classes = 7
 source = option('source', 'frames')  # face frames, or videos
 # Share of the training clips kept for choosing the checkpoint. 0 is the habit
 # of the field: train on all of them and choose on the test split.

@@ -1,0 +1,11 @@
+_base_ = './bags.py'
+from micacl_mm.options import option
+
+num_classes = 11
+data_root = option('data_root', 'data/MAFW')
+fold = option('fold', 1)  # 1 to 5
+
+clips = dict(type='MAFWDataset', data_root=data_root, fold=fold)
+train_dataloader = dict(dataset=clips)
+val_dataloader = dict(dataset=clips)
+test_dataloader = dict(dataset=clips)

@@ -1,0 +1,111 @@
+"""MAFW, the set of single expressions."""
+
+import re
+from collections.abc import Iterable
+from typing import Union
+
+from micacl_mm.errors import check_choice
+from micacl_mm.registry import DATASETS
+
+from .base import BaseDFERDataset
+from .layouts import FoundClip, find_numbered_clips
+from .splits import SplitRow
+
+#: Names in the split files, whose order differs between copies.
+_NAMES = (
+    *('anger', 'disgust', 'fear', 'happiness', 'neutral', 'sadness'),
+    *('surprise', 'contempt', 'anxiety', 'helplessness', 'disappointment'),
+)
+
+
+@DATASETS.register_module()
+class MAFWDataset(BaseDFERDataset):
+    """`MAFW <https://mafw-database.github.io/MAFW/>`_, single expressions.
+
+    9,172 clips of 11 classes in five official folds. Labels follow the order
+    of the paper; rows are read by the name of the class.
+
+    Args:
+        data_root (str): The folder of the set.
+        pipeline (list): Transforms.
+        fold (int): The fold, 1..5, whose split files are read. Defaults to 1.
+        **kwargs: Arguments of :class:`BaseDFERDataset`.
+
+    Raises:
+        ConfigError: For a wrong argument.
+        DataError: For a wrong row of a split file.
+        MissingFileError: For a missing root, split file or clip.
+
+    Example:
+        >>> from micacl_mm.datasets import MAFWDataset
+        >>> train = MAFWDataset('data/MAFW', pipeline=[], fold=3)
+        >>> train.class_counts
+    """
+
+    CLASSES = (
+        *('Angry', 'Disgust', 'Fear', 'Happy', 'Neutral', 'Sad'),
+        *('Surprise', 'Contempt', 'Anxiety', 'Helplessness'),
+        'Disappointment',
+    )
+    METAINFO = {'dataset_name': 'MAFW', 'classes': CLASSES}
+    # The counts of each class are not published by fold.
+    OFFICIAL_COUNTS = {fold: {} for fold in range(1, 6)}
+    OFFICIAL_TOTAL = 9172
+    VARIANT = 'fold'
+    SPLIT_FOLDER = 'Train & Test Set'
+    CLIP_FOLDERS = {
+        'frames': (
+            ('face crops', 'face|crop'),
+            ('frames of the release', '(^|/)frames$'),
+            ('frames in a folder of another name', ''),
+        ),
+        'videos': (('clips', '(^|/)clips$'), ('videos', '')),
+    }
+    EXPECTED_TREE = """\
+<data_root>/
+  Train & Test Set/single/no_caption/set_1/train.txt, test.txt .. set_5/
+  clips/00001.mp4 ..                       (source='videos')
+  faces/00001/*.jpg ..                     (source='frames')
+Apply for the set at mafw-database.github.io/MAFW"""
+
+    def __init__(
+        self,
+        data_root: str,
+        pipeline: list,
+        fold: Union[int, str] = 1,
+        **kwargs,
+    ) -> None:
+        check_choice('MAFWDataset', ('1', '2', '3', '4', '5'), fold=str(fold))
+        self.fold = int(fold)
+        super().__init__(data_root, pipeline, **kwargs)
+
+    def read_split(self, split: str) -> list[SplitRow]:
+        """Read ``set_<fold>/<split>.txt``."""
+        file = f'set_{self.fold}/{split}.txt'
+        path = self.find_split_file(
+            f'no_caption/{file}', file, f'single/no_caption/{file}'
+        )
+        return self.parse_rows(path, self.read_lines(path))
+
+    def find_clips(self, root: str) -> Iterable[FoundClip]:
+        """List the clips on disk, keyed by five digits."""
+        return find_numbered_clips(root, self.source)
+
+    def official_row(self, path: str, label: int) -> str:
+        """``<clip>.mp4 <emotion>``."""
+        name = re.sub(r'\.\w{2,4}$', '', path.split('/')[-1])
+        return f'{name}.mp4 {_NAMES[label]}'
+
+    def parse_row(self, line: str) -> SplitRow:
+        """Read ``<clip>.mp4 <emotion>``."""
+        cells = line.split()
+        name = re.sub(r'\.\w{2,4}$', '', cells[0])
+        if len(cells) != 2 or not name.isdecimal():
+            raise ValueError(
+                f"a row must be '<number>.mp4 <emotion>', got {line!r}"
+            )
+        if cells[1].lower() not in _NAMES:
+            raise ValueError(
+                f'emotion must be one of {", ".join(_NAMES)}, got {cells[1]!r}'
+            )
+        return SplitRow(f'{int(name):05d}', _NAMES.index(cells[1].lower()))
