@@ -7,16 +7,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Optional
 
-from micacl_mm.datasets import DFEWDataset, FERV39kDataset
+from micacl_mm.datasets import DFEWDataset
+from micacl_mm.datasets.cremad_dataset import TAIL_ORDER
 from micacl_mm.evaluation import RecallMetric
 
 from .machine import NO_COMMIT
 from .rows import (
-    CLASSES,
     ENTRY_KEY,
     METRICS,
+    PUBLISHED_SETS,
     SELECTIONS,
     ResultRow,
+    classes_of,
+    folds_of,
+    kind_of,
     official_counts,
     read_matrix,
 )
@@ -27,7 +31,6 @@ KIND = (
     *('selection', 'pretraining', 'sampling', 'logit_adjust'),
     *('max_epochs', 'val_ratio'),
 )
-NUM_FOLDS = {'dfew': 5}
 #: With two, Student's interval is so wide that all seem equal.
 LEAST_REPLICATES = 3
 _SPLIT = ('dataset', 'subset', 'fold')
@@ -82,7 +85,8 @@ class Entry:
         runs = defaultdict(list)
         for row in self.counted:
             matrix = read_matrix(row.cells['confusion_matrix'])
-            f1 = 100 * RecallMetric.summarise(matrix, CLASSES)['F1']
+            classes = classes_of(row.cells['dataset'])
+            f1 = 100 * RecallMetric.summarise(matrix, classes)['F1']
             for name in (*METRICS, 'F1'):
                 value = f1 if name == 'F1' else row.cells[name]
                 if value != '':
@@ -124,14 +128,14 @@ class Entry:
         other settings than newer rows of its method, or on a drawn set
         without a version, which may be another one each time.
         """
-        needed = NUM_FOLDS.get(self.text('dataset'))
+        needed = len(folds_of(self.text('dataset')))
         return (
             self.uar.count >= LEAST_REPLICATES
             and not self.odd_runs
             and not self.outdated
             and not self.random_sampling
             and not self.uncommitted
-            and needed in (None, len(self.values('fold')))
+            and needed in (0, len(self.values('fold')))
             and self.text('dataset') != 'synthetic'
         )
 
@@ -153,8 +157,8 @@ class Entry:
     def replicates(self) -> str:
         """What the mean is over: ``3 seeds``, ``3 of 5 folds``, .."""
         folds = self.values('fold')
-        needed = NUM_FOLDS.get(self.text('dataset'))
-        if needed is None and len(folds) < 2:
+        needed = len(folds_of(self.text('dataset')))
+        if not needed and len(folds) < 2:
             return _plural(len(self.counted), 'seed')
         words = _plural(len(folds), 'fold')
         if needed and len(folds) < needed:
@@ -318,22 +322,32 @@ def _is_odd(row: ResultRow, clips: int) -> bool:
 def head_to_tail(dataset: str) -> tuple[str, ...]:
     """Return the classes, those with the most training clips first.
 
-    Drawn sets have DFEW's proportions.
+    Drawn sets have DFEW's proportions. Where the counts are not known, the
+    order is that of the labels.
     """
-    counts = DFEWDataset.OFFICIAL_COUNTS[1]['train']
-    if dataset == 'ferv39k':
-        counts = FERV39kDataset.OFFICIAL_COUNTS['all']['train']
-    by_name = dict(zip(CLASSES, counts, strict=True))
-    return tuple(sorted(CLASSES, key=lambda name: -by_name[name]))
+    classes = classes_of(dataset)
+    if dataset.startswith('cremad_lt'):
+        order = dataset.split('-')[2] if '-' in dataset else ''
+        initials = {name[0].lower(): name for name in classes}
+        return tuple(initials[letter] for letter in order) or TAIL_ORDER
+    counts = (kind_of(dataset) or DFEWDataset).OFFICIAL_COUNTS
+    train = next(iter(counts.values()), {}).get('train', [0] * len(classes))
+    by_name = dict(zip(classes, train, strict=True))
+    return tuple(sorted(classes, key=lambda name: -by_name[name]))
 
 
 def dataset_name(dataset: str) -> str:
     """Return the name of a set for people."""
-    if dataset.startswith('synthetic-'):
-        _, version, level = dataset.split('-')
-        return f'Synthetic {version}, {level}'
-    names = {'dfew': 'DFEW', 'ferv39k': 'FERV39k'}
-    return names.get(dataset, 'Other drawn sets, no two the same')
+    name, _, rest = dataset.partition('-')
+    if name == 'synthetic' and rest:
+        return f'Synthetic {rest.replace("-", ", ")}'
+    names = {
+        **PUBLISHED_SETS,
+        'cremad_lt': 'CREMA-D-LT',
+        'caer': 'CAER',
+        'synthetic': 'Other drawn sets, no two the same',
+    }
+    return ', '.join(filter(None, [names[name], rest]))
 
 
 def _rank(entries: Iterable[Entry]) -> list[Entry]:

@@ -18,7 +18,7 @@ from micacl_mm.version import __version__
 from .config_hash import inner_dataset
 from .machine import NO_COMMIT, command_line, describe_machine, git_commit
 from .protocol import count_dropped, dataset_id, frames_of, sampling_in_words
-from .rows import CLASSES, COLUMNS, METRICS, ResultRow, problems
+from .rows import COLUMNS, METRICS, ResultRow, classes_of, problems
 from .training import Training, method_of
 
 #: Raised when keys change their meaning.
@@ -155,9 +155,10 @@ def read_runs(folders: Iterable[Path]) -> list[ResultRow]:
     for path in paths:
         try:
             record = read_record(path)
-            if tuple(record['classes']) != tuple(CLASSES):
+            classes = classes_of(record['dataset'])
+            if tuple(record['classes']) != classes:
                 raise DataError(
-                    f'its classes must be {", ".join(CLASSES)} in this order'
+                    f'its classes must be {", ".join(classes)} in this order'
                 )
             row = row_of(record)
         except (

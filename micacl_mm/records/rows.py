@@ -12,13 +12,35 @@ from typing import NamedTuple, Optional
 import numpy as np
 import torch
 
-from micacl_mm.datasets import BaseDFERDataset, DFEWDataset, FERV39kDataset
+from micacl_mm.datasets import (
+    BaseDFERDataset,
+    CAERDataset,
+    CREMADDataset,
+    DFEWDataset,
+    FERV39kDataset,
+    MAFWDataset,
+    RAVDESSDataset,
+)
 from micacl_mm.errors import DataError, MissingFileError
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.utils.files import read_table, write_text
 
 CLASSES = BaseDFERDataset.CLASSES
-RECALLS = tuple(f'recall_{name}' for name in CLASSES)
+#: Real sets by their name in the rows.
+DATASETS = {
+    'dfew': DFEWDataset,
+    'ferv39k': FERV39kDataset,
+    'mafw': MAFWDataset,
+    'cremad': CREMADDataset,
+    'cremad_lt': CREMADDataset,
+    'ravdess': RAVDESSDataset,
+    'caer': CAERDataset,
+}
+_MORE_CLASSES = (
+    *('Calm', 'Contempt', 'Anxiety', 'Helplessness', 'Disappointment'),
+)
+_MORE_RECALLS = tuple(f'recall_{name}' for name in _MORE_CLASSES)
+RECALLS = (*(f'recall_{name}' for name in CLASSES), *_MORE_RECALLS)
 METRICS = ('UAR', 'WAR', *RECALLS)
 COLUMNS = (
     *('dataset', 'frames', 'method', 'pretraining', 'fold', 'subset', 'seed'),
@@ -30,7 +52,7 @@ COLUMNS = (
     'confusion_matrix',
 )
 #: Absent from older files, and then empty.
-OPTIONAL = ('logit_adjust', 'copy')
+OPTIONAL = ('logit_adjust', 'copy', *_MORE_RECALLS)
 REQUIRED = (
     *('dataset', 'method', 'seed', 'selection', 'config_hash', 'sampling'),
     *('UAR', 'WAR', 'clips', 'confusion_matrix', 'source'),
@@ -53,19 +75,28 @@ SELECTIONS = {
 BENCHMARK_COUNTS = {'v1': [169, 131, 184, 150, 101, 80, 80]}
 PUBLISHED = 'published.csv'
 #: Sets with published figures, by their name in the columns.
-PUBLISHED_SETS = {'dfew': 'DFEW', 'ferv39k': 'FERV39k'}
+PUBLISHED_SETS = {
+    'dfew': 'DFEW',
+    'ferv39k': 'FERV39k',
+    'mafw': 'MAFW',
+    'cremad': 'CREMA-D',
+    'ravdess': 'RAVDESS',
+}
+#: Those of them with recalls.
+RECALL_SETS = ('dfew', 'ferv39k')
 _FIGURES = tuple(
     f'{name}_{metric}' for name in PUBLISHED_SETS for metric in ('UAR', 'WAR')
 )
 _PUBLISHED_RECALLS = tuple(
-    f'{name}_{recall}' for name in PUBLISHED_SETS for recall in RECALLS
+    f'{dataset}_recall_{name}' for dataset in RECALL_SETS for name in CLASSES
 )
 PUBLISHED_COLUMNS = (
     *('method', 'year', 'backbone', 'pretraining'),
     *_FIGURES,
     *_PUBLISHED_RECALLS,
-    'source',
+    *('protocol', 'source'),
 )
+_LATER = (*_FIGURES[4:], 'protocol')
 _WHOLE = ('[0-9]{1,9}', 'a whole number')
 _PERCENT = (
     r'[0-9]{1,2}\.[0-9]{2}|100\.00',
@@ -94,9 +125,10 @@ _FORMATS = {
         'a share, 0 or above, below 1',
     ),
     'dataset': (
-        r'dfew|ferv39k|synthetic(-v\d+-(easy|medium|hard))?',
-        'dfew, ferv39k, synthetic-v<n>-easy, -medium or -hard, or synthetic '
-        '(any other drawn set)',
+        rf'{"|".join(DATASETS)}|cremad_lt-[\d.e+]+-[ahnsfd]{{6}}-\d+'
+        r'|synthetic(-v\d+-(easy|medium|hard))?',
+        f'{", ".join(DATASETS)}, synthetic-v<n>-easy, -medium or -hard, or '
+        'synthetic (any other drawn set)',
     ),
     'frames': ('reference|differ', 'reference, differ or empty'),
     'selection': ('|'.join(SELECTIONS), f'one of {", ".join(SELECTIONS)}'),
@@ -175,13 +207,17 @@ def _run_problems(row: Mapping[str, str]) -> Iterator[str]:
             'subset must be all, a scene or a scenario of FERV39k, and empty '
             f'for other sets, got {subset!r}'
         )
-    folds = {'dfew': [*'12345'], 'ferv39k': ['']}.get(dataset, ['', *'12345'])
+    folds = ['', *'12345']
     if dataset.startswith('synthetic-'):
         folds = ['1']
+    elif kind_of(dataset):
+        folds = [*map(str, folds_of(dataset))] or ['']
     if fold not in folds:
         yield (
-            'fold must be 1 to 5 of DFEW, 1 of the benchmark and empty for '
-            f'FERV39k, got {fold!r}'
+            f'fold must be one of {", ".join(folds)} on {dataset}, got '
+            f'{fold!r}'
+            if any(folds)
+            else f'fold must be empty for {dataset}, got {fold!r}'
         )
     if row['selection'] == 'val' and re.fullmatch('0(.0+)?', row['val_ratio']):
         yield (
@@ -211,30 +247,33 @@ def _is_past(text: str) -> bool:
 def _figure_problems(row: Mapping[str, str]) -> Iterator[str]:
     """UAR, WAR, the recalls and the clips against the matrix."""
     matrix = read_matrix(row['confusion_matrix'])
-    if matrix is None:
-        size = len(CLASSES)
+    classes = classes_of(row['dataset'])
+    if matrix is None or len(matrix) != len(classes):
+        size = len(classes)
         yield (
             f'confusion_matrix must be {size} lists of {size} counts as JSON, '
             'rows = truth, at least one clip, got '
             f'{row["confusion_matrix"][:40]!r}'
         )
         return
-    found = RecallMetric.summarise(matrix, CLASSES)
+    found = dict.fromkeys(METRICS, float('nan'))
+    for name, value in RecallMetric.summarise(matrix, classes).items():
+        found[name.replace('/', '_')] = 100 * value
     for name in METRICS:
-        text, value = row[name], 100 * found[name.replace('_', '/')]
+        text, value = row[name], found[name]
         shown = '' if value != value else f'{value:.2f}'  # nan: no clip
         close = text and abs(float(text) - value) <= _ROUNDING
         if text != shown and not close:
             yield (
                 f'{name} must be {shown or "empty"} by confusion_matrix, got '
                 f'{text or "an empty cell"}; the order of the classes is '
-                f'{", ".join(CLASSES)}'
+                f'{", ".join(classes)}'
             )
     official, counts = official_counts(row), matrix.sum(dim=1).tolist()
     if official and counts != official and sorted(counts) == sorted(official):
         yield (
             'confusion_matrix has the test clips of the set in another order '
-            f'of classes; its rows must be {", ".join(CLASSES)}'
+            f'of classes; its rows must be {", ".join(classes)}'
         )
     if int(row['clips']) != sum(counts):
         yield (
@@ -243,16 +282,32 @@ def _figure_problems(row: Mapping[str, str]) -> Iterator[str]:
         )
 
 
+def kind_of(dataset: str) -> Optional[type[BaseDFERDataset]]:
+    """Class of a real set by its name in the rows."""
+    return DATASETS.get(dataset.partition('-')[0])
+
+
+def classes_of(dataset: str) -> tuple[str, ...]:
+    """Classes of a set; drawn ones have DFEW's."""
+    return (kind_of(dataset) or BaseDFERDataset).CLASSES
+
+
+def folds_of(dataset: str) -> tuple[int, ...]:
+    """Official folds of a set."""
+    kind = kind_of(dataset)
+    has_folds = kind and kind.VARIANT == 'fold'
+    return tuple(kind.OFFICIAL_COUNTS) if has_folds else ()
+
+
 def official_counts(row: Mapping[str, str]) -> Optional[list[int]]:
     """Return the test clips of each class, where they are known."""
     name, _, version = row['dataset'].partition('-')
-    if row['dataset'] == 'dfew':
-        return DFEWDataset.OFFICIAL_COUNTS[int(row['fold'])]['test']
-    if row['dataset'] == 'ferv39k' and row['subset'] == 'all':
-        return FERV39kDataset.OFFICIAL_COUNTS['all']['test']
     if name == 'synthetic':
         return BENCHMARK_COUNTS.get(version.split('-')[0])
-    return None
+    counts = kind_of(name).OFFICIAL_COUNTS if kind_of(name) else {}
+    fold = row['fold']
+    variant = int(fold) if fold.isdecimal() else row['subset']
+    return counts.get(variant, {}).get('test')
 
 
 def read_matrix(text: str) -> Optional[torch.Tensor]:
@@ -261,8 +316,8 @@ def read_matrix(text: str) -> Optional[torch.Tensor]:
         matrix = np.array(json.loads(text))
     except (ValueError, RecursionError):  # no JSON, or lists of any lengths
         return None
-    size = len(CLASSES)
-    counts = matrix.shape == (size, size) and matrix.dtype.kind == 'i'
+    square = matrix.ndim == 2 and len(set(matrix.shape)) == 1
+    counts = square and matrix.dtype.kind == 'i'
     if not counts or matrix.min() < 0 or not 0 < matrix.max() < 2**31:
         return None
     return torch.from_numpy(matrix)
@@ -427,7 +482,7 @@ def read_published(path: Path) -> list[dict[str, str]]:
     Raises:
         DataError: One line ``file:line: what is wrong`` for every problem.
     """
-    table = read_table(Path(path), PUBLISHED_COLUMNS)
+    table = read_table(Path(path), PUBLISHED_COLUMNS, _LATER)
     seen: dict[str, str] = {}
     wrong = []
     for origin, row in table:

@@ -15,9 +15,9 @@ from torch import Tensor
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.records.record import FILE_NAME, read_record
 from micacl_mm.records.rows import (
-    CLASSES,
     COLUMNS,
     ENTRY_KEY,
+    classes_of,
     read_matrix,
     read_rows,
 )
@@ -364,7 +364,7 @@ def results_of_rows(
     rows = read_rows(path)
     found = [
         Result(
-            tuple(CLASSES),
+            classes_of(row.cells['dataset']),
             read_matrix(row.cells['confusion_matrix']),
             row.cells,
         )

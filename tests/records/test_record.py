@@ -19,7 +19,13 @@ from micacl_mm.records.record import (
     row_of,
     write_record,
 )
-from micacl_mm.records.rows import COLUMNS, ENTRY_KEY, ResultRow, problems
+from micacl_mm.records.rows import (
+    CLASSES,
+    COLUMNS,
+    ENTRY_KEY,
+    ResultRow,
+    problems,
+)
 from micacl_mm.utils.datasets import unwrap
 from tests.sets import write_dfew_split
 
@@ -210,7 +216,7 @@ def test_row(trained):
     assert tuple(row) == COLUMNS
     assert not problems(row)
     assert row['UAR'] == f'{100 * metric_of(record, "UAR"):.2f}'
-    recalls = [float(row[c]) for c in COLUMNS if c.startswith('recall_')]
+    recalls = [float(row[f'recall_{name}']) for name in CLASSES]
     assert float(row['UAR']) == pytest.approx(sum(recalls) / 7, abs=0.01)
     assert row['parameters_m'] == '49.20' and row['gflops'] == '43.26'
     assert row['fold'] == '1' and row['subset'] == ''

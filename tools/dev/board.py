@@ -129,17 +129,21 @@ def table_markdown(table: Table) -> str:
 
 
 def published_markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    """The figures of others."""
+    """The figures of others, a table for each set."""
+    parts = [f'## Published, not rerun\n\n{PUBLISHED_NOTE}']
     names = ['method', 'year', 'backbone', 'pretraining']
-    header = [name.capitalize() for name in names]
     for dataset, title in PUBLISHED_SETS.items():
-        for metric in ('UAR', 'WAR'):
-            names.append(f'{dataset}_{metric}')
-            header.append(f'{title} {metric}')
-    names.append('source')
-    cells = [[escape(row[name]) for name in names] for row in rows]
-    body = grid([*header, 'Source'], 'llllrrrrl', cells)
-    return f'## Published, not rerun\n\n{PUBLISHED_NOTE}\n\n{body}'
+        figures = [f'{dataset}_{metric}' for metric in ('UAR', 'WAR')]
+        shown = [*names, *figures, 'protocol', 'source']
+        cells = [
+            [escape(row[name]) for name in shown]
+            for row in sorted(rows, key=lambda r: -float(r[figures[0]] or 0))
+            if any(row[name] for name in figures)
+        ]
+        header = [n.capitalize() for n in names] + ['UAR', 'WAR']
+        body = grid([*header, 'Protocol', 'Source'], 'llllrrll', cells)
+        parts.append(f'### {title}, published\n\n{body}')
+    return '\n\n'.join(parts)
 
 
 def board_markdown(
