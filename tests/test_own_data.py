@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from micacl_mm.cli import main
-from micacl_mm.hooks.result_hook import check_classes
+from micacl_mm.records.weights import check_classes
 from micacl_mm.registry import DATASETS, MODELS
 from tests.sets import OWN, write_own
 

@@ -1,5 +1,6 @@
 """Config, weights and device of a model, and what it calls the classes."""
 
+import copy
 import os
 from collections.abc import Mapping
 from typing import Optional, Union
@@ -12,13 +13,8 @@ from torch import nn
 
 from micacl_mm.errors import ConfigError, MissingFileError
 from micacl_mm.records.config_hash import inner_dataset
+from micacl_mm.records.weights import CURE, check_fit
 from micacl_mm.registry import DATASETS, MODELS
-
-_CURE = (
-    'use the config that it was trained with, which lies in its work '
-    'directory, or add the options of the training (--data-root, '
-    '--cfg-options)'
-)
 
 
 def first_line(error: Exception) -> str:
@@ -86,7 +82,8 @@ def load_model(cfg: ConfigType, path: str) -> tuple[nn.Module, dict]:
         path (str): Of the checkpoint.
 
     Returns:
-        tuple[nn.Module, dict]: The model, and what the checkpoint holds.
+        tuple[nn.Module, dict]: The model in eval mode, and what the
+        checkpoint holds.
 
     Raises:
         ConfigError: No checkpoint, a model that cannot be built, or weights
@@ -98,42 +95,19 @@ def load_model(cfg: ConfigType, path: str) -> tuple[nn.Module, dict]:
         raise ConfigError(
             f'{path} cannot be read as a checkpoint, {first_line(error)}'
         ) from error
+    settings = copy.deepcopy(cfg.model)
+    if settings.get('backbone', {}).get('pretrained'):
+        settings.backbone.pretrained = None  # as init_recognizer does
     try:
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(settings)
     except Exception as error:  # whatever a user's config says
         raise ConfigError(
             f'the model of {cfg.get("filename") or "the config"} cannot be '
             f'built, {first_line(error)}'
         ) from error
-    load_weights(model, checkpoint)
+    check_fit(model, checkpoint)
     model.cfg = cfg
-    return model, checkpoint
-
-
-def load_weights(model: nn.Module, checkpoint: Mapping) -> None:
-    """Load weights, all of which must fit.
-
-    Args:
-        model (nn.Module): Built from the config.
-        checkpoint (Mapping): What the file holds.
-
-    Raises:
-        ConfigError: Some are missing, too many or of another size.
-    """
-    if not isinstance(checkpoint, Mapping):
-        raise ConfigError('the checkpoint holds no weights')
-    state = checkpoint.get('state_dict', checkpoint)
-    state = {name.removeprefix('module.'): x for name, x in state.items()}
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        first = next((line for line in lines[1:] if line), lines[0])
-        raise ConfigError(
-            'the checkpoint does not fit the model of this config '
-            f'({first[:200]})',
-            _CURE,
-        ) from None
+    return model.eval(), checkpoint
 
 
 def class_names(
@@ -161,7 +135,7 @@ def class_names(
             f'the checkpoint has the {len(names)} classes '
             f'{", ".join(names)}, the head of this config has '
             f'num_classes={size}',
-            _CURE,
+            CURE,
         )
     if not names:
         dataset = inner_dataset(cfg.get('test_dataloader'))

@@ -22,11 +22,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, Optional
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from torch import nn
 
+from micacl_mm.apis.loading import load_model, read_config
 from micacl_mm.cli.launch import add_adjustment, limit_threads
 from micacl_mm.export import (
     ExportError,
@@ -38,7 +38,6 @@ from micacl_mm.export import (
 from micacl_mm.hooks.logit_adjustment_hook import adjust_by_checkpoint
 from micacl_mm.options import find_config, take_options
 from micacl_mm.records.training import find_class_counts
-from micacl_mm.registry import MODELS
 
 SUFFIXES = {'onnx': '.onnx', 'program': '.pt2'}
 
@@ -110,33 +109,6 @@ def targets(kind: str, out: Optional[Path], checkpoint: Path) -> dict:
     return {k: folder / f'{checkpoint.stem}{SUFFIXES[k]}' for k in kinds}
 
 
-def load(config: Path, checkpoint: Path, options: dict) -> tuple:
-    """Build the model with its weights.
-
-    Returns:
-        tuple[Config, nn.Module, dict]: the config, the model in eval mode,
-        and what the checkpoint holds.
-    """
-    try:
-        cfg = Config.fromfile(config)
-        cfg.merge_from_dict(options)
-        init_default_scope(cfg.get('default_scope', 'mmaction'))
-        model = MODELS.build(cfg.model)
-    # Whatever is wrong in a config of a user.
-    except Exception as error:
-        fail(f'{config} describes no model: {first_line(error)}')
-    try:
-        found = load_checkpoint(model, str(checkpoint), 'cpu', strict=True)
-    # MMEngine's words for weights that do not fit, or torch's for no weights.
-    except Exception as error:
-        fail(
-            f'{checkpoint} does not fit the model of {config}, or is no '
-            f'checkpoint: {first_line(error)}; give the config it was trained '
-            'with, and its --cfg-options'
-        )
-    return cfg, model.eval(), found
-
-
 def write(model: nn.Module, args: argparse.Namespace, about: tuple) -> None:
     """Write each format and say so."""
     shape, metadata = about
@@ -154,12 +126,6 @@ def write(model: nn.Module, args: argparse.Namespace, about: tuple) -> None:
         )
 
 
-def first_line(error: Exception) -> str:
-    """What an error says, in a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return ' '.join(lines[:2]) or type(error).__name__
-
-
 def fail(message: str, code: int = 2) -> NoReturn:
     """Leave with a sentence."""
     print(f'export: {message.removeprefix("export: ")}', file=sys.stderr)
@@ -173,9 +139,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         if 'onnx' in args.targets:
             import_onnx()  # before the work
-        cfg, model, found = load(
-            args.config, args.checkpoint, args.cfg_options or {}
-        )
+        cfg = read_config(args.config)
+        cfg.merge_from_dict(args.cfg_options or {})
+        init_default_scope(cfg.get('default_scope', 'mmaction'))
+        model, found = load_model(cfg, str(args.checkpoint))
         meta = found.get('meta') or {}
         about = describe(cfg, model, meta, args.config.stem, args.shape)
         if args.logit_adjust:

@@ -16,7 +16,7 @@ from typing import Any, Optional
 
 from mmengine.config import Config, DictAction
 
-from micacl_mm.visualization.features import collect_features
+from micacl_mm.apis.features import collect_features
 from micacl_mm.visualization.plots import (
     plot_confusion,
     plot_curves,

@@ -13,9 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 
-from micacl_mm.apis.loading import load_weights
 from micacl_mm.hooks.consistency_hook import counted_parts, wrong_settings
-from micacl_mm.hooks.result_hook import check_classes
+from micacl_mm.records.weights import check_classes, check_fit
 from micacl_mm.registry import DATASETS, MODELS
 from micacl_mm.utils.datasets import innermost
 
@@ -323,7 +322,7 @@ def checkpoint(case: Case) -> Iterator[Finding]:
     try:
         for _, dataset in case.built():
             check_classes(meta, dataset)
-        load_weights(case.model, loaded)
+        check_fit(case.model, loaded)
     except ValueError as error:
         yield blamed(error, 'use the config that it was trained with')
     else:

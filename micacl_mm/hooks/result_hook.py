@@ -9,8 +9,9 @@ from mmengine.dist import get_world_size, master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
-from micacl_mm.errors import DataError
+from micacl_mm.errors import ConfigError
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.records.complexity import measure_complexity
 from micacl_mm.records.record import (
@@ -19,9 +20,13 @@ from micacl_mm.records.record import (
     write_record,
 )
 from micacl_mm.records.training import FACTS, Training, training_facts
+from micacl_mm.records.weights import (
+    check_classes,
+    check_fit,
+    num_instances_of,
+)
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.datasets import unwrap
-from micacl_mm.utils.files import replacing
 
 from .class_counts_hook import count_classes
 from .logit_adjustment_hook import LogitAdjustmentHook
@@ -51,45 +56,10 @@ def plot_confusion(
     classes: list[str], matrix: torch.Tensor, path: Path
 ) -> None:
     """Save the confusion matrix, in percent of each true class, as PNG."""
-    import matplotlib
+    # matplotlib is not needed before.
+    from micacl_mm.visualization import plots, runs
 
-    matplotlib.use('Agg', force=False)
-    from matplotlib import pyplot as plt
-
-    share = matrix / matrix.sum(dim=1, keepdim=True).clamp(min=1)
-    percent = (100 * share).round().int()
-    figure = RecallMetric.plot(
-        percent, include_values=True, cmap='Blues', classes=classes, show=False
-    )
-    figure.axes[0].set_title('percent of each true class', pad=24)
-    with replacing(path) as part:
-        figure.savefig(part, format='png', dpi=100, bbox_inches='tight')
-    plt.close(figure)
-
-
-def check_classes(meta: Optional[dict], dataset: Any) -> None:
-    """Refuse a checkpoint of other classes, or in another order.
-
-    MMEngine loads it all the same, as far as the shapes agree.
-
-    Args:
-        meta (dict, optional): That of the checkpoint. Foreign ones do not
-            always name their classes, and then nothing is known.
-        dataset: The data set at work.
-
-    Raises:
-        DataError: Its classes are others.
-    """
-    old = ((meta or {}).get('dataset_meta') or {}).get('classes')
-    new = getattr(dataset, 'metainfo', {}).get('classes')
-    if old and new and list(map(str, old)) != list(map(str, new)):
-        raise DataError(
-            'ResultHook: the checkpoint must be of the classes of the data '
-            f'set, {", ".join(map(str, new))}, in this order, got one of '
-            f'{", ".join(map(str, old))}',
-            'use the data root and the config that it was trained with, or '
-            'train in another work directory',
-        )
+    plots.plot_confusion([runs.Result(tuple(classes), matrix, {})], path)
 
 
 def _known_counts(dataset: Any) -> Optional[list[int]]:
@@ -99,6 +69,10 @@ def _known_counts(dataset: Any) -> Optional[list[int]]:
         return count_classes(dataset, len(classes)) if classes else None
     except (AttributeError, KeyError, TypeError, ValueError):
         return None  # a guest's set
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
 
 
 @HOOKS.register_module()
@@ -116,6 +90,7 @@ class ResultHook(Hook):
 
     def __init__(self) -> None:
         self._meta: Optional[dict] = None
+        self._misfit: Optional[ConfigError] = None
         self._facts: dict = {}
         self._trained = False
         self._bag_shape: Optional[tuple[int, ...]] = None
@@ -123,8 +98,20 @@ class ResultHook(Hook):
         self._times: list[float] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep what the checkpoint says of its training."""
+        """Refuse a checkpoint of another model; keep what it says.
+
+        A training may start from weights of which a part fits; to resume
+        and to test, all must.
+        """
         self._meta, self._trained = checkpoint.get('meta'), False
+        self._misfit = None
+        try:
+            check_fit(runner.model, checkpoint)
+        except ConfigError as error:
+            if runner.cfg.get('resume'):
+                raise
+            check_fit(runner.model, checkpoint, partly=True)
+            self._misfit = error
 
     def after_train(self, runner: Runner) -> None:
         """From here on the weights are those of this very training."""
@@ -138,15 +125,20 @@ class ResultHook(Hook):
             check_classes(before, dataset)
         counts = _known_counts(dataset)
         self._facts = training_facts(runner.cfg, dataset, counts, before)
+        size = num_instances_of(_unwrapped(runner.model))
+        self._facts['num_instances'] = size
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the description of the training."""
         checkpoint['meta'][FACTS] = self._facts
 
     def before_test(self, runner: Runner) -> None:
-        """See that the weights are of the classes of the set."""
-        if not self._trained:
-            check_classes(self._meta, runner.test_dataloader.dataset)
+        """See that weights and classes are those of model and set."""
+        if self._trained:
+            return
+        if self._misfit is not None:
+            raise self._misfit
+        check_classes(self._meta, runner.test_dataloader.dataset)
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Forget an earlier test."""
@@ -222,8 +214,7 @@ class ResultHook(Hook):
         )
 
     def _size_and_speed(self, runner: Runner) -> dict:
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = _unwrapped(runner.model)
         cost = measure_complexity(model, self._bag_shape or ())
         if cost.problem:
             runner.logger.warning(f'no GFLOPs in the record: {cost.problem}')

@@ -47,6 +47,8 @@ class Training(NamedTuple):
     #: Videos of each class; None where a video has no single one.
     class_counts: Optional[list[int]] = None
     processes: Optional[int] = None
+    #: Of a bag.
+    num_instances: Optional[int] = None
     #: Commits of this package, at each start.
     commits: list[str] = []
     #: Of the checkpoint, as MMEngine stores them.

@@ -1,21 +1,26 @@
 """Bag features: what enters the classification of a trained recognizer."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from mmaction.apis import init_recognizer
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from micacl_mm.models.bag import Features, flatten
+from micacl_mm.records.weights import check_classes
 from micacl_mm.utils.files import replacing
+
+from .loading import load_model
 
 
 class BagFeatures(NamedTuple):
@@ -59,66 +64,22 @@ def final_layer(model: nn.Module) -> tuple[nn.Module, str]:
     return found[0] if len(found) == 1 else (head, 'cls_head')
 
 
-def collect_features(cfg: Config, checkpoint: Path) -> BagFeatures:
-    """Run a checkpoint over the test split of its config, without chance.
+@contextmanager
+def watch_features(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect what enters the final layer while a model predicts.
 
-    Args:
-        cfg (Config): Config of the run; its ``test_dataloader`` is run.
-        checkpoint (Path): Weights, which must fit exactly.
-
-    Raises:
-        RuntimeError: The checkpoint does not fit the model.
-        ValueError: The videos have no single label.
+    Yields:
+        list[Tensor]: (rows, C) of each call; see :func:`per_video`.
     """
-    cfg = copy.deepcopy(cfg)
-    model = init_recognizer(cfg, device=get_device())
-    load_checkpoint(model, str(checkpoint), map_location='cpu', strict=True)
-    loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
-    return features_of(model, loader)
-
-
-def features_of(model: nn.Module, loader: DataLoader) -> BagFeatures:
-    """Collect the features of all videos that a loader gives.
-
-    Where a video has several (crops, or the segments of TSMHead, which
-    averages behind the layer) their mean is taken.
-
-    Args:
-        model (nn.Module): A recognizer in eval mode.
-        loader (DataLoader): Of a data set with ``metainfo``.
-
-    Raises:
-        RuntimeError: The test passes the final layer by.
-        ValueError: The videos have no single label.
-    """
-    layer, source = final_layer(model)
-    taken, features, labels = [], [], []
+    layer, _ = final_layer(model)
+    taken: list[Tensor] = []
     hook = layer.register_forward_pre_hook(
         lambda _, inputs: taken.append(_vectors(layer, inputs[0]))
     )
     try:
-        for batch in track_iter_progress((loader, len(loader))):
-            with torch.no_grad():
-                model.test_step(batch)
-            truth = [sample.gt_label for sample in batch['data_samples']]
-            features.append(_per_video(taken, len(truth)))
-            labels += truth
-            taken.clear()
+        yield taken
     finally:
         hook.remove()
-    if any(label.numel() != 1 for label in labels):
-        raise ValueError(
-            'features: each video must have one label, got several; there is '
-            'no one colour for it'
-        )
-    labels = torch.cat(labels).cpu().numpy()
-    names = loader.dataset.metainfo.get('classes') or range(labels.max() + 1)
-    return BagFeatures(
-        torch.cat(features).numpy(),
-        labels,
-        [str(name) for name in names],
-        f'input of {source}',
-    )
 
 
 def _vectors(layer: nn.Module, x: Features) -> Tensor:
@@ -130,8 +91,15 @@ def _vectors(layer: nn.Module, x: Features) -> Tensor:
     return x.float().cpu()
 
 
-def _per_video(taken: list[Tensor], videos: int) -> Tensor:
-    """Join what one batch gave, videos * views rows, to (videos, C)."""
+def per_video(taken: list[Tensor], videos: int) -> Tensor:
+    """Join what one batch gave, (videos * views, C), to (videos, C).
+
+    Where a video has several (crops, or the segments of TSMHead, which
+    averages behind the layer) their mean is taken.
+
+    Raises:
+        RuntimeError: The prediction passed the final layer by.
+    """
     if not taken:
         raise RuntimeError(
             'features: the layer was not called in the test; test without '
@@ -139,3 +107,55 @@ def _per_video(taken: list[Tensor], videos: int) -> Tensor:
         )
     rows = torch.cat(taken)  # (videos * views, C), views fastest
     return rows.unflatten(0, (videos, -1)).mean(dim=1)
+
+
+def collect_features(cfg: Config, checkpoint: Path) -> BagFeatures:
+    """Run a checkpoint over the test split of its config, without chance.
+
+    Args:
+        cfg (Config): Config of the run; its ``test_dataloader`` is run.
+        checkpoint (Path): Weights, which must fit exactly.
+
+    Raises:
+        ValueError: The checkpoint fits neither model nor classes, or the
+            videos have no single label.
+    """
+    init_default_scope('mmaction')
+    model, found = load_model(cfg, str(checkpoint))
+    settings = copy.deepcopy(cfg.test_dataloader)
+    loader = Runner.build_dataloader(settings, seed=0)
+    check_classes(found.get('meta'), loader.dataset)
+    return features_of(model.to(get_device()), loader)
+
+
+def features_of(model: nn.Module, loader: DataLoader) -> BagFeatures:
+    """Collect the features of all videos that a loader gives.
+
+    Args:
+        model (nn.Module): A recognizer in eval mode.
+        loader (DataLoader): Of a data set with ``metainfo``.
+
+    Raises:
+        RuntimeError: The test passes the final layer by.
+        ValueError: The videos have no single label.
+    """
+    features, labels = [], []
+    for batch in track_iter_progress((loader, len(loader))):
+        with torch.no_grad(), watch_features(model) as taken:
+            model.test_step(batch)
+        truth = [sample.gt_label for sample in batch['data_samples']]
+        features.append(per_video(taken, len(truth)))
+        labels += truth
+    if any(label.numel() != 1 for label in labels):
+        raise ValueError(
+            'features: each video must have one label, got several; there is '
+            'no one colour for it'
+        )
+    labels = torch.cat(labels).cpu().numpy()
+    names = loader.dataset.metainfo.get('classes') or range(labels.max() + 1)
+    return BagFeatures(
+        torch.cat(features).numpy(),
+        labels,
+        [str(name) for name in names],
+        f'input of {final_layer(model)[1]}',
+    )

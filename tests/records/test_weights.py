@@ -1,0 +1,155 @@
+"""No command takes a checkpoint of another model: a gate for every way in."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from micacl_mm.apis import DFERInferencer
+from micacl_mm.apis.features import collect_features
+from micacl_mm.cli import export
+from micacl_mm.doctor.configs import checkpoint as doctor
+from micacl_mm.doctor.core import FAIL, Case
+from micacl_mm.hooks import ResultHook
+from micacl_mm.records.training import FACTS
+from micacl_mm.registry import MODELS
+
+from .tiny import write_config
+
+CLASSES = ('Happy', 'Sad', 'Neutral', 'Angry', 'Surprise', 'Disgust', 'Fear')
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    """A config, its model and its checkpoint."""
+    folder = tmp_path_factory.mktemp('weights')
+    write_config(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MICACL_DATA_ROOT', str(folder))
+        cfg = Config.fromfile(folder / 'tiny.py')
+    cfg.dump(folder / 'config.py')
+    init_default_scope('mmaction')
+    model = MODELS.build(cfg.model)
+    meta = dict(dataset_meta=dict(classes=CLASSES))
+    meta[FACTS] = dict(num_instances=4)
+    whole = dict(state_dict=model.state_dict(), meta=meta)
+    return SimpleNamespace(folder=folder, cfg=cfg, model=model, whole=whole)
+
+
+def nothing(state):
+    return {'a.b': torch.zeros(3)}
+
+
+def empty(state):
+    return {}
+
+
+def backbone_alone(state):
+    own = {k: v for k, v in state.items() if k.startswith('backbone.')}
+    return {k.removeprefix('backbone.'): v for k, v in own.items()}
+
+
+def part(state):
+    return {k: v for k, v in state.items() if k != 'cls_head.fc_cls.bias'}
+
+
+def more(state):
+    return {**state, 'neck.more': torch.zeros(1)}
+
+
+def another_head(state):
+    head = {'cls_head.fc_cls.weight': 16, 'cls_head.fc_cls.bias': None}
+    return {
+        k: torch.zeros(5, *([head[k]] if head[k] else [])) if k in head else v
+        for k, v in state.items()
+    }
+
+
+def other_bags(state):
+    return state  # the sizes of a chain do not tell
+
+
+#: Those of the first line fit nothing.
+KINDS = [
+    *(nothing, empty, backbone_alone),
+    *(part, more, another_head, other_bags),
+]
+
+
+def save(place, kind):
+    state = kind(place.whole['state_dict'])
+    meta = dict(place.whole['meta'])
+    if kind is other_bags:
+        meta[FACTS] = dict(num_instances=2)
+    path = place.folder / f'{kind.__name__}.pth'
+    torch.save(dict(state_dict=state, meta=meta), path)
+    return path
+
+
+def load(place, path, **cfg):
+    """What the runner does before and after it loads weights."""
+    hook = ResultHook()
+    loader = SimpleNamespace(dataset=SimpleNamespace(metainfo={}))
+    runner = SimpleNamespace(
+        model=place.model, cfg=cfg, test_dataloader=loader
+    )
+    checkpoint = torch.load(path, weights_only=True)
+    hook.after_load_checkpoint(runner, checkpoint)
+    return hook, runner
+
+
+def to_test(place, path):
+    hook, runner = load(place, path)
+    hook.before_test(runner)
+
+
+def to_resume(place, path):
+    load(place, path, resume=True)
+
+
+def to_infer(place, path):
+    DFERInferencer(place.folder / 'config.py', path, device='cpu')
+
+
+def to_plot(place, path):
+    collect_features(place.cfg, path)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('way', [to_test, to_resume, to_infer, to_plot])
+def test_what_does_not_fit_is_refused(place, way, kind):
+    with pytest.raises(ValueError, match=r'checkpoint (does not fit|fits no)'):
+        way(place, save(place, kind))
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_export_and_doctor_refuse_it_too(place, kind, capsys):
+    config, path = str(place.folder / 'config.py'), str(save(place, kind))
+    with pytest.raises(SystemExit) as left:
+        export.main([config, path, '--format', 'program'])
+    assert left.value.code == 2
+    assert 'the checkpoint does not fit' in capsys.readouterr().err
+    case = Case(SimpleNamespace(checkpoint=path), model=place.model)
+    (finding,) = doctor(case)
+    assert finding.status == FAIL and 'does not fit' in str(finding)
+
+
+def test_a_training_starts_from_weights_of_which_some_fit(place):
+    for kind in KINDS:
+        path = save(place, kind)
+        if kind in (nothing, empty, backbone_alone):
+            with pytest.raises(ValueError, match='fits no weight'):
+                load(place, path)
+        else:
+            load(place, path)
+
+
+def test_what_fits_is_taken(place):
+    """Also of a parallel training, and without a word on the training."""
+    bare = {f'module.{k}': v for k, v in place.whole['state_dict'].items()}
+    for name, whole in (('whole', place.whole), ('bare', bare)):
+        torch.save(whole, place.folder / f'{name}.pth')
+        for way in (to_test, to_resume, to_infer):
+            way(place, place.folder / f'{name}.pth')
