@@ -1,17 +1,16 @@
 """What can be predicted on: videos, folders of frames, arrays."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
 import cv2
 import numpy as np
-from mmaction.utils import ConfigType
 
 from micacl_mm.datasets.images import decode_image
-from micacl_mm.datasets.layouts import FrameNames
 from micacl_mm.errors import ConfigError, DataError
 from micacl_mm.utils.folders import (
     IMAGE_SUFFIXES,
@@ -38,9 +37,8 @@ class Clip:
     Args:
         path (str): For errors; the name of an array.
         name (str): For people and files.
-        read (Callable): Gives a frame by its number.
-        decode (dict): The stock transform that reads the frames.
-        info (dict): What that wants to know.
+        read (Callable): Gives a frame by its number; of a video fast in
+            ascending order only.
         seconds (np.ndarray): Start of each frame in seconds, (T,), from 0.
         duration (float): In seconds, with that of the last frame.
     """
@@ -48,8 +46,6 @@ class Clip:
     path: str
     name: str
     read: Callable[[int], np.ndarray]
-    decode: ConfigType
-    info: dict
     seconds: np.ndarray
     duration: float
 
@@ -125,8 +121,7 @@ def _open_video(path: str) -> Clip:
     def read(index: int) -> np.ndarray:
         return reader.get_batch([index]).asnumpy()[0]
 
-    decode, info = dict(type='DecordDecode'), dict(video_reader=reader)
-    return Clip(path, Path(path).stem, read, decode, info, seconds, end)
+    return Clip(path, Path(path).stem, read, seconds, end)
 
 
 def _why_no_video(path: str, error: Exception) -> str:
@@ -153,10 +148,8 @@ def _open_folder(path: str, fps: float) -> Clip:
         file = Path(path, files[index])
         return decode_image(file.read_bytes(), str(file))
 
-    info = dict(frame_dir=path, filename_tmpl=FrameNames(files))
-    seconds, decode = np.arange(len(files)) / fps, dict(type='RawFrameDecode')
-    end = len(files) / fps
-    return Clip(path, Path(path).name, read, decode, info, seconds, end)
+    seconds, end = np.arange(len(files)) / fps, len(files) / fps
+    return Clip(path, Path(path).name, read, seconds, end)
 
 
 def _open_array(array: np.ndarray, name: str, fps: float) -> Clip:
@@ -171,9 +164,42 @@ def _open_array(array: np.ndarray, name: str, fps: float) -> Clip:
             f'{array.dtype}',
             'convert it',
         )
-    info, decode = dict(array=array), dict(type='ArrayDecode')
     seconds, end = np.arange(len(array)) / fps, len(array) / fps
-    return Clip(name, name, array.__getitem__, decode, info, seconds, end)
+    return Clip(name, name, array.__getitem__, seconds, end)
+
+
+class FrameReader:
+    """Reads frames that bags share once each, in ascending order.
+
+    A frame is kept until the last bag that needs it has it.
+
+    Args:
+        clip (Clip): Where they are.
+        bags (Iterable[np.ndarray]): Numbers of the frames of each bag.
+    """
+
+    def __init__(self, clip: Clip, bags: Iterable[np.ndarray]) -> None:
+        self.clip = clip
+        self._uses = Counter(n for bag in bags for n in np.unique(bag))
+        self._ahead = sorted(self._uses, reverse=True)
+        self._kept: dict[int, np.ndarray] = {}
+
+    def take(self, bag: np.ndarray) -> list[np.ndarray]:
+        """The frames of one of the bags, in its order.
+
+        Raises:
+            ClipError: One cannot be read.
+        """
+        while self._ahead and self._ahead[-1] <= bag.max():
+            number = self._ahead[-1]
+            self._kept[number] = self.clip.frame(int(number))
+            self._ahead.pop()
+        images = [self._kept[number].copy() for number in bag]
+        self._uses.subtract(np.unique(bag))
+        for number in np.unique(bag):
+            if not self._uses[number]:
+                del self._kept[number]
+        return images
 
 
 def list_clips(inputs: Union[Source, Sequence[Source]]) -> list[Source]:

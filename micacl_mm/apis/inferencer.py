@@ -1,7 +1,7 @@
 """Expressions of faces in clips, from a config and a checkpoint."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -9,25 +9,32 @@ from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 import torch
-from mmaction.registry import TRANSFORMS
 from mmaction.utils import ConfigType
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.infer import BaseInferencer
 from mmengine.registry import init_default_scope
-from rich.progress import track
+from rich.console import Console
+from rich.progress import Progress
 from torch import nn
 
 from micacl_mm.errors import ConfigError, check_choice
-from micacl_mm.faces import CropFaces, build_detector, find_faces, main_face
+from micacl_mm.faces import (
+    CropFaces,
+    FaceTrack,
+    QuickDetector,
+    build_detector,
+    find_faces,
+    main_face,
+)
 from micacl_mm.hooks.logit_adjustment_hook import adjust_by_checkpoint
 from micacl_mm.models.necks import BaseBagNeck
 from micacl_mm.records.config_hash import inner_dataset, short_type
 from micacl_mm.registry import INFERENCERS
-from micacl_mm.utils.video import ClipError
 
 from .clips import (
     Clip,
+    FrameReader,
     Source,
     check_windows,
     cut_windows,
@@ -35,6 +42,7 @@ from .clips import (
     open_clip,
 )
 from .explain import Explanation, explain
+from .features import per_video, watch_features
 from .loading import (
     check_device,
     check_file,
@@ -46,11 +54,13 @@ from .loading import (
 from .predictions import BagPrediction, ClipPrediction
 
 #: Looks for faces a second; boxes between are interpolated.
-LOOKS_PER_SECOND = 10
+LOOKS_PER_SECOND = 6
 #: Shorter gaps are filled; after longer ones a face is a new one.
 FILLED_SECONDS, LOST_SECONDS = 0.5, 30.0
 #: Beside the main face, those that are seen for less are none, or passers-by.
 LEAST_SECONDS = 0.5
+#: Share of the work on a clip that is the search for faces.
+_LOOKED = 0.5
 
 Inputs = Union[Source, Sequence[Source]]
 
@@ -58,8 +68,7 @@ Inputs = Union[Source, Sequence[Source]]
 class ClipPipeline:
     """Runs the test pipeline of a config on clips of all kinds.
 
-    Sampling and all that follows the decoding are the config's own; opening
-    and decoding are the stock transforms for the kind of the clip.
+    Sampling and all that follows the decoding are the config's own.
 
     Args:
         pipeline (Sequence[dict]): Of the test set.
@@ -79,7 +88,6 @@ class ClipPipeline:
             )
         self._sample = Compose(steps[: at[0]])
         self._after = Compose(steps[at[0] + 1 :])
-        self._decoders: dict[str, Callable] = {}
         #: Whether it has a step that crops faces, by tracks if it gets one.
         self.crops_faces = 'CropFaces' in kinds
 
@@ -105,36 +113,27 @@ class ClipPipeline:
         results['frame_inds'] = frames[np.ravel(results['frame_inds'])]
         return results
 
-    def load(
-        self, clip: Clip, results: dict, crop: Optional[Callable] = None
+    def prepare(
+        self,
+        results: dict,
+        images: list[np.ndarray],
+        crop: Optional[Callable] = None,
     ) -> dict:
-        """Decode the chosen frames and prepare them for the model.
+        """Make the model's input of the chosen frames.
 
         Args:
-            clip (Clip): Where they are.
             results (dict): From :meth:`sample`.
+            images (list[np.ndarray]): The frames.
             crop (Callable, optional): A transform right after the decoding.
                 Defaults to None.
 
         Returns:
             dict: ``inputs`` and ``data_samples``.
-
-        Raises:
-            ClipError: A frame cannot be read.
         """
-        kind = clip.decode['type']
-        if kind not in self._decoders:
-            self._decoders[kind] = TRANSFORMS.build(clip.decode)
-        chosen = results['frame_inds']
-        try:
-            results = self._decoders[kind]({**results, **clip.info})
-            broken = any(image is None for image in results['imgs'])
-        except Exception:  # as many kinds of errors as libraries
-            broken = True
-        if broken:
-            for index in dict.fromkeys(chosen.tolist()):
-                clip.frame(index)  # says which frame it is
-            raise ClipError(f'{clip.path}: its frames cannot be read')
+        shape = images[0].shape[:2]
+        results = dict(
+            results, imgs=images, original_shape=shape, img_shape=shape
+        )
         return self._after(results if crop is None else crop(results))
 
 
@@ -145,12 +144,11 @@ def _kind(step: ConfigType) -> str:
 
 
 class _Job(NamedTuple):
-    """A bag to predict, from some frames of a clip."""
+    """A bag to predict, from chosen frames of a clip."""
 
-    clip: Clip
     prediction: ClipPrediction
     bag: BagPrediction
-    frames: np.ndarray
+    sampled: dict
 
 
 @INFERENCERS.register_module()
@@ -262,6 +260,7 @@ class DFERInferencer(BaseInferencer):
         stride: Optional[float] = None,
         explained: bool = False,
         fps: Optional[float] = None,
+        features: bool = False,
     ) -> Iterator[ClipPrediction]:
         """Predict clip by clip.
 
@@ -280,6 +279,8 @@ class DFERInferencer(BaseInferencer):
                 Defaults to False.
             fps (float, optional): Frames a second of folders and arrays.
                 Defaults to None, 25.
+            features (bool): Add what enters the classification, ``feature``
+                of each bag. Defaults to False.
 
         Yields:
             ClipPrediction: In the order of the clips, each as soon as it and
@@ -295,74 +296,119 @@ class DFERInferencer(BaseInferencer):
             if value is not None and value <= 0:
                 raise ConfigError(f'{name} must be positive, got {value}')
         clips = list_clips(inputs)
-        waiting: list[tuple[ClipPrediction, list[_Job]]] = []
-        batch: list[tuple[_Job, dict, dict]] = []
-        for number, source in enumerate(self._tracked(clips)):
-            for prediction in self._open(number, source, fps):
-                jobs = self._plan(*prediction, window, stride)
-                waiting.append((prediction[1], jobs))
-                for job in jobs:
-                    batch += self._load(job)
+        waiting: list[ClipPrediction] = []
+        batch: list[tuple[_Job, dict]] = []
+        bar = Progress(
+            console=Console(stderr=True),
+            transient=True,
+            disable=not self.show_progress,
+        )
+        with bar:
+            task = bar.add_task('clips', total=len(clips))
+            for number, source in enumerate(clips):
+
+                def tick(share: float, before: int = number) -> None:
+                    bar.update(task, completed=before + share)
+
+                for item in self._load(
+                    number, source, fps, (window, stride), waiting, tick
+                ):
+                    batch.append(item)
                     if len(batch) == batch_size:
-                        self._run(batch, explained)
+                        self._run(batch, explained, features)
                         batch = []
-            yield from _finished(waiting)
-        if batch:
-            self._run(batch, explained)
+                tick(1)
+                yield from _finished(waiting)
+            if batch:
+                self._run(batch, explained, features)
         yield from _finished(waiting)
 
-    def _tracked(self, clips: Sequence[Source]) -> Iterable[Source]:
-        """The clips, with a bar if there are several."""
-        if not self.show_progress or len(clips) < 2:
-            return clips
-        return track(clips, description='clips')
+    def _load(
+        self,
+        number: int,
+        source: Source,
+        fps: Optional[float],
+        windows: tuple[Optional[float], Optional[float]],
+        waiting: list[ClipPrediction],
+        tick: Callable[[float], None],
+    ) -> Iterator[tuple[_Job, dict]]:
+        """Read a clip: its bags, each with the model's input.
 
-    def _open(
-        self, number: int, source: Source, fps: Optional[float]
-    ) -> list[tuple[Optional[Clip], ClipPrediction]]:
-        """Open a clip; it with an empty prediction for each of its faces."""
+        Its predictions, one a face, are added to those that wait; what is
+        wrong is noted in them. ``tick`` is told the share that is done.
+        """
         text = name = f'array {number}'
         if not isinstance(source, np.ndarray):
             text = os.fspath(source)
             path = Path(text).resolve()  # of '.' too
             name = path.name if path.is_dir() else path.stem
-        empty = ClipPrediction(text, name, self.classes, number)
+        found = [ClipPrediction(text, name, self.classes, number)]
         try:
             clip = open_clip(source, text, fps)
-            empty.frames, empty.fps = len(clip), clip.fps
-            empty.seconds = clip.duration
-            return [(clip, face) for face in self._find_faces(clip, empty)]
+            found[0].frames, found[0].fps = len(clip), clip.fps
+            found[0].seconds = clip.duration
+            if self.detector is not None:
+                tracks = self._find_faces(clip, tick)
+                found = [
+                    replace(found[0], face=k, track=track, bags=[])
+                    for k, track in enumerate(tracks)
+                ]
+            jobs = [
+                job
+                for prediction in found
+                for job in self._plan(clip, prediction, *windows)
+            ]
         except Exception as error:  # of whatever library
-            empty.error = _said(error, text)
-            return [(None, empty)]
+            found[0].error = _said(error, text)
+            waiting.append(found[0])
+            return
+        waiting += found
+        jobs.sort(key=lambda job: job.bag.frames.max())
+        reader = FrameReader(clip, [job.bag.frames for job in jobs])
+        for place, job in enumerate(jobs):
+            if job.prediction.error is not None:
+                continue
+            try:
+                images = reader.take(job.bag.frames)
+                crop = self._crop_of(job.prediction)
+                data = self.pipeline.prepare(job.sampled, images, crop)
+            except Exception as error:  # of whatever library
+                job.prediction.error = _said(error, text)
+            else:
+                yield job, data
+            tick(_LOOKED + (1 - _LOOKED) * (place + 1) / len(jobs))
 
     def _find_faces(
-        self, clip: Clip, empty: ClipPrediction
-    ) -> list[ClipPrediction]:
-        """A copy of the empty prediction for each face of a clip."""
-        if self.detector is None:
-            return [replace(empty, bags=[])]
+        self, clip: Clip, tick: Callable[[float], None]
+    ) -> list[FaceTrack]:
+        """Follow the main face of a clip, or all that are there for long."""
         every = max(1, round(clip.fps / LOOKS_PER_SECOND))
+
+        def looks() -> Iterator[tuple[int, np.ndarray]]:
+            for number in sorted({*range(0, len(clip), every), len(clip) - 1}):
+                yield number, clip.frame(number)
+                tick(_LOOKED * (number + 1) / len(clip))
+
         tracks = find_faces(
-            ((index, clip.frame(index)) for index in range(len(clip))),
-            self.detector,
-            every,
+            looks(),
+            QuickDetector(self.detector),
             max_gap=round(FILLED_SECONDS * clip.fps / every),
+            smoothing=2.0 * every,
             max_lost=round(LOST_SECONDS * clip.fps / every),
         )
-        main = main_face(tracks, clip.path)
-        numbers, found = np.arange(len(clip)), []
-        for face in tracks if self.faces == 'all' else [main]:
-            _, seen = face.boxes_at(numbers)
-            if face is main or seen.sum() >= LEAST_SECONDS * clip.fps:
-                part = replace(empty, face=len(found), track=face, bags=[])
-                part.frames_without_face = numbers[~seen].tolist()
-                found.append(part)
-        return found
+        main, least = main_face(tracks, clip.path), LEAST_SECONDS * clip.fps
+        if self.faces == 'main':
+            return [main]
+        others = [
+            track
+            for track in tracks[1:]
+            if track.boxes_at(range(len(clip)))[1].sum() >= least
+        ]
+        return [main, *others]
 
     def _plan(
         self,
-        clip: Optional[Clip],
+        clip: Clip,
         prediction: ClipPrediction,
         window: Optional[float],
         stride: Optional[float],
@@ -372,31 +418,25 @@ class DFERInferencer(BaseInferencer):
         Of a face only the frames count in which it was seen; a window with
         too few of them stays in the timeline, without scores.
         """
-        if clip is None:
-            return []
+        if prediction.track is not None:
+            _, seen = prediction.track.boxes_at(range(len(clip)))
+            prediction.frames_without_face = np.flatnonzero(~seen).tolist()
         jobs = []
         for part in cut_windows(clip.seconds, clip.duration, window, stride):
             frames = np.setdiff1d(part.frames, prediction.frames_without_face)
-            seen = len(frames) / max(1, len(part.frames))
-            bag = BagPrediction(part.start, part.end, seen)
+            share = len(frames) / max(1, len(part.frames))
+            bag = BagPrediction(part.start, part.end, share)
             prediction.bags.append(bag)
             if len(frames):
-                jobs.append(_Job(clip, prediction, bag, frames))
-        enough = [job for job in jobs if job.bag.seen >= self.min_seen]
-        return enough or jobs
-
-    def _load(self, job: _Job) -> list[tuple[_Job, dict, dict]]:
-        """Read and prepare a bag; nothing, and it is noted, if that fails."""
-        if job.prediction.error is not None:
-            return []
-        try:
-            sampled = self.pipeline.sample(job.clip, job.frames)
-            crop = self._crop_of(job.prediction)
-            data = self.pipeline.load(job.clip, sampled, crop)
-        except Exception as error:  # of whatever library
-            job.prediction.error = _said(error, job.clip.path)
-            return []
-        return [(job, sampled, data)]
+                jobs.append((bag, frames))
+        jobs = [job for job in jobs if job[0].seen >= self.min_seen] or jobs
+        found = []
+        for bag, frames in jobs:
+            sampled = self.pipeline.sample(clip, frames)
+            bag.frames = sampled['frame_inds']
+            bag.instances = int(sampled.get('num_clips') or 1)
+            found.append(_Job(prediction, bag, sampled))
+        return found
 
     def _crop_of(self, prediction: ClipPrediction) -> Optional[Callable]:
         """A transform that crops a face, or tells the pipeline where it is."""
@@ -411,19 +451,21 @@ class DFERInferencer(BaseInferencer):
         return crop
 
     def _run(
-        self, batch: list[tuple[_Job, dict, dict]], explained: bool
+        self, batch: list[tuple[_Job, dict]], explained: bool, features: bool
     ) -> None:
         """Let the model predict a batch, and note it in the bags."""
         watched = explain(self.model) if explained else nullcontext()
-        data = self.collate_fn([data for _, _, data in batch])
-        with watched as seen:
+        taking = watch_features(self.model) if features else nullcontext()
+        data = self.collate_fn([data for _, data in batch])
+        with watched as seen, taking as taken:
             samples = self.forward(data)
         weights, attention = _per_bag(seen, len(batch))
-        for i, (job, sampled, _) in enumerate(batch):
+        vectors = per_video(taken, len(batch)).numpy() if features else None
+        for i, (job, _) in enumerate(batch):
             score = samples[i].pred_score.detach().float().cpu()
             job.bag.scores = score.double().numpy()
-            job.bag.frames = np.ravel(sampled['frame_inds'])
-            job.bag.instances = int(sampled.get('num_clips') or 1)
+            if features:
+                job.bag.feature = vectors[i]
             if seen is not None:
                 job.bag.instance_weights = weights[i]
                 job.bag.adjacency = seen.adjacency
@@ -456,7 +498,7 @@ class DFERInferencer(BaseInferencer):
             adjust_by_checkpoint(
                 model, self.logit_adjust, checkpoint, self._class_counts
             )
-        return model.to(device).eval()
+        return model.to(device)
 
     def visualize(self, *args: Any, **kwargs: Any) -> None:
         """Unused: ``micacl infer`` makes pictures and annotated videos."""
@@ -484,14 +526,7 @@ def _per_bag(seen: Optional[Explanation], count: int) -> tuple:
     return mean(seen.instance_weights), mean(seen.attention)
 
 
-def _finished(
-    waiting: list[tuple[ClipPrediction, list[_Job]]],
-) -> Iterator[ClipPrediction]:
+def _finished(waiting: list[ClipPrediction]) -> Iterator[ClipPrediction]:
     """Take predictions that nothing is missing of, in their order."""
-    while waiting:
-        prediction, jobs = waiting[0]
-        missing = any(job.bag.scores is None for job in jobs)
-        if missing and prediction.error is None:
-            return
-        waiting.pop(0)
-        yield prediction
+    while waiting and (waiting[0].error or waiting[0].is_complete):
+        yield waiting.pop(0)

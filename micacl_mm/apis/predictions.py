@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from micacl_mm.faces import FaceTrack
-from micacl_mm.utils.files import write_text
+from micacl_mm.utils.files import replacing, write_text
 from micacl_mm.version import __version__
 
 _BOX = ('box_frame', 'x1', 'y1', 'x2', 'y2')
@@ -30,11 +30,13 @@ class BagPrediction:
         scores (np.ndarray, optional): One a class, (K,), sum 1. None where
             the face was seen in too few frames.
         frames (np.ndarray): Numbers of the sampled frames, in their order;
-            empty without scores.
+            empty where the face was seen in too few.
         instances (int): M, into which the frames are cut.
         instance_weights (Tensor, optional): (M,), if asked for.
         adjacency (Tensor, optional): GEIIM's graph, (M, M).
         attention (Tensor, optional): WIAN's, (heads, M, M).
+        feature (np.ndarray, optional): (C,), what enters the classification,
+            if asked for.
     """
 
     start: float
@@ -46,6 +48,7 @@ class BagPrediction:
     instance_weights: Optional[Tensor] = None
     adjacency: Optional[Tensor] = None
     attention: Optional[Tensor] = None
+    feature: Optional[np.ndarray] = None
 
     def to_dict(self, classes: Sequence[str]) -> dict:
         """Only what JSON knows."""
@@ -109,13 +112,12 @@ class ClipPrediction:
         boxes, found = self.track.boxes_at([frame])
         return boxes[0] if found[0] else None
 
-    def boxed(self, frames: Sequence[int]) -> Optional[tuple[int, list]]:
-        """The middle one of some frames, and the face's box there."""
-        if self.track is None or not len(frames):
-            return None
-        frame = int(sorted(frames)[len(frames) // 2])
-        box = self.box_at(frame)
-        return None if box is None else (frame, np.round(box, 1).tolist())
+    @property
+    def is_complete(self) -> bool:
+        """Whether all bags of which frames were sampled have scores."""
+        return all(
+            bag.scores is not None for bag in self.bags if len(bag.frames)
+        )
 
     @property
     def scores(self) -> Optional[np.ndarray]:
@@ -146,13 +148,18 @@ class ClipPrediction:
         )
         if self.track is not None:
             found['frames_without_face'] = self.frames_without_face
-            found.update(self._place(self.track.frames))
+            seen = self.track.frames[self.track.seen]
+            found.update(self._place(seen))
             for line, bag in zip(found['timeline'], self.bags, strict=True):
                 line.update(self._place(bag.frames))
         return found
 
     def _place(self, frames: Sequence[int]) -> dict:
-        frame, box = self.boxed(frames) or (None, None)
+        """The middle one of some frames, and the face's box there."""
+        if not len(frames):
+            return dict(box_frame=None, box=None)
+        frame = int(sorted(frames)[len(frames) // 2])
+        box = np.round(self.box_at(frame), 1).tolist()
         return dict(box_frame=frame, box=box)
 
 
@@ -214,6 +221,45 @@ def write_results(
     _write_table(folder / 'timeline.csv', head, windows)
 
 
+def write_features(path: Path, found: Sequence[ClipPrediction]) -> None:
+    """Write the bags' features and instance weights, a row each.
+
+    Args:
+        path (Path): ``.csv``, or ``.npz`` with arrays of the same names,
+            the features as ``features`` (N, C) and the weights as
+            ``instance_weights`` (N, M) where the model has any.
+        found (Sequence[ClipPrediction]): Predicted with ``features``.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    bags = [
+        (p, bag) for p in found for bag in p.bags if bag.feature is not None
+    ]
+    columns = dict(
+        clip=[p.clip for p, _ in bags],
+        face=[-1 if p.face is None else p.face for p, _ in bags],
+        start=[bag.start for _, bag in bags],
+        end=[bag.end for _, bag in bags],
+        label=[p.classes[bag.scores.argmax()] for p, bag in bags],
+    )
+    wide = {'features': np.array([bag.feature for _, bag in bags])}
+    if bags and bags[0][1].instance_weights is not None:
+        weights = [bag.instance_weights.numpy() for _, bag in bags]
+        wide['instance_weights'] = np.array(weights)
+    if path.suffix == '.npz':
+        with replacing(path) as part, part.open('wb') as file:
+            np.savez_compressed(file, **columns, **wide)
+        return
+    head = [*columns]
+    for name, values in wide.items():
+        head += [f'{name}_{i}' for i in range(values[:1].size)]
+    rows = zip(*columns.values(), *wide.values(), strict=True)
+    _write_table(
+        path, head, ([*row[:5], *np.hstack(row[5:]).tolist()] for row in rows)
+    )
+
+
 def _scores(row: Mapping[str, Any], classes: Sequence[str]) -> list:
     scores = row.get('scores') or {}
     return [scores.get(name) for name in classes]
@@ -224,12 +270,12 @@ def _box(row: Mapping[str, Any]) -> list:
 
 
 def _write_table(path: Path, head: Sequence, rows: Iterable[list]) -> None:
-    """Write a CSV file; four decimals, nothing for the unknown."""
+    """Write a CSV file; six digits, nothing for the unknown."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(head)
     for row in rows:
         writer.writerow(
-            f'{cell:.4f}' if isinstance(cell, float) else cell for cell in row
+            f'{cell:.6g}' if isinstance(cell, float) else cell for cell in row
         )
     write_text(path, text.getvalue())

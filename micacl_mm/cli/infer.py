@@ -8,7 +8,8 @@
 Writes to DIR: predictions.json with everything, predictions.csv with a line
 for each clip and face, timeline.csv with a line for each window; with --video
 NAME_annotated.mp4 with box, bars and timeline drawn on, with --picture
-NAME.png that shows frames, instance weights, graph and scores.
+NAME.png that shows frames, instance weights, graph and scores; with
+--features FILE the features of every bag.
 
 A clip that cannot be read, or drawn on, is reported with the reason, and the
 others are still predicted. The options of the training (--data-root,
@@ -30,7 +31,7 @@ from mmengine.config import DictAction
 from micacl_mm.apis import ClipPrediction, DFERInferencer
 from micacl_mm.apis.clips import list_clips, open_clip
 from micacl_mm.apis.loading import first_line, read_config
-from micacl_mm.apis.predictions import write_results
+from micacl_mm.apis.predictions import write_features, write_results
 from micacl_mm.cli.launch import add_adjustment, limit_threads
 from micacl_mm.errors import ConfigError
 from micacl_mm.faces import build_detector
@@ -92,6 +93,13 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add('--fps', type=float, help='of folders of frames (default: 25)')
     add('--video', action='store_true', help='annotate it')
     add('--picture', action='store_true', help='explain it')
+    add('--format', choices=('png', 'pdf', 'svg'), default='png')
+    add(
+        '--features',
+        type=Path,
+        metavar='FILE',
+        help='write bag features and instance weights there, .npz or .csv',
+    )
     add('--batch-size', type=int, default=8)
     add('--device', help='such as cuda:0 or cpu')
     add('--amp', action='store_true', help='mixed precision')
@@ -117,6 +125,11 @@ class Session:
         self.arguments = arguments
         self.out: Path = arguments.out
         check_folder(self.out)
+        features = arguments.features
+        if features and features.suffix not in ('.npz', '.csv'):
+            raise ConfigError(
+                f'--features {features}: must end in .npz or .csv'
+            )
         self.clips = self._list()
         config = read_config(find_config(arguments.config))
         config.merge_from_dict(arguments.cfg_options)
@@ -166,6 +179,7 @@ class Session:
             stride=arguments.stride,
             explained=self.infer.explainable,
             fps=arguments.fps,
+            features=arguments.features is not None,
         )
         with noted_interrupts() as asked:
             try:
@@ -206,7 +220,8 @@ class Session:
             made.append(annotate_video(faces, clip, path))
         for prediction in faces if picture else []:
             face = f'_face{prediction.face}' if prediction.face else ''
-            path = self._free(f'{prediction.name}{face}', '.png')
+            name = f'{prediction.name}{face}'
+            path = self._free(name, f'.{self.arguments.format}')
             made.append(plot_prediction(prediction, clip, path))
         print(*(f'  {path}' for path in made), sep='\n', flush=True)
 
@@ -225,6 +240,8 @@ class Session:
         about = {name: getattr(self.arguments, name) for name in asked}
         about['undrawn'] = self.undrawn
         write_results(self.out, self.found, self.infer.classes, about)
+        if self.arguments.features:
+            write_features(self.arguments.features, self.found)
 
 
 @contextmanager

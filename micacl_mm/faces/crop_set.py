@@ -6,13 +6,13 @@ import csv
 import io
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -33,7 +33,7 @@ from micacl_mm.utils.workers import DIED, Progress, run_all
 
 from .cropping import crop_face, square_boxes
 from .detectors import Detector, build_detector
-from .tracking import FaceTrack, find_faces, main_face
+from .tracking import FaceTrack, every_kth, find_faces, main_face
 
 LAYOUTS = ('tree', 'dfew', 'ferv39k')
 FAILURES = 'failures.csv'
@@ -336,10 +336,9 @@ class ClipCropper:
         """Crop a clip; what is wrong with the clip comes as a reason."""
         try:
             tracks, numbers = self._find(clip)
-            parts = [
-                Path(tempfile.mkdtemp(prefix='clip-', dir=self.scratch))
-                for _ in tracks
-            ]
+            parts = [self.scratch / uuid4().hex for _ in tracks]
+            for part in parts:
+                part.mkdir()
             crops = self._write(clip, tracks, numbers, parts)
         except DataError as error:
             reason = str(error).removeprefix(f'{clip.path}: ')
@@ -350,7 +349,6 @@ class ClipCropper:
         # The first face comes last: it tells that the clip is finished.
         targets = self.targets(clip, len(tracks))
         for part, target in list(zip(parts, targets, strict=True))[::-1]:
-            os.chmod(part, 0o777 & ~_umask())
             publish(part, target)
         return Outcome(clip.path, '', len(tracks), crops, len(numbers))
 
@@ -373,7 +371,10 @@ class ClipCropper:
 
         ours = self.settings
         tracks = find_faces(
-            noted(), self.detector, ours.every, ours.max_gap, ours.smoothing
+            every_kth(noted(), ours.every),
+            self.detector,
+            ours.max_gap,
+            ours.smoothing * ours.every,
         )
         main = main_face(tracks, clip.path)
         others = [t for t in tracks[1:] if t.detected.sum() >= ours.min_frames]
@@ -404,12 +405,6 @@ class ClipCropper:
                     path.write_bytes(data.tobytes())
                     crops += 1
         return crops
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 # ---- the folder of the crops

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Optional
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import linear_sum_assignment
 
 from micacl_mm.errors import ConfigError, DataError
@@ -20,61 +20,55 @@ class NoFaceError(DataError):
 
 @dataclass(frozen=True, eq=False)
 class FaceTrack:
-    """Boxes of one face by frame number.
+    """Boxes of one face in the frames in which faces were looked for.
 
-    Two neighbouring entries between which no frame was looked at in vain are
-    connected: :meth:`boxes_at` interpolates between them. All else is a gap.
+    Between two neighbouring frames with a box the face is seen, too.
 
     Args:
-        frames (np.ndarray): Numbers of the frames with a box, ascending,
-            (F,), int.
-        boxes (np.ndarray): ``x1, y1, x2, y2`` in pixels, (F, 4).
-        scores (np.ndarray): Score of each detection, (F,); NaN where the box
-            was filled in.
-        looked (np.ndarray, optional): Numbers of all frames of the clip in
-            which faces were looked for, ascending. None stands for all from
-            the first to the last of ``frames``. Defaults to None.
+        frames (np.ndarray): Numbers of the frames that were looked at,
+            ascending, (F,), int.
+        boxes (np.ndarray): ``x1, y1, x2, y2`` in pixels, (F, 4); NaN where
+            the face is not.
+        scores (np.ndarray): Score of each detection, (F,); NaN where there
+            is no box, or it was filled in.
 
     Raises:
-        ValueError: If these do not belong together.
+        DataError: If these do not belong together.
     """
 
     frames: np.ndarray
     boxes: np.ndarray
     scores: np.ndarray
-    looked: Optional[np.ndarray] = None
 
     def __post_init__(self) -> None:
         frames = np.asarray(self.frames, np.int64)
         boxes = np.asarray(self.boxes, np.float64)
         scores = np.asarray(self.scores, np.float64)
-        count = len(frames) if frames.ndim == 1 else 0
-        if not count or boxes.shape != (count, 4) or scores.shape != (count,):
-            raise DataError(
-                'FaceTrack: must have F > 0 frames, (F, 4) boxes and F '
-                f'scores, got {frames.shape}, {boxes.shape}, {scores.shape}'
-            )
-        looked = self.looked
-        if looked is None:
-            looked = np.arange(frames[0], frames[-1] + 1)
-        looked = np.asarray(looked, np.int64)
-        ascending = (np.diff(frames) > 0).all() and (np.diff(looked) > 0).all()
-        if not ascending or not np.isin(frames, looked).all():
-            raise DataError(
-                'FaceTrack: frames and looked must be ascending, and frames '
-                'among looked'
-            )
-        sides = boxes[:, 2:] - boxes[:, :2]
-        if not np.isfinite(boxes).all() or (sides <= 0).any():
-            raise DataError(
-                'FaceTrack: boxes must be finite x1, y1, x2, y2 with an area'
-            )
-        given = dict(frames=frames, boxes=boxes, scores=scores, looked=looked)
-        for name, value in given.items():
+        for name, value in zip(
+            ('frames', 'boxes', 'scores'), (frames, boxes, scores), strict=True
+        ):
             object.__setattr__(self, name, value)
+        count = len(frames) if frames.ndim == 1 else 0
+        sides = boxes[..., 2:] - boxes[..., :2]
+        if (
+            boxes.shape != (count, 4)
+            or scores.shape != (count,)
+            or (np.diff(frames) <= 0).any()
+            or not self.seen.any()
+            or not (sides[self.seen] > 0).all()
+            or not np.isfinite(boxes[self.seen]).all()
+        ):
+            raise DataError(
+                'FaceTrack: must have F ascending frames, (F, 4) boxes x1, '
+                'y1, x2, y2 with an area, one at least that is not NaN, and '
+                f'F scores, got shapes {frames.shape}, {boxes.shape} and '
+                f'{scores.shape}'
+            )
 
-    def __len__(self) -> int:
-        return len(self.frames)
+    @property
+    def seen(self) -> np.ndarray:
+        """Where there is a box, (F,), bool."""
+        return ~np.isnan(self.boxes).all(-1)
 
     @property
     def detected(self) -> np.ndarray:
@@ -87,57 +81,53 @@ class FaceTrack:
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         return float(np.sqrt(sides.prod(1))[self.detected].sum())
 
-    @property
-    def connected(self) -> np.ndarray:
-        """Whether no gap lies between each entry and the next, (F - 1,)."""
-        return np.diff(np.searchsorted(self.looked, self.frames)) == 1
-
-    def boxes_at(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def boxes_at(self, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Boxes in any frames, in gaps and outside the track none.
 
         Args:
-            frames (np.ndarray): Frame numbers in any order, (N,).
+            frames (Sequence[int]): Frame numbers in any order, (N,).
 
         Returns:
             tuple[np.ndarray, np.ndarray]: Boxes, (N, 4), NaN where there is
             none, and whether there is one, (N,), bool.
         """
-        frames = np.asarray(frames, np.int64).reshape(-1)
-        after = np.searchsorted(self.frames, frames)
-        exact = self.frames[np.minimum(after, len(self) - 1)] == frames
-        between = np.zeros(len(frames), bool)
-        inner = (after > 0) & (after < len(self))
-        between[inner] = self.connected[after[inner] - 1]
-        found = exact | between
-        boxes = np.full((len(frames), 4), np.nan)
-        for k, column in enumerate(self.boxes.T):
-            boxes[found, k] = np.interp(frames[found], self.frames, column)
-        return boxes, found
+        boxes = _interpolate(frames, self.frames, self.boxes, np.nan)
+        return boxes, ~np.isnan(boxes).any(1)
 
-    def nearest_boxes(self, frames: np.ndarray) -> np.ndarray:
+    def nearest_boxes(self, frames: Sequence[int]) -> np.ndarray:
         """Boxes in any frames, where there is none that nearest in time.
 
         Args:
-            frames (np.ndarray): Frame numbers in any order, (N,).
+            frames (Sequence[int]): Frame numbers in any order, (N,).
 
         Returns:
             np.ndarray: Boxes, (N, 4).
         """
-        frames = np.asarray(frames, np.int64).reshape(-1)
         boxes, found = self.boxes_at(frames)
-        distance = np.abs(frames[~found, None] - self.frames)  # (N', F)
-        boxes[~found] = self.boxes[distance.argmin(1)]
+        known = self.frames[self.seen]
+        lost = np.asarray(frames)[~found]
+        nearest = np.abs(lost[:, None] - known).argmin(1)
+        boxes[~found] = self.boxes[self.seen][nearest]
         return boxes
+
+
+def _interpolate(
+    frames: Sequence[int],
+    known: np.ndarray,
+    boxes: np.ndarray,
+    beyond: float | None = None,
+) -> np.ndarray:
+    """Boxes between known ones; those at the ends stay, or ``beyond``."""
+    sides = [np.interp(frames, known, k, beyond, beyond) for k in boxes.T]
+    return np.stack(sides, axis=-1)
 
 
 def find_faces(
     frames: Iterable[tuple[int, np.ndarray]],
     detector: Detector,
-    every: int = 1,
     max_gap: int = 12,
     smoothing: float = 2.0,
     max_lost: int = 30,
-    min_iou: float = 0.1,
 ) -> list[FaceTrack]:
     """Find the faces of a clip and follow them.
 
@@ -145,19 +135,17 @@ def find_faces(
     memory than a short one.
 
     Args:
-        frames (Iterable[tuple[int, np.ndarray]]): Number and picture of each
-            frame in temporal order; (H, W, 3), uint8, RGB.
+        frames (Iterable[tuple[int, np.ndarray]]): Number and picture of the
+            frames to look at in temporal order; (H, W, 3), uint8, RGB. They
+            may be every k-th: ``FaceTrack.boxes_at`` knows those between.
         detector (Callable): See :class:`BaseFaceDetector`.
-        every (int): Look for faces in every k-th frame and in the last one;
-            ``FaceTrack.boxes_at`` knows those between. Defaults to 1.
         max_gap (int): Gaps of so many frames looked at in vain are filled
             (:func:`fill_gaps`). Defaults to 12.
-        smoothing (float): Width of :func:`smooth` in frames looked at, so
-            that jitter falls as much whatever ``every`` is. Defaults to 2.
+        smoothing (float): Width of :func:`smooth` in frames of the clip.
+            Defaults to 2.
         max_lost (int): Frames looked at in vain after which a face that
             comes back is a new one (:func:`track_faces`); ``max_gap`` if
             that is more. Defaults to 30.
-        min_iou (float): As in :func:`track_faces`. Defaults to 0.1.
 
     Returns:
         list[FaceTrack]: One a face, filled and smoothed, the main one
@@ -170,19 +158,18 @@ def find_faces(
         >>> tracks = find_faces(enumerate(images), CenterFaceDetector())
         >>> boxes, found = main_face(tracks, 'my.mp4').boxes_at(range(16))
     """
-    if every < 1 or max_gap < 0 or smoothing < 0:
+    if min(max_gap, smoothing, max_lost) < 0:
         raise ConfigError(
-            'find_faces: every must be 1 or more, max_gap and smoothing 0 or '
-            f'more, got {every}, {max_gap} and {smoothing}'
+            'find_faces: max_gap, smoothing and max_lost must be 0 or more, '
+            f'got {max_gap}, {smoothing} and {max_lost}'
         )
     name = getattr(detector, '__name__', type(detector).__name__)
     detections = (
         (number, detect_checked(detector, frame, name))
-        for number, frame in _thinned(frames, every)
+        for number, frame in frames
     )
-    tracks = track_faces(detections, max(max_lost, max_gap), min_iou)
-    sigma = smoothing * every  # in frames
-    return [smooth(fill_gaps(track, max_gap), sigma) for track in tracks]
+    tracks = track_faces(detections, max(max_lost, max_gap))
+    return [smooth(fill_gaps(track, max_gap), smoothing) for track in tracks]
 
 
 def main_face(tracks: Sequence[FaceTrack], clip: str) -> FaceTrack:
@@ -207,13 +194,13 @@ def main_face(tracks: Sequence[FaceTrack], clip: str) -> FaceTrack:
     return tracks[0]
 
 
-def _thinned(
-    frames: Iterable[tuple[int, np.ndarray]], every: int
+def every_kth(
+    frames: Iterable[tuple[int, np.ndarray]], k: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Every k-th frame, and the last."""
-    skipped: Optional[tuple[int, np.ndarray]] = None
+    skipped = None
     for position, item in enumerate(frames):
-        skipped = None if position % every == 0 else item
+        skipped = item if position % k else None
         if skipped is None:
             yield item
     if skipped is not None:
@@ -238,12 +225,11 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 @dataclass(eq=False)
-class _Live:
+class _Face:
     """A face while the clip is read."""
 
-    frames: list[int] = field(default_factory=list)
-    boxes: list[np.ndarray] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    found: dict[int, np.ndarray] = field(default_factory=dict)
+    last: np.ndarray = field(default_factory=lambda: np.zeros(5))
     shift: np.ndarray = field(default_factory=lambda: np.zeros(2))
     missed: int = 0  # looks since the last box
 
@@ -253,21 +239,19 @@ class _Live:
         Where its motion has led to; over a gap also where it was, for heads
         stop and turn back. Without a gap both are one.
         """
-        last = self.boxes[-1]
+        last = self.last[:4]
         moved = last + np.tile(self.shift * self.missed, 2)
         return np.stack([moved, last if self.missed > 1 else moved])
 
-    def add(self, frame: int, box: np.ndarray, score: float) -> None:
-        if self.boxes:
-            moved = box - self.boxes[-1]
-            step = (moved[:2] + moved[2:]) / 2 / self.missed
+    def add(self, look: int, box: np.ndarray) -> None:
+        if self.found:
+            moved = box - self.last
+            step = (moved[:2] + moved[2:4]) / 2 / self.missed
             # The first step is all that is known of the motion; later ones
             # count by half, for boxes jitter.
-            share = 0.5 if len(self.boxes) > 1 else 1.0
+            share = 0.5 if len(self.found) > 1 else 1.0
             self.shift = (1 - share) * self.shift + share * step
-        self.frames.append(frame)
-        self.boxes.append(box)
-        self.scores.append(score)
+        self.found[look] = self.last = box
         self.missed = 0
 
 
@@ -294,70 +278,57 @@ def track_faces(
         min_iou (float): Least IoU of a match. Defaults to 0.1.
 
     Returns:
-        list[FaceTrack]: The tracks, the main one first (:func:`order`).
+        list[FaceTrack]: The largest and most persistent face first: by the
+        sum, over the frames in which it was detected, of the square root of
+        its box's area.
 
     Raises:
-        ValueError: For a wrong argument, or frames out of order.
+        ConfigError: Frames are out of order.
     """
-    if max_lost < 0 or not 0 < min_iou <= 1:
-        raise ConfigError(
-            'track_faces: max_lost must be 0 or more and min_iou in (0, 1], '
-            f'got {max_lost} and {min_iou}'
-        )
     looked: list[int] = []
-    faces: list[_Live] = []
-    live: list[_Live] = []
-    for number, found in detections:
+    faces: list[_Face] = []
+    live: list[_Face] = []
+    for number, boxes in detections:
         if looked and number <= looked[-1]:
             raise ConfigError(
                 'track_faces: frame numbers must ascend, got '
                 f'{number} after {looked[-1]}'
             )
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 5)
+        new = _extend(live, len(looked), boxes, min_iou)
         looked.append(int(number))
-        found = np.asarray(found, np.float64).reshape(-1, 5)
-        new = _extend(live, int(number), found, min_iou)
         faces += new
         live = [face for face in live + new if face.missed <= max_lost]
-    every = np.array(looked, np.int64)
-    return order(
-        FaceTrack(face.frames, np.stack(face.boxes), face.scores, every)
-        for face in faces
-    )
+    tracks = []
+    for face in faces:
+        rows = np.full((len(looked), 5), np.nan)
+        rows[[*face.found]] = [*face.found.values()]
+        tracks.append(FaceTrack(looked, rows[:, :4], rows[:, 4]))
+    return sorted(tracks, key=lambda track: -track.size)
 
 
 def _extend(
-    live: list[_Live], number: int, found: np.ndarray, min_iou: float
-) -> list[_Live]:
+    live: list[_Face], look: int, boxes: np.ndarray, min_iou: float
+) -> list[_Face]:
     """Give the known faces their detections; the rest are new faces."""
     for face in live:
         face.missed += 1
-    new = set(range(len(found)))
-    if live and len(found):
+    left = set(range(len(boxes)))
+    if live and len(boxes):
         expected = np.concatenate([face.expected() for face in live])
-        iou = box_iou(expected, found[:, :4])  # (2 L, K)
+        iou = box_iou(expected, boxes[:, :4])  # (2 L, K)
         iou = iou.reshape(len(live), 2, -1).max(1)  # (L, K)
         # Pairs that will not be made must not push others aside.
         iou[iou < min_iou] = 0
         for i, j in zip(*linear_sum_assignment(-iou), strict=True):
             if iou[i, j] > 0:
-                live[i].add(number, found[j, :4], found[j, 4])
-                new.discard(j)
-    started = []
-    for j in sorted(new):
-        started.append(_Live())
-        started[-1].add(number, found[j, :4], found[j, 4])
-    return started
-
-
-def order(tracks: Iterable[FaceTrack]) -> list[FaceTrack]:
-    """Sort tracks, the largest and most persistent face first.
-
-    The measure is size times persistence: the sum, over the frames in which
-    the face was detected, of the square root of its box's area. A face of
-    half the width must be there twice as often. Of equals, the earlier comes
-    first, then the one further left.
-    """
-    return sorted(tracks, key=lambda t: (-t.size, t.frames[0], *t.boxes[0]))
+                live[i].add(look, boxes[j])
+                left.discard(j)
+    new = []
+    for j in sorted(left, key=lambda j: boxes[j].tolist()):
+        new.append(_Face())
+        new[-1].add(look, boxes[j])
+    return new
 
 
 def fill_gaps(track: FaceTrack, max_gap: int) -> FaceTrack:
@@ -374,39 +345,26 @@ def fill_gaps(track: FaceTrack, max_gap: int) -> FaceTrack:
             most.
 
     Returns:
-        FaceTrack: With more frames, whose scores are NaN.
+        FaceTrack: With more boxes, whose scores are NaN.
     """
-    ranks = np.searchsorted(track.looked, track.frames)
-    edges = np.concatenate([[-1], ranks, [len(track.looked)]])
-    gaps = np.diff(edges) - 1
-    short = [
-        np.arange(first + 1, first + 1 + gap)
-        for first, gap in zip(edges[:-1], gaps, strict=True)
-        if 0 < gap <= max_gap
-    ]
-    if not short:
-        return track
-    added = track.looked[np.concatenate(short)]
-    frames = np.concatenate([track.frames, added])
-    # np.interp holds the first and the last value beyond them.
-    filled = [np.interp(added, track.frames, side) for side in track.boxes.T]
-    boxes = np.concatenate([track.boxes, np.stack(filled, axis=1)])
-    scores = np.concatenate([track.scores, np.full(len(added), np.nan)])
-    by_time = np.argsort(frames)
-    return FaceTrack(
-        frames[by_time], boxes[by_time], scores[by_time], track.looked
-    )
+    seen, index = track.seen, np.arange(len(track.frames))
+    before = np.maximum.accumulate(np.where(seen, index, -1))
+    after = np.where(seen, index, len(index))
+    after = np.minimum.accumulate(after[::-1])[::-1]
+    short = after - before - 1 <= max_gap
+    known = track.frames[seen], track.boxes[seen]
+    boxes = _interpolate(track.frames, *known)
+    boxes[~short] = np.nan
+    return FaceTrack(track.frames, boxes, track.scores)
 
 
 def smooth(track: FaceTrack, sigma: float) -> FaceTrack:
-    r"""Take the jitter of the detector out of a track.
+    """Take the jitter of the detector out of a track.
 
-    Centre and size of each box become the value at its own frame
-    :math:`t_i` of the line that fits its neighbours best (local linear
-    regression), weighted by :math:`\exp(-(t_j - t_i)^2 / 2 \sigma^2)` up to
-    :math:`3 \sigma` away. A face at rest or in steady motion stays as it is,
-    at the ends of the clip too and however the frames are spaced; a moving
-    average would cut short there. Nothing is averaged across a gap.
+    A Gaussian over time, of boxes that are interpolated in every frame. At
+    the ends of the clip and of gaps the motion is continued, so that a face
+    at rest or in steady motion stays as it is; nothing is averaged across a
+    gap.
 
     Args:
         track (FaceTrack): The track.
@@ -415,43 +373,21 @@ def smooth(track: FaceTrack, sigma: float) -> FaceTrack:
     Returns:
         FaceTrack: With other boxes.
     """
-    if sigma <= 0:
-        return track
-    low, high = track.boxes[:, :2], track.boxes[:, 2:]
-    moved = _local_lines(track, (low + high) / 2, sigma)  # (F, 2)
-    sizes = high - low
-    grown = _local_lines(track, sizes, sigma) / 2  # (F, 2)
-    # As changes, so that a box at rest stays to the bit.
-    boxes = track.boxes + np.hstack([moved - grown, moved + grown])
-    return FaceTrack(track.frames, boxes, track.scores, track.looked)
-
-
-def _local_lines(
-    track: FaceTrack, values: np.ndarray, sigma: float
-) -> np.ndarray:
-    """What the lines through the neighbours add to each value, (F, D)."""
-    run = np.concatenate([[0], np.cumsum(~track.connected)])
-    times = track.frames.astype(np.float64)
-    index = np.arange(len(track))
-    s0, s1, s2 = np.zeros((3, len(track), 1))
-    t0, t1, least, most = np.zeros((4, *values.shape))
-    reach = min(int(np.ceil(3 * sigma)), len(track) - 1)
-    for offset in range(-reach, reach + 1):
-        near = (index + offset).clip(0, len(track) - 1)
-        away = times[near] - times
-        apart = (near != index + offset) | (run[near] != run)
-        apart |= np.abs(away) > 3 * sigma
-        weight = np.where(apart, 0, np.exp(-0.5 * (away / sigma) ** 2))
-        weight, away = weight[:, None], away[:, None]  # (F, 1)
-        change = np.where(apart[:, None], 0, values[near] - values)  # (F, D)
-        s0 += weight
-        s1 += weight * away
-        s2 += weight * away**2
-        t0 += weight * change
-        t1 += weight * away * change
-        least, most = np.minimum(least, change), np.maximum(most, change)
-    spread = s0 * s2 - s1**2
-    alone = spread <= 1e-9 * s0 * s2  # no neighbour to draw a line through
-    line = (s2 * t0 - s1 * t1) / np.where(alone, 1, spread)
-    # Beside a jump a line shoots beyond, and a size would turn negative.
-    return np.where(alone, 0, line).clip(least, most)
+    boxes = track.boxes.copy()
+    edges = np.flatnonzero(np.diff(track.seen, prepend=False, append=False))
+    for first, last in edges.reshape(-1, 2) if sigma > 0 else ():
+        times = track.frames[first:last]
+        every = np.arange(times[0], times[-1] + 1)
+        dense = _interpolate(every, times, boxes[first:last])
+        reach = min(int(np.ceil(3 * sigma)), len(every) - 1)
+        low, high = dense[:, :2], dense[:, 2:]
+        dense = np.hstack([(low + high) / 2, (high - low) / 2])
+        padded = np.pad(
+            dense, ((reach, reach), (0, 0)), 'reflect', reflect_type='odd'
+        )
+        found = gaussian_filter1d(padded, sigma, axis=0, radius=reach)
+        centres, sizes = np.split(found[reach + times - times[0]], 2, axis=1)
+        # Beside a jump the continued motion would turn a box over.
+        sizes = sizes.clip(dense[:, 2:].min(0), dense[:, 2:].max(0))
+        boxes[first:last] = np.hstack([centres - sizes, centres + sizes])
+    return FaceTrack(track.frames, boxes, track.scores)

@@ -8,6 +8,7 @@ import pytest
 
 from micacl_mm.apis import ClipError
 from micacl_mm.apis.clips import (
+    FrameReader,
     check_windows,
     cut_windows,
     list_clips,
@@ -65,8 +66,9 @@ def test_arrays(array, words):
     assert clip.fps == 25 and np.array_equal(clip.frame(3), array[3])
 
 
-@pytest.mark.parametrize('size', [(48, 64), (72, 128), (180, 320)])
-@pytest.mark.parametrize('degrees', [90, 180, 270])
+@pytest.mark.parametrize(
+    'degrees, size', [(90, (48, 64)), (180, (72, 128)), (270, (180, 320))]
+)
 def test_a_video_filmed_sideways_stands_upright(tmp_path, degrees, size):
     plain = write_video(tmp_path / 'plain.mp4', size=size)
     clip = open_clip(turned(tmp_path / 'turned.mp4', plain, degrees))
@@ -153,7 +155,7 @@ def test_windows_by_hand():
     assert sizes[0] == 3 and sizes[2] == 0 and sizes[-1] == 2
 
 
-@pytest.mark.parametrize('frames', [31, 40, 64, 99, 1000])
+@pytest.mark.parametrize('frames', [31, 99, 1000])
 @pytest.mark.parametrize('length, stride', [(3.0, None), (1.0, 0.3), (2, 2)])
 def test_every_frame_is_in_a_window_and_no_window_is_empty(
     frames, length, stride
@@ -175,3 +177,18 @@ def test_windows_that_make_no_sense(length, stride):
     with pytest.raises(ValueError, match='must be positive seconds'):
         cut_windows(*times(50), length, stride)
     assert check_windows(3.0, None) == 1.5
+
+
+def test_frames_that_bags_share_are_read_once_in_order(tmp_path):
+    clip = open_clip(write_video(tmp_path / 'a.mp4'))
+    read, seen = clip.read, []
+    clip.read = lambda index: seen.append(index) or read(index)
+    bags = [[0, 4, 4, 8], [2, 4, 6, 10], [9, 10, 19, 19]]
+    reader = FrameReader(clip, [np.array(bag) for bag in bags])
+    whole = open_clip(tmp_path / 'a.mp4')
+    for bag in bags:
+        images = reader.take(np.array(bag))
+        for index, image in zip(bag, images, strict=True):
+            assert np.array_equal(image, whole.frame(index))
+            image[:] = 0  # what a transform does to it stays its own
+    assert seen == [0, 2, 4, 6, 8, 9, 10, 19]

@@ -126,16 +126,6 @@ def test_attention_weights_are_those_of_the_fused_attention(x):
     assert torch.allclose(attention(h), expected, atol=1e-6)
 
 
-def test_several_batches_add_rows(x):
-    model = build('GEIIM + WIAN')
-    with torch.no_grad(), explain(model) as seen:
-        model.test_step(x)
-        model.test_step(x[: 2 * SIZE])
-    assert seen.instance_weights.shape == (7, SIZE)
-    assert torch.allclose(seen.instance_weights[5:], seen.instance_weights[:2])
-    assert seen.attention.shape[0] == 7
-
-
 def test_nothing_stays_behind(name, x):
     model = build(name)
     before = scores(model, x)

@@ -58,16 +58,18 @@ def build(place, **kwargs):
 def test_the_model_sees_the_face(place, infer):
     clip = scene()
     (found,) = infer.predict(clip)
-    crops = []
-    for index, image in enumerate(clip):
-        box = square_boxes(np.array([10 + index, 20, 50 + index, 60]))
-        crops.append(crop_face(image, box, 224))
-    plain = build(place, face='none')
-    (expected,), (whole,) = plain.predict(np.stack(crops)), plain.predict(clip)
-    off = np.abs([found.scores, whole.scores] - expected.scores).max(1)
-    assert off[0] < 0.01 and off[0] < 0.2 * off[1]
     assert found.face == 0 and found.frames_without_face == []
-    assert np.allclose(found.box_at(17), [27, 20, 67, 60], atol=1)
+    boxes, _ = found.track.boxes_at(range(40))
+    truth = np.arange(40)[:, None] * [1, 0, 1, 0] + [10, 20, 50, 60]
+    np.testing.assert_allclose(boxes, truth, atol=1e-6)
+    # From its boxes: OpenCV rounds places to 1/32 of a pixel, so that the
+    # last bit of a box may be seen in a crop of noise.
+    pairs = zip(clip, square_boxes(boxes), strict=True)
+    crops = np.stack([crop_face(image, box, 224) for image, box in pairs])
+    plain = build(place, face='none')
+    (expected,), (whole,) = plain.predict(crops), plain.predict(clip)
+    assert np.array_equal(found.scores, expected.scores)
+    assert not np.allclose(found.scores, whole.scores, atol=1e-2)
     (wide,) = build(place, margin=0.6).predict(clip)
     assert not np.allclose(wide.scores, found.scores, atol=1e-3)
 
@@ -76,7 +78,7 @@ def test_frames_without_a_face_are_left_out_and_told(infer):
     hidden = range(5, 31)
     (found,) = infer.predict(scene(hidden=hidden))
     missing = set(found.frames_without_face)
-    # Every other frame is looked at.
+    # Every fourth frame is looked at.
     assert set(hidden) <= missing <= {4, *hidden, 31}
     assert not missing & set(found.bags[0].frames.tolist())
     assert found.bags[0].seen == pytest.approx(1 - len(missing) / 40)

@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from micacl_mm import GEIIM, WIAN, DFEWDataset, NeckChain
+from micacl_mm import WIAN, DFEWDataset, NeckChain
 from micacl_mm.apis import explain, occlusion
 from micacl_mm.synthetic import make_synthetic
 from tests.models.helpers import samples
@@ -23,8 +23,6 @@ PIXELS = 2 * 16 * 16
 GRAPH = dict(in_channels=32)
 CHAIN = dict(in_channels=32, out_channels=64)
 NECKS = {
-    'GEIIM': lambda: GEIIM(**GRAPH),
-    'WIAN': lambda: WIAN(**CHAIN),
     'weighted WIAN': lambda: WIAN(**CHAIN, residual='weighted'),
     'GEIIM + WIAN': lambda: NeckChain(
         [dict(type='GEIIM', **GRAPH), dict(type='WIAN', **CHAIN)]

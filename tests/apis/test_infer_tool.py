@@ -2,14 +2,12 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -78,6 +76,8 @@ def test_pictures_and_videos(run, tmp_path):
     same = write_video(tmp_path / 'other/long.mp4', frames=3)
     code, out, said = run(*(long, same, '--window', 1, '--video', '--picture'))
     assert code == 0 and str(out / 'long.png') in said.out
+    run(same, '--picture', '--format', 'pdf')
+    assert (out / 'long.pdf').read_bytes().startswith(b'%PDF')
     for index, frames in (('', 60), ('_2', 3)):
         check_png(out / f'long{index}.png')
         capture = cv2.VideoCapture(str(out / f'long_annotated{index}.mp4'))
@@ -85,6 +85,37 @@ def test_pictures_and_videos(run, tmp_path):
         read, image = capture.read()
         assert read and image.shape[0] > 360 and image.std() > 10
     assert not [p for p in out.iterdir() if p.name.startswith('.')]
+
+
+@pytest.mark.parametrize('suffix', ['npz', 'csv'])
+def test_features_of_every_bag(run, place, tmp_path, suffix):
+    """The classifier makes the scores of them."""
+    clips = [write_video(tmp_path / f'{n}.mp4', n) for n in (20, 60)]
+    path = tmp_path / f'bags.{suffix}'
+    options = ('--window', 1, '--stride', 1, '--features', path)
+    code, out, said = run(*clips, tmp_path / 'no.mp4', *options)
+    assert code == 1, said.err
+    if suffix == 'npz':
+        found = dict(np.load(path))
+    else:
+        rows = table(path)
+        found = {k: np.array([row[k] for row in rows]) for k in rows[0]}
+        for name in ('features', 'instance_weights'):
+            keys = [k for k in rows[0] if k.rpartition('_')[0] == name]
+            values = [[float(row[k]) for k in keys] for row in rows]
+            found[name] = np.array(values)
+    assert [Path(c).name for c in found['clip']] == ['20.mp4', *['60.mp4'] * 3]
+    whole = json.loads((out / 'predictions.json').read_text())
+    bags = [bag for p in whole['predictions'] for bag in p['timeline']]
+    assert found['label'].tolist() == [bag['label'] for bag in bags]
+    weights = [bag['instance_weights'] for bag in bags]
+    assert np.allclose(found['instance_weights'], weights, atol=1e-5)
+    state = torch.load(place / 'model.pth', weights_only=True)['state_dict']
+    head = [state[f'cls_head.fc_cls.{k}'].numpy() for k in ('weight', 'bias')]
+    logits = found['features'] @ head[0].T + head[1]
+    scores = torch.from_numpy(logits).softmax(1)
+    expected = [list(bag['scores'].values()) for bag in bags]
+    assert np.allclose(scores, expected, atol=1e-4)
 
 
 def test_wrong_arguments_end_in_a_sentence(run, place, tmp_path):
@@ -113,6 +144,7 @@ def test_wrong_arguments_end_in_a_sentence(run, place, tmp_path):
         (('--checkpoint', here['half.pth']), 'cannot be read as a checkp'),
         (('--device', 'gpu'), "device 'gpu' is not available"),
         (('--out', here['file']), 'is no folder to write to'),
+        (('--features', 'bags.txt'), 'must end in .npz or .csv'),
         (('--out', tmp_path / 'own'), 'is one of the inputs'),
     ]
     for arguments, words in cases:
@@ -229,27 +261,21 @@ def test_the_end_of_the_demo(place, tmp_path, monkeypatch):
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == found['frames']
 
 
-@pytest.mark.slow
-def test_ctrl_c_keeps_what_is_done(place, tmp_path):
-    (tmp_path / 'in').mkdir()
-    for index in range(400):
-        write_video(tmp_path / f'in/{index}.mp4', 2)
-    command = [sys.executable, ROOT / 'tools/infer.py', tmp_path / 'in']
-    command += ['--config', place / 'config.py', '--device', 'cpu']
-    command += ['--checkpoint', place / 'model.pth', '--out', tmp_path / 'o']
-    process = subprocess.Popen(
-        [*map(str, command), '--video'],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | dict(PYTHONUNBUFFERED='1'),
-    )
-    for line in process.stdout:
-        if line.startswith('  '):  # a video has been written
-            process.send_signal(signal.SIGINT)
-            break
-    rest = process.stdout.read()
-    assert process.wait(timeout=60) == 130, rest
-    whole = json.loads((tmp_path / 'o/predictions.json').read_text())
-    assert 0 < len(whole['predictions']) < 400
-    hidden = [p for p in (tmp_path / 'o').iterdir() if p.name[0] == '.']
-    assert not hidden
+def test_ctrl_c_keeps_what_is_done(run, tmp_path, monkeypatch):
+    clips = [write_video(tmp_path / f'{n}.mp4', 2) for n in range(4)]
+    report, told = tool.report, []
+
+    def stop_at_the_second(prediction):
+        report(prediction)
+        told.append(prediction)
+        if len(told) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(tool, 'report', stop_at_the_second)
+    code, out, said = run(*clips, '--batch-size', 1)
+    assert code == 130
+    whole = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [Path(p['clip']).name for p in whole['predictions']] == [
+        '0.mp4',
+        '1.mp4',
+    ]

@@ -1,7 +1,6 @@
 """From clips to scores, the same as the test's."""
 
 import json
-import shutil
 
 import cv2
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from micacl_mm.apis import DFERInferencer, explain
+from micacl_mm.apis import DFERInferencer
 from micacl_mm.registry import DATASETS, INFERENCERS, TRANSFORMS
 
 from .conftest import NAMES
@@ -112,18 +111,6 @@ def test_what_comes_out_is_json(infer, tmp_path):
     )
 
 
-def test_explanations_are_those_of_the_model(infer, tmp_path):
-    paths = [write_video(tmp_path / f'{i}.mp4', 15 + 9 * i) for i in range(3)]
-    found = list(infer.predict(paths, batch_size=2, explained=True))
-    for path, prediction in zip(paths, found, strict=True):
-        with explain(infer.model) as seen:
-            list(infer.predict(path))
-        weights = prediction.bags[0].instance_weights
-        assert torch.allclose(weights, seen.instance_weights[0], atol=1e-6)
-    (plain,) = infer.predict(paths[0])
-    assert plain.bags[0].instance_weights is None
-
-
 def test_bad_clips_fail_by_themselves(infer, tmp_path):
     (tmp_path / 'text.mp4').write_text('no video')
     (tmp_path / 'empty.mp4').touch()
@@ -158,14 +145,14 @@ def test_bad_clips_fail_by_themselves(infer, tmp_path):
 
 def test_errors_of_any_library_are_of_one_clip(infer, tmp_path, monkeypatch):
     clips = [write_video(tmp_path / f'{name}.mp4') for name in 'ab']
-    load = infer.pipeline.load
+    prepare = infer.pipeline.prepare
 
-    def breaks(clip, *arguments):
-        if clip.name == 'a':
+    def breaks(results, *arguments):
+        if results['video_id'] == 'a':
             raise cv2.error('inner\nworkings')
-        return load(clip, *arguments)
+        return prepare(results, *arguments)
 
-    monkeypatch.setattr(infer.pipeline, 'load', breaks)
+    monkeypatch.setattr(infer.pipeline, 'prepare', breaks)
     first, second = infer.predict(clips)
     assert first.error.startswith(f'{clips[0]}: cannot be predicted on, error')
     assert '\n' not in first.error and second.error is None
@@ -204,13 +191,3 @@ def test_checkpoints_of_other_models_and_classes(place, tmp_path):
     torch.save(state, tmp_path / 'part.pth')
     with pytest.raises(ValueError, match=r'not fit.*fc_cls\.weight'):
         build(place, checkpoint=tmp_path / 'part.pth')
-
-
-def test_clips_of_the_same_name_stay_apart(infer, tmp_path):
-    (tmp_path / 'a').mkdir()
-    (tmp_path / 'b').mkdir()
-    path = write_video(tmp_path / 'a' / 'x.mp4')
-    shutil.copy(path, tmp_path / 'b' / 'x.mp4')
-    found = list(infer.predict([tmp_path, path]))
-    assert [p.number for p in found] == [0, 1, 2]
-    assert len({p.clip for p in found}) == 2

