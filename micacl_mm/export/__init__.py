@@ -1,10 +1,8 @@
 """A trained recognizer as one file that runs without this package."""
 
-from .checks import ExportError
 from .description import describe
-from .exportable_recognizer import ExportableRecognizer
-from .onnx_file import export_onnx, import_onnx
-from .program_file import export_program
+from .exportable_recognizer import ExportableRecognizer, ExportError
+from .files import export_onnx, export_program, import_onnx
 
 __all__ = [
     'ExportError',

@@ -13,7 +13,7 @@ from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.registry import TRANSFORMS
 from micacl_mm.version import __version__
 
-from .checks import reason
+from .exportable_recognizer import reason
 
 #: Height, width and number of frames of two clips that are made up.
 _CLIPS = ((240, 320, 300), (360, 300, 97))

@@ -1,18 +1,32 @@
-"""A recognizer as one function from frames to scores."""
+"""A recognizer as one function from frames to scores, and as a graph."""
 
 import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from mmaction.models.data_preprocessors import ActionDataPreprocessor
 from mmaction.models.heads import BaseHead
 from mmaction.models.recognizers import BaseRecognizer
 from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
 from micacl_mm.models import BagDataPreprocessor, BaseBagNeck, FrameBackbone
 
 _AVERAGES = ('prob', 'score')
 #: Format of the data preprocessor -> axis of the channels.
 _CHANNELS = {'NCHW': -3, 'NCTHW': -4}
+
+#: The one axis that may have any length.
+DYNAMIC = {'frames': {0: Dim('batch', min=1)}}
+#: What torch warns of on its own account, with nothing for a user to do.
+_NOISE = ('The tensor attributes', 'torch.meshgrid', '`isinstance.treespec')
+
+
+class ExportError(RuntimeError):
+    """A model that cannot be exported, or a file with other scores."""
 
 
 class ExportableRecognizer(nn.Module):
@@ -128,3 +142,101 @@ def _plain_copy(model: BaseRecognizer) -> BaseRecognizer:
         if isinstance(module, BaseBagNeck):
             module._bag_hooks.clear()
     return model
+
+
+def draw_frames(
+    batch: int, shape: Sequence[int], dtype: torch.dtype = torch.uint8
+) -> Tensor:
+    """Noise in the range of pixels, (batch, *shape), always the same.
+
+    Frames differ in brightness and colour: plain noise gives all videos the
+    same mean, and a model that mixed them up would not be found out.
+    """
+    generator = torch.Generator().manual_seed(batch)
+    bright = torch.rand(batch, *shape[:-2], 1, 1, generator=generator)
+    noise = torch.rand(batch, *shape, generator=generator)
+    return (255 * bright * noise).to(dtype)
+
+
+def trace(
+    model: BaseRecognizer,
+    shape: Sequence[int],
+    dtype: torch.dtype = torch.uint8,
+) -> ExportedProgram:
+    """Trace a recognizer from frames to scores, with any batch size.
+
+    Args:
+        model (BaseRecognizer): It is not changed.
+        shape (Sequence[int]): Of one video, see :func:`export_onnx`.
+        dtype (torch.dtype): Of the frames. Defaults to torch.uint8.
+
+    Returns:
+        ExportedProgram: from ``frames`` (N, *shape) to scores (N, K).
+
+    Raises:
+        ExportError: torch.export cannot follow the model.
+        TypeError: see :class:`ExportableRecognizer`.
+        ValueError: As there, or the model cannot take such frames.
+    """
+    scores = ExportableRecognizer(model)
+    # With one video torch would take 1 for a constant.
+    frames = draw_frames(2, shape, dtype)
+    _try(scores, frames)
+    try:
+        with quiet(), no_fast_path(), torch.no_grad():
+            program = torch.export.export(
+                scores, (frames,), dynamic_shapes=DYNAMIC, strict=False
+            )
+    # The tracer raises whatever a model it cannot follow makes it raise.
+    except Exception as error:
+        why = reason(error)
+        if 'Constraints violated' in why:
+            why = 'it takes the number of videos for a constant'
+        raise ExportError(
+            f'torch.export cannot follow this model: {why}'
+        ) from error
+    for node in program.graph.nodes:
+        # It names folders of this machine.
+        node.meta.pop('stack_trace', None)
+    return program
+
+
+@torch.no_grad()
+def _try(scores: ExportableRecognizer, frames: Tensor) -> None:
+    """Have the model itself say what is wrong with the frames."""
+    try:
+        scores(frames)
+    # Layers raise whatever they like on wrong shapes.
+    except Exception as error:
+        raise ValueError(
+            'export: the model does not take frames of shape '
+            f'{tuple(frames.shape[1:])} a video: {reason(error)}'
+        ) from error
+
+
+@contextmanager
+def no_fast_path() -> Iterator[None]:
+    """Keep nn.MultiheadAttention from being one opaque operator."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out warnings that are torch's own affair."""
+    with warnings.catch_warnings():
+        for message in _NOISE:
+            warnings.filterwarnings('ignore', message=message)
+        yield
+
+
+def reason(error: BaseException) -> str:
+    """Name the first cause of an error in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines() or ['']
+    return f'{type(error).__name__}: {lines[0]}'

@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 import micacl_mm  # noqa: F401  registers everything
-from micacl_mm.export.checks import reference_scores
+from micacl_mm.export.files import reference_scores
 from micacl_mm.registry import MODELS
 
 #: Of one video: 2 instances of 3 frames.

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from micacl_mm.cli.export import main
-from micacl_mm.export import checks
+from micacl_mm.export.exportable_recognizer import draw_frames
 from micacl_mm.registry import MODELS
 
 from .clips import ALONE, stock_scores, write_clip
@@ -53,7 +53,7 @@ def write_model(folder):
     init_default_scope('mmaction')
     torch.manual_seed(0)
     model = stir(MODELS.build(cfg.model))
-    spread_scores(model, checks.draw_frames(3, (4, 3, 4, 48, 48)))
+    spread_scores(model, draw_frames(3, (4, 3, 4, 48, 48)))
     meta = dict(dataset_meta=dict(classes=CLASSES))
     torch.save(dict(state_dict=model.state_dict(), meta=meta), checkpoint)
     return SimpleNamespace(
@@ -75,14 +75,8 @@ def exported(tmp_path_factory):
     return found
 
 
-def test_both_are_written_beside_the_checkpoint(exported):
+def test_both_are_written_and_say_what_they_are(exported):
     assert exported.code == 0
-    names = {path.name for path in exported.onnx.parent.iterdir()}
-    written = {'epoch_1.pth', 'epoch_1.onnx', 'epoch_1.pt2', 'tiny.py'}
-    assert names - {'__pycache__'} == written
-
-
-def test_both_say_what_they_are(exported):
     session = onnxruntime.InferenceSession(str(exported.onnx))
     texts = session.get_modelmeta().custom_metadata_map
     about = {name: json.loads(text) for name, text in texts.items()}
@@ -105,9 +99,7 @@ def test_what_is_printed(exported, tmp_path, capsys):
     assert float(text.split('score ')[1].split()[0]) <= 1e-4
 
 
-@pytest.mark.parametrize(
-    'kind, length', [('frames', 37), ('frames', 5), ('video', 21)]
-)
+@pytest.mark.parametrize('kind, length', [('frames', 5), ('video', 21)])
 def test_the_example_without_our_package(exported, kind, length, tmp_path):
     path = tmp_path / ('clip.mp4' if kind == 'video' else 'clip')
     clip = write_clip(path, length, kind)
@@ -128,11 +120,6 @@ def test_the_example_without_our_package(exported, kind, length, tmp_path):
     assert [name for name, _ in lines] == [CLASSES[k] for k in order]
     printed = [float(score) for _, score in lines]
     assert printed == pytest.approx(expected[order].tolist(), abs=2e-5)
-
-
-def test_the_example_is_short():
-    lines = EXAMPLE.read_text().split('import onnxruntime\n')[1].splitlines()
-    assert len([line for line in lines if line]) <= 20
 
 
 @pytest.fixture
@@ -161,7 +148,7 @@ def test_weights_of_something_else(exported, sentence, tmp_path):
     assert 'does not fit the model of' in text and 'size mismatch' in text
     notes = tmp_path / 'notes.pth'
     notes.write_text('no weights')
-    assert f'{notes} does not fit' in sentence(config, notes)
+    assert f'{notes} cannot be read' in sentence(config, notes)
     half = tmp_path / 'half.pth'
     torch.save(dict(state_dict={}), half)
     assert 'does not fit the model' in sentence(config, half)
@@ -171,24 +158,9 @@ def test_a_config_of_no_model(exported, sentence, tmp_path):
     config = tmp_path / 'wrong.py'
     config.write_text("model = dict(type='NoSuchThing')")
     text = sentence(config, exported.checkpoint)
-    assert 'wrong.py describes no model' in text and 'NoSuchThing' in text
+    assert 'wrong.py cannot be built' in text and 'NoSuchThing' in text
     config.write_text('model = dict(')
-    assert 'describes no model' in sentence(config, exported.checkpoint)
-
-
-@pytest.mark.parametrize('shape', [(), ('--shape', 4, 3, 4, 48, 48)])
-def test_a_transform_that_nobody_registered(
-    shape, exported, sentence, tmp_path
-):
-    config = tmp_path / 'wrong.py'
-    step = "[dict(type='NoSuchCrop')]"
-    config.write_text(
-        CONFIG + f'test_pipeline = {step}\n'
-        f'test_dataloader = dict(dataset=dict(pipeline={step}))\n'
-    )
-    text = sentence(config, exported.checkpoint, *shape)
-    assert text.startswith('export: NoSuchCrop of the test pipeline')
-    assert 'custom_imports' in text
+    assert 'cannot be read as a con' in sentence(config, exported.checkpoint)
 
 
 def test_a_checkpoint_of_other_classes(exported, sentence, tmp_path):
@@ -207,7 +179,7 @@ def test_code_in_a_checkpoint_is_not_run(exported, sentence, tmp_path):
 
     evil = tmp_path / 'evil.pth'
     torch.save(dict(state_dict=Evil()), evil)
-    assert 'evil.pth does not fit' in sentence(exported.config, evil)
+    assert 'evil.pth cannot be read' in sentence(exported.config, evil)
     assert not (tmp_path / 'ran').exists()
 
 
@@ -229,20 +201,6 @@ def test_code_in_a_checkpoint_is_not_run(exported, sentence, tmp_path):
 )
 def test_wrong_arguments(argv, match, exported, sentence):
     assert match in sentence(*exported.pair, *argv)
-
-
-def test_a_missing_package(exported, sentence, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'onnx', None)
-    text = sentence(*exported.pair)
-    assert text.endswith("run: pip install '.[export]'")
-
-
-def test_other_scores_leave_with_1(exported, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(checks, 'TOLERANCE', -1.0)
-    argv = ['--format', 'program', '--out', tmp_path / 'new']
-    assert run(*exported.pair, *argv) == 1
-    assert 'nothing was written' in capsys.readouterr().err
-    assert not [*(tmp_path / 'new').iterdir()]
 
 
 def test_the_docs_show_the_example():

@@ -1,0 +1,293 @@
+"""ONNX files and programs of torch.export, compared before they are kept."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, Optional, Union
+
+import torch
+from mmaction.models.recognizers import BaseRecognizer
+from mmaction.structures import ActionDataSample
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from micacl_mm.errors import DependencyError, check_count
+from micacl_mm.utils.files import replacing
+
+from .exportable_recognizer import (
+    DYNAMIC,
+    ExportError,
+    draw_frames,
+    quiet,
+    reason,
+    trace,
+)
+
+#: Largest difference of a score that is accepted.
+TOLERANCE = 1e-4
+#: Bytes that protobuf, and so an ONNX file, can hold.
+LIMIT = 2**31 - 1
+#: Name of the description inside a program.
+METADATA = 'metadata.json'
+
+
+class Exported(NamedTuple):
+    """A file that was written."""
+
+    path: Path
+    #: The largest difference of a score from that of ``test_step``.
+    max_difference: float
+
+
+def export_onnx(
+    model: BaseRecognizer,
+    path: Union[str, Path],
+    shape: Sequence[int],
+    metadata: Optional[Mapping[str, Any]] = None,
+    batch: int = 3,
+    opset: Optional[int] = None,
+    dtype: torch.dtype = torch.uint8,
+) -> Exported:
+    """Write a recognizer as one ONNX file, if it gives the same scores.
+
+    Input ``frames`` (batch, *shape), output ``scores`` (batch, K); the batch
+    has any size. All that ``test_step`` does is inside. The file is run by
+    onnxruntime at a batch of one and at ``batch`` before it takes the place
+    of ``path``.
+
+    Args:
+        model (BaseRecognizer): It is not changed.
+        path (str or Path): The file. Its folder is made.
+        shape (Sequence[int]): Of one video as the test pipeline packs it:
+            (views, C, T, H, W), views being instances times crops, or
+            (views, C, H, W).
+        metadata (Mapping, optional): What the file shall say of itself; each
+            value is written as JSON. See :func:`describe`. Defaults to None.
+        batch (int): The other batch size to check. Defaults to 3.
+        opset (int, optional): Version of ONNX's operators, 18 or more.
+            Defaults to None, that of the installed torch.
+        dtype (torch.dtype): Of the frames. Defaults to torch.uint8, which
+            cannot be mistaken for frames scaled to 0..1.
+
+    Returns:
+        Exported: the path, and the largest difference of a score.
+
+    Raises:
+        ImportError: onnx, onnxscript or onnxruntime is missing.
+        ExportError: The model cannot be exported, or its scores differ.
+        TypeError, ValueError: see :class:`ExportableRecognizer`.
+    """
+    onnx, onnxruntime = import_onnx()
+    check_count('export', 2, batch=batch)
+    newest = onnx.defs.onnx_opset_version()
+    if opset is not None and not 18 <= opset <= newest:
+        raise ValueError(
+            f'export: opset must be 18 to {newest}, got {opset}; leave it '
+            'out to let torch choose'
+        )
+    tensors = [*model.parameters(), *model.buffers()]
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if size > LIMIT:
+        raise ExportError(
+            f'the model has {size / 1e9:.1f} GB of weights, and an ONNX file '
+            'holds 2 GB; export the program of torch.export'
+        )
+    proto = _convert(trace(model, shape, dtype), opset)
+    texts = {k: json.dumps(v) for k, v in (metadata or {}).items()}
+    onnx.helper.set_model_props(proto, texts)
+    with replacing(Path(path)) as part:
+        part.write_bytes(proto.SerializeToString())
+        try:
+            onnx.checker.check_model(str(part), full_check=True)
+            run = _runner(onnxruntime, part)
+        # Each of both has errors of its own.
+        except Exception as error:
+            raise ExportError(
+                f'the ONNX file cannot be run: {reason(error)}'
+            ) from error
+        difference = check_scores(run, model, shape, dtype, batch)
+    return Exported(Path(path), difference)
+
+
+def import_onnx() -> tuple[ModuleType, ModuleType]:
+    """Import onnx and onnxruntime, and see that onnxscript is there.
+
+    Raises:
+        DependencyError: One of them is missing.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401  torch needs it
+    except ImportError as error:
+        raise DependencyError(
+            f'export to ONNX needs {error.name or "onnx"}, which could not be '
+            f'imported ({error})',
+            "run: pip install '.[export]'",
+        ) from error
+    return onnx, onnxruntime
+
+
+def _convert(program: ExportedProgram, opset: Optional[int]) -> Any:
+    """From torch's graph to ONNX's, a ModelProto."""
+    try:
+        with quiet():
+            proto = torch.onnx.export(
+                program,
+                (),
+                dynamo=True,
+                dynamic_shapes=DYNAMIC,  # for the name of the axis
+                input_names=['frames'],
+                output_names=['scores'],
+                opset_version=opset,
+                verbose=False,
+            ).model_proto
+    # What an operator without a translation raises.
+    except Exception as error:
+        raise ExportError(
+            f'torch.onnx cannot translate this model: {reason(error)}'
+        ) from error
+    version = next(o.version for o in proto.opset_import if not o.domain)
+    if opset not in (None, version):
+        raise ExportError(
+            f'torch.onnx wrote opset {version} where {opset} was asked for; '
+            'ask for that, or for none'
+        )
+    return proto
+
+
+def _runner(onnxruntime: ModuleType, path: Path) -> Callable[[Tensor], Tensor]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        path.read_bytes(), options, providers=['CPUExecutionProvider']
+    )
+
+    def run(frames: Tensor) -> Tensor:
+        (scores,) = session.run(['scores'], {'frames': frames.numpy()})
+        return torch.from_numpy(scores)
+
+    return run
+
+
+def export_program(
+    model: BaseRecognizer,
+    path: Union[str, Path],
+    shape: Sequence[int],
+    metadata: Optional[Mapping[str, Any]] = None,
+    batch: int = 3,
+    dtype: torch.dtype = torch.uint8,
+) -> Exported:
+    """Write a recognizer as a program, if it gives the same scores.
+
+    The program of ``torch.export`` runs wherever the same torch is, without
+    this package and MMAction2. It is loaded again and compared before it
+    takes the place of ``path``.
+
+    Args:
+        model (BaseRecognizer): It is not changed.
+        path (str or Path): The file, ``.pt2`` by custom. Its folder is made.
+        shape (Sequence[int]): See :func:`export_onnx`, as the others.
+        metadata (Mapping, optional): Written as JSON into ``metadata.json``
+            inside the file. Defaults to None.
+        batch (int): The other batch size to check. Defaults to 3.
+        dtype (torch.dtype): Of the frames. Defaults to torch.uint8.
+
+    Returns:
+        Exported: the path, and the largest difference of a score.
+
+    Raises:
+        ExportError: The model cannot be exported, or its scores differ.
+        TypeError, ValueError: see :class:`ExportableRecognizer`.
+    """
+    check_count('export', 2, batch=batch)
+    program = trace(model, shape, dtype)
+    extra = {METADATA: json.dumps(dict(metadata or {}))}
+    with replacing(Path(path)) as part, quiet():
+        try:
+            with part.open('wb') as file:
+                torch.export.save(program, file, extra_files=extra)
+            with part.open('rb') as file:
+                run = torch.export.load(file).module()
+        # What torch.export has no written form for.
+        except Exception as error:
+            raise ExportError(
+                f'torch.export cannot store this model: {reason(error)}'
+            ) from error
+        difference = check_scores(run, model, shape, dtype, batch)
+    return Exported(Path(path), difference)
+
+
+@torch.no_grad()
+def reference_scores(model: BaseRecognizer, frames: Tensor) -> Tensor:
+    """Scores of the model's own ``test_step``, video by video.
+
+    Args:
+        model (BaseRecognizer): In any mode, in which it is left.
+        frames (Tensor): shape (N, views, C, ...).
+
+    Returns:
+        Tensor: scores (N, K) on the CPU.
+    """
+    training = model.training
+    model.eval()
+    try:
+        scores = []
+        for video in frames:
+            batch = dict(inputs=[video], data_samples=[ActionDataSample()])
+            scores.append(model.test_step(batch)[0].pred_score.cpu())
+    finally:
+        model.train(training)
+    return torch.stack(scores)
+
+
+def check_scores(
+    run: Callable[[Tensor], Tensor],
+    model: BaseRecognizer,
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    batch: int,
+) -> float:
+    """Compare with the model at a batch of one and at another.
+
+    Args:
+        run (Callable[[Tensor], Tensor]): What was exported: frames in,
+            scores out.
+        model (BaseRecognizer): What it was exported from.
+        shape (Sequence[int]): Of one video.
+        dtype (torch.dtype): Of the frames.
+        batch (int): The other batch size.
+
+    Returns:
+        float: the largest difference of a score.
+
+    Raises:
+        ExportError: It is above ``TOLERANCE`` or no number, or ``run`` fails.
+    """
+    largest = 0.0
+    for size in (1, batch):
+        frames = draw_frames(size, shape, dtype)
+        expected = reference_scores(model, frames)
+        try:
+            found = run(frames)
+        # Each runtime has errors of its own.
+        except Exception as error:
+            raise ExportError(
+                f'the exported model fails on {size} videos: {reason(error)}'
+            ) from error
+        if found.shape != expected.shape:
+            raise ExportError(
+                f'the exported model gives scores of shape '
+                f'{tuple(found.shape)} for {size} videos, PyTorch '
+                f'{tuple(expected.shape)}'
+            )
+        difference = (found - expected).abs().max().item()
+        if not difference <= TOLERANCE:  # nan is refused, too
+            raise ExportError(
+                f'the scores of the exported model differ by {difference:.1e} '
+                f'from those of PyTorch, {TOLERANCE:.0e} are allowed; nothing '
+                'was written'
+            )
+        largest = max(largest, difference)
+    return largest
