@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from micacl_mm.apis.clips import Clip
@@ -14,6 +13,7 @@ from micacl_mm.apis.predictions import ClipPrediction
 from micacl_mm.utils.video import write_video
 
 from .clip_picture import highest, timeline_of
+from .fonts import font_for
 from .plots import mark_of
 
 _HEIGHTS = (360, 720)  # of the drawn frame, in pixels
@@ -107,9 +107,8 @@ def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 @lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    path = font_manager.findfont('DejaVu Sans')  # comes with matplotlib
-    return ImageFont.truetype(path, size)
+def _font(size: int, text: str) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(font_for(text), size)
 
 
 def _rgb(index: int) -> tuple[int, ...]:
@@ -148,7 +147,8 @@ def draw_box(
     if known:
         name = prediction.classes[label]
         words.append(f'{name} {100 * scores[label]:.0f} %')
-    text, font = ': '.join(filter(None, words)), _font(15)
+    text = ': '.join(filter(None, words))
+    font = _font(15, text)
     area = draw.textbbox((0, 0), text, font=font)
     spot = [
         max(4, min(left + 4, shape[1] - area[2] - 5)),
@@ -181,7 +181,7 @@ def draw_bars(
     classes, title = prediction.classes, _title(prediction)
     x, top = left + 14, 12
     if title:
-        draw.text((x, top - 4), title, font=_font(14), fill=_INK)
+        draw.text((x, top - 4), title, font=_font(14, title), fill=_INK)
         top += _PITCH[0]
     room = (_HEIGHTS[0] - 12 - top) // _PITCH[0]
     if len(classes) > room:
@@ -201,7 +201,8 @@ def draw_bars(
             f'{classes[k]}  {100 * scores[k]:.0f} %' if known else classes[k]
         )
         ink = _INK if k == best else _GREY
-        draw.text((x, top + line * pitch), text, font=_font(size), fill=ink)
+        font = _font(size, classes[k])
+        draw.text((x, top + line * pitch), text, font=font, fill=ink)
         bar = top + line * pitch + size + 5
         draw.rectangle([x, bar, x + length, bar + 8], fill=_FAINT)
         if known:
@@ -209,7 +210,8 @@ def draw_bars(
             draw.rectangle([x, bar, end, bar + 8], fill=_rgb(k))
     if more:
         spot = (x, top + len(shown) * pitch)
-        draw.text(spot, f'and {more} more', font=_font(size), fill=_GREY)
+        font = _font(size, '')
+        draw.text(spot, f'and {more} more', font=font, fill=_GREY)
 
 
 def _strip(prediction: ClipPrediction, width: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Pictures of runs: confusion matrix, recalls, learning curves, features."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional
@@ -12,11 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from micacl_mm.apis.features import BagFeatures
 from micacl_mm.records.rows import CLASSES
 from micacl_mm.records.statistics import Interval, interval, replicates
 from micacl_mm.utils.files import replacing
 
-from .features import BagFeatures
+from .fonts import fit_fonts
 from .runs import Result, Scalars, check_comparable
 
 #: Colours for colour-blind readers (Okabe and Ito, 2008), in the order of our
@@ -103,10 +105,17 @@ def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG, PDF or SVG by its suffix, whole or not at all."""
+    """Write a PNG, PDF or SVG by its suffix, whole or not at all.
+
+    Frames within PDF and SVG are of 300 dpi.
+    """
     suffix = path.suffix[1:].lower() or 'png'
-    with replacing(path) as part:
-        figure.savefig(part, dpi=150, format=suffix)
+    fit_fonts(figure)
+    with replacing(path) as part, warnings.catch_warnings():
+        # Of letters that no font has; said once, with the cure.
+        warnings.filterwarnings('ignore', message='Glyph ')
+        dpi = 150 if suffix == 'png' else 300
+        figure.savefig(part, dpi=dpi, format=suffix)
     return path
 
 

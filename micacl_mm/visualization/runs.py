@@ -21,10 +21,10 @@ from micacl_mm.records.rows import (
     read_matrix,
     read_rows,
 )
+from micacl_mm.records.training import find_class_counts
 
 #: A session, as MMEngine names its folder.
 _STAMP = re.compile(r'\d{8}_\d{6}')
-_COUNTS = re.compile(r'class counts of the training set: (\[[\d, ]+\])')
 #: How RecallMetric, and MMAction2's AccMetric, call the two.
 _METRICS = {'UAR': 'UAR', 'WAR': 'WAR', 'mean1': 'UAR', 'top1': 'WAR'}
 #: Columns in which methods side by side must agree.
@@ -141,23 +141,14 @@ class Run:
         )
 
     def class_counts(self, num_classes: int) -> Optional[list[int]]:
-        """Training clips of each class, from the log or the checkpoint."""
-        for path in reversed(self.find('*.log')):
-            text = path.read_text(encoding='utf-8', errors='replace')
-            listed = _COUNTS.search(text)
-            counts = json.loads(listed[1]) if listed else []
-            if len(counts) == num_classes:
-                return counts
+        """Training clips of each class, as the checkpoint tells them."""
         try:
-            state = CheckpointLoader.load_checkpoint(
-                str(self.checkpoint()), map_location='cpu', logger='silent'
-            )
+            path = str(self.checkpoint())
+            state = CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
+            counts = find_class_counts(state)
         except Exception:  # absent or damaged: the counts stay unknown
             return None
-        for name, value in state.get('state_dict', {}).items():
-            if name.endswith('class_counts') and len(value) == num_classes:
-                return value.tolist() if value.any() else None
-        return None
+        return counts if len(counts) == num_classes else None
 
     def scalars(self) -> Scalars:
         """Join the logs of its sessions; a later one wins where they overlap.

@@ -62,14 +62,13 @@ def record_of(matrix, classes=('a', 'b', 'c'), **more):
     return record | more
 
 
-def write_run(folder, record=None, scalars=(), config='', log=''):
+def write_run(folder, record=None, scalars=(), config=''):
     """Work directory of one training and one test of it."""
     trained, tested = folder / '20250101_000000', folder / '20250102_000000'
     (trained / 'vis_data').mkdir(parents=True)
     lines = '\n'.join(map(json.dumps, scalars))
     (trained / 'vis_data' / 'scalars.json').write_text(lines)
     (trained / 'vis_data' / 'config.py').write_text(config)
-    (trained / 'run.log').write_text(log)
     (folder / 'micacl.py').write_text(config)
     if record:
         tested.mkdir()

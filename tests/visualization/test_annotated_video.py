@@ -97,7 +97,7 @@ def test_labels_stay_inside_the_frame(box, scores):
     assert len(xs) > 20 and ys.max() < 100 and xs.max() < 200
 
 
-@pytest.mark.parametrize('count', [3, 30])
+@pytest.mark.parametrize('count', [30])
 def test_a_video_with_boxes(count, tmp_path):
     boxes = np.tile([5.0, 20, 25, 40], (5, 1))
     track = FaceTrack(np.arange(5), boxes, np.ones(5))

@@ -12,7 +12,6 @@ from micacl_mm.apis.predictions import BagPrediction, ClipPrediction
 from micacl_mm.visualization.clip_picture import (
     draw_scores,
     draw_timeline,
-    highest,
     plot_prediction,
 )
 from micacl_mm.visualization.plots import mark_of
@@ -28,7 +27,7 @@ def draw(count):
     return np.random.default_rng(count).dirichlet(np.ones(count))
 
 
-@pytest.mark.parametrize('count', [1, 7, 12, 13, 30, 400])
+@pytest.mark.parametrize('count', [1, 12, 13, 400])
 def test_bars(count):
     axes, scores = Figure().add_subplot(), draw(count)
     draw_scores(axes, names(count), scores)
@@ -46,7 +45,7 @@ def test_bars(count):
     assert low <= -0.5 and high >= len(axes.get_yticks()) - 0.5
 
 
-@pytest.mark.parametrize('count', [7, 8, 12, 30])
+@pytest.mark.parametrize('count', [7, 12, 30])
 def test_lines_can_be_told_apart(count):
     bags = [
         BagPrediction(k, k + 2, 1, draw(count)[:: 2 * k - 1]) for k in (0, 1)
@@ -75,7 +74,7 @@ def test_lines_can_be_told_apart(count):
     assert (f'and {count - 12} more' in texts) == (count > 12)
 
 
-@pytest.mark.parametrize('count', [3, 7, 30])
+@pytest.mark.parametrize('count', [7, 30])
 def test_the_page_has_room_for_all_of_it(count, tmp_path):
     bags = [
         BagPrediction(k, k + 1, 1, draw(count), np.arange(4), instances=2)
@@ -90,10 +89,3 @@ def test_the_page_has_room_for_all_of_it(count, tmp_path):
         warnings.simplefilter('error')  # of a layout that has no room
         path = plot_prediction(prediction, clip, tmp_path / 'a.png')
     check_png(path)
-
-
-def test_the_highest():
-    scores = np.array([0.1, 0.4, 0.2, 0.3])
-    assert highest(scores, 4).tolist() == [0, 1, 2, 3]
-    assert highest(scores, 3).tolist() == [1, 3, 2]
-    assert highest(scores, 1).tolist() == [1]

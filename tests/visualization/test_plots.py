@@ -6,8 +6,8 @@ from matplotlib.colors import to_hex
 from scipy import stats
 from sklearn.decomposition import PCA
 
+from micacl_mm.apis.features import BagFeatures
 from micacl_mm.visualization import plots
-from micacl_mm.visualization.features import BagFeatures
 from micacl_mm.visualization.plots import (
     head_to_tail,
     mark_of,
@@ -77,11 +77,6 @@ def test_order_of_classes():
     assert head_to_tail('cab') == [0, 1, 2]
 
 
-def test_classes_have_different_marks():
-    marks = [tuple(mark_of(index).values()) for index in range(49)]
-    assert len(set(marks)) == 49
-
-
 def test_confusion_adds_the_runs(drawn, tmp_path):
     runs = [of_hits(9, 5, 1), of_hits(8, 2, 3, seed=1)]
     figure = plot_confusion(runs, None)
@@ -99,8 +94,9 @@ def test_formats(tmp_path, suffix):
     assert path.read_bytes().startswith(start)
 
 
-@pytest.mark.parametrize('methods', [1, 2, 10])
-@pytest.mark.parametrize('counts', [None, [9, 5, 100]])
+@pytest.mark.parametrize(
+    ('methods', 'counts'), [(1, None), (2, None), (10, [9, 5, 100])]
+)
 def test_pictures_of_recalls(tmp_path, methods, counts):
     # Of the third class there is no clip.
     tests = [
@@ -129,13 +125,6 @@ def test_bars_stand_from_head_to_tail(drawn):
     assert list(line) == pytest.approx(ends)
 
 
-def test_many_classes(drawn):
-    classes = [f'class {k}' for k in range(400)]
-    result = of_hits(*range(1, 401), total=500, classes=classes)
-    figure = plot_recall({'one': [result]}, None, range(400))
-    assert figure.get_size_inches()[0] * 150 < 2**16  # matplotlib's limit
-
-
 def test_panels_of_curves(drawn, tmp_path):
     run = Scalars(
         'epoch',
@@ -152,12 +141,6 @@ def test_panels_of_curves(drawn, tmp_path):
     uar, again, war = (line.get_xydata() for line in axes[1].lines[:3])
     assert uar.tolist() == again.tolist() == [[1, 20]]
     assert war.tolist() == [[1, 50]]
-
-
-def test_pictures_of_curves(tmp_path):
-    diverged = ([1, 2], [1.0, float('nan')])
-    bare = Scalars('epoch', dict(loss=diverged), {}, dict(lr=([1], [0.1])))
-    check_png(plot_curves([bare], tmp_path / 'one.png', 'a run', 1))
 
 
 @pytest.mark.parametrize('shape', [(30, 5), (4, 9), (2, 2)])
@@ -204,10 +187,3 @@ def test_points_have_the_colour_of_their_class(drawn):
         np.testing.assert_allclose(found.get_offsets(), points[labels == k])
         color = to_hex(found.get_facecolors()[0]).upper()
         assert color == mark_of(k)['color']
-
-
-def test_picture_of_features(tmp_path):
-    features, labels = blobs()
-    labels[labels == 2] = 1  # a class without a video
-    bags = bags_of(features, labels)
-    check_png(plot_features(bags, tmp_path / 'features.png', 'tsne', 'title'))
