@@ -1,7 +1,11 @@
 """What the documentation shows is what the code does."""
 
 import ast
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -88,3 +92,23 @@ def test_the_chinese_readme_is_equal():
         )
 
     assert parts('README.md') == parts('README_zh-CN.md')
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    path = str(Path(sys.executable).parent)
+    monkeypatch.setenv('PATH', f'{path}{os.pathsep}{os.environ["PATH"]}')
+    names = {}
+    book = json.loads((ROOT / 'docs/quickstart.ipynb').read_text('utf-8'))
+    for cell in book['cells']:
+        text = ''.join(cell['source'])
+        if cell['cell_type'] != 'code' or '!pip' in text:
+            continue
+        if text.startswith('!'):
+            for line in text.splitlines():
+                subprocess.run(line[1:], shell=True, check=True)
+        else:
+            exec(compile(text, 'cell', 'exec'), names)
+    assert (tmp_path / 'out/story.png').is_file()
