@@ -43,7 +43,8 @@ class Entry:
     """The replicates of one method under one protocol.
 
     Runs of one fold with equal confusion matrices count once: different
-    seeds do not give the same mistakes, so these are one training.
+    seeds do not give the same mistakes, so these are one training. Those of
+    one fold and seed by several commits are averaged.
 
     Args:
         rows (tuple[ResultRow, ...]): They agree in
@@ -158,15 +159,16 @@ class Entry:
         """What the mean is over: ``3 seeds``, ``3 of 5 folds``, .."""
         folds = self.values('fold')
         needed = len(folds_of(self.text('dataset')))
+        runs = {row.key(('fold', 'seed')) for row in self.counted}
         if not needed and len(folds) < 2:
-            return _plural(len(self.counted), 'seed')
+            return _plural(len(runs), 'seed')
         words = _plural(len(folds), 'fold')
         if needed and len(folds) < needed:
             words = f'{len(folds)} of {needed} folds'
-        rows = [row.cells['fold'] for row in self.counted]
-        seeds = {rows.count(fold) for fold in folds}
+        places = [fold for fold, _ in runs]
+        seeds = {places.count(fold) for fold in folds}
         if len(seeds) > 1:
-            return f'{words}, {len(rows)} runs'
+            return f'{words}, {len(runs)} runs'
         return words if seeds == {1} else f'{words} x {seeds.pop()} seeds'
 
     @property
@@ -185,8 +187,11 @@ class Entry:
             'frames differ from the reference': (
                 'differ' in self.values('frames')
             ),
-            f'{_plural(repeated, "run")} with the result of another seed, '
+            f'{_plural(repeated, "run")} with the result of another, '
             'counted once': repeated,
+            f'code of commits {self.text("commit")}': (
+                len(self.values('commit')) > 1 and not self.outdated
+            ),
             'not ranked': not self.comparable,
             'not committed': not all(row.group for row in self.rows),
         }

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -62,8 +63,8 @@ ENTRY_KEY = (
     *('dataset', 'subset', 'method', 'selection', 'sampling'),
     *('logit_adjust', 'copy', 'processes', 'config_hash'),
 )
-#: No two rows agree in these.
-RUN_KEY = (*ENTRY_KEY, 'fold', 'seed')
+#: No two rows agree in these. Other code acts like another seed.
+RUN_KEY = (*ENTRY_KEY, 'fold', 'seed', 'commit')
 #: Which checkpoint was tested -> how the board calls it.
 SELECTIONS = {
     'val': 'best on validation slice',
@@ -423,11 +424,14 @@ def rerun_rows(
         list[ResultRow]: The fresh rows, some with :data:`RERUN` behind
         their method, to be shown beside the committed entry.
     """
-    known = {row.key(): row for row in rows}
+    known = defaultdict(list)
+    for row in rows:  # by whatever commit
+        known[row.key(RUN_KEY[:-1])].append(row)
     changed = {
         row.key(ENTRY_KEY)
         for row in fresh
-        if row.key() in known and _differences(known[row.key()], row)
+        if (same := known.get(row.key(RUN_KEY[:-1])))
+        and all(_differences(other, row) for other in same)
     }
     return [
         row._replace(

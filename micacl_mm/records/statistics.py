@@ -67,7 +67,8 @@ def replicates(
     """Reduce runs to the values whose spread is of interest.
 
     With several folds the replicates are the folds, each the mean over its
-    seeds; with one fold they are the seeds.
+    seeds; with one fold they are the seeds. Several runs of a fold and seed,
+    by other code, are averaged first.
 
     Args:
         values (Iterable[tuple]): Fold, seed and value of each run. The fold
@@ -76,14 +77,18 @@ def replicates(
     Returns:
         list[float]: one value a replicate, sorted by fold or seed as text.
     """
-    folds = defaultdict(dict)
+    runs = defaultdict(lambda: defaultdict(list))
     for fold, seed, value in values:
-        folds[fold][seed] = value
+        runs[fold][seed].append(value)
+    folds = {
+        fold: {seed: float(np.mean(found)) for seed, found in seeds.items()}
+        for fold, seeds in runs.items()
+    }
     if len(folds) == 1:
-        ((_, groups),) = folds.items()  # the seeds, of one value each
+        ((_, means),) = folds.items()
     else:
-        groups = {k: list(seeds.values()) for k, seeds in folds.items()}
-    return [float(np.mean(groups[key])) for key in sorted(groups, key=str)]
+        means = {k: float(np.mean([*v.values()])) for k, v in folds.items()}
+    return [means[key] for key in sorted(means, key=str)]
 
 
 def difference(reference: Interval, other: Interval) -> tuple[float, float]:

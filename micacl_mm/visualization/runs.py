@@ -387,10 +387,11 @@ def check_replicates(results: Sequence[Result]) -> None:
                 f'{", ".join(sorted(values))}; select some with '
                 f'--where {name}=...'
             )
-    runs = [(r.record.get('fold'), r.record.get('seed')) for r in results]
+    names = ('fold', 'seed', 'commit')
+    runs = [tuple(r.record.get(name) for name in names) for r in results]
     if len(set(runs)) < len(runs):
         raise ValueError(
-            f'runs to be averaged must differ in (fold, seed), got {runs}'
+            f'runs to be averaged must differ in {names}, got {runs}'
         )
     _clips_of_folds(results)
 

@@ -146,10 +146,35 @@ def test_one_training_under_several_seeds_counts_once(copies, blanks):
     copied = found['copied']
     assert not copied.best and copied.uar.half_width is None
     words = f'{copies - 1} run{"s" * (copies > 2)} with the result of another'
-    assert copied.runs.startswith(f'1 seed; {words} seed, counted once')
+    assert copied.runs.startswith(f'1 seed; {words}, counted once')
     assert found['both'].runs.startswith('3 seeds; 1 run with the result')
     assert found['both'].uar.count == 3
     assert found['honest'].runs == '3 seeds'
+
+
+def test_runs_of_one_seed_by_several_commits_are_averaged():
+    """Not the best of them, nor the last."""
+    rows = of('a', 10, 12, 14)
+    for hit in (16, 10):
+        rows += of('a', hit, commit=f'abcde{hit}')
+    for given in (rows, rows[::-1]):
+        (entry,) = entries_of(*given).values()
+        # Seed 0: 50, 80 and 50 again, which counts once.
+        values = [65, 60, 70]
+        assert entry.uar.mean == pytest.approx(sum(values) / 3)
+        assert entry.uar.count == 3 and entry.comparable
+        assert entry.runs == (
+            '3 seeds; 1 run with the result of another, counted once; code '
+            'of commits abcde10, abcde16, abcdef1'
+        )
+    folds = dfew('b', '12345') + [
+        {**row, 'commit': 'other'} for row in dfew('b', '1', hit=15)
+    ]
+    (entry,) = entries_of(*folds).values()
+    assert entry.runs == '5 folds; code of commits other, abcdef1'
+    assert entry.metrics['recall_Disgust'].mean == pytest.approx(
+        (13 + 11 + 12 + 13 + 14) / 5 / 29 * 100, abs=0.01
+    )
 
 
 def test_rows_of_older_settings_stand_apart_and_are_not_ranked():

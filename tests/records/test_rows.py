@@ -212,6 +212,11 @@ def test_a_rerun_with_other_figures_stands_beside_the_row():
     assert names == ['made up (rerun)', 'made up (rerun)', 'b', 'c']
     assert add_rows(old, found) == [found[0], found[1], found[3]]
     assert fresh[0].cells['method'] == 'made up'
+    # Also by another commit; equal figures are no rerun.
+    for hit, name in ((11, 'made up (rerun)'), (10, 'made up')):
+        fresh = rows_of(cells(hit, commit='0000000'))
+        (row,) = rerun_rows(old, fresh)
+        assert row.cells['method'] == name
 
 
 def test_wrong_rows_are_not_written(tmp_path, monkeypatch):
@@ -244,6 +249,8 @@ def test_known_runs_are_passed_over_or_refused():
     )
     assert add_rows(old, new) == new[1:]
     assert add_rows(old, [new[1], new[1]]) == [new[1]]
+    other = rows_of(cells(11, seed='1', commit='0000000'), group='new')
+    assert add_rows(old, other) == other  # by other code
     better = rows_of(cells(11, seed='1'), group='new')
     with pytest.raises(ValueError, match=r'UAR \(50.00, now 55.00\)'):
         add_rows(old, better)

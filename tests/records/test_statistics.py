@@ -42,6 +42,8 @@ def test_seeds_count_where_there_is_one_fold(fold):
     assert replicates(runs) == [10, 20, 30]
     assert replicates(runs[:1]) == [30]
     assert replicates([]) == []
+    again = [*runs, (fold, 0, 20)]  # by other code
+    assert replicates(again) == [15, 20, 30]
 
 
 @pytest.mark.parametrize('counts', [(3, 3), (2, 5)])
