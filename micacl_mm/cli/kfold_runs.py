@@ -8,11 +8,9 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -40,9 +38,8 @@ from .launch import adjustment_settings
 MARKER = 'run.json'
 _IN_RECORD = ('method', 'config_hash', 'seed', 'fold')
 _SHOWN = 15  # lines of the log of a failed run
+_LOOK = 0.2  # seconds between two looks at the tools
 _PATIENCE = 15  # seconds that a tool has to end by itself
-#: Starts a command with variables and a log; returns its exit code.
-Start = Callable[[Sequence[str], Path, Mapping[str, str]], int]
 
 
 class RunError(MICACLError):
@@ -119,26 +116,24 @@ class Run(NamedTuple):
                 return record
         return None
 
-    def execute(self, start: Start) -> dict[str, Any]:
-        """Do what is not done yet, and return the record.
+    def steps(self) -> Iterator[list[str]]:
+        """Yield the commands that are left; in the end there is a record.
 
-        Args:
-            start (Start): Starts the tools.
+        Each must have ended well before the next is asked for.
 
         Raises:
-            RunError: A tool failed, or the result is of another run.
+            RunError: The result is absent or of another run.
             ConfigError: Another kfold works in the folder, or has begun
                 something else there.
         """
         with _claimed(self.folder):
             self.check()  # another kfold may have been here since
-            record = self.read()
-            if record is not None:
-                return record
+            if self.read() is not None:
+                return
             marker = self._read_marker() or self.facts
             self._write_marker(marker)
             if not marker.get('trained'):
-                self._call(start, 'train', self._train_arguments())
+                yield self._command('train', self._train_arguments())
                 self._write_marker({**marker, 'trained': True})
             checkpoint = self.choose()
             if checkpoint is None:
@@ -147,8 +142,8 @@ class Run(NamedTuple):
                     f'{self.options.selection}',
                     f'delete {self.folder} to train it again',
                 )
-            self._call(start, 'test', self._test_arguments(checkpoint))
-            return self._keep_record()
+            yield self._command('test', self._test_arguments(checkpoint))
+            self._keep_record()
 
     def choose(self) -> Optional[Path]:
         """Return the checkpoint to test, None if there is none."""
@@ -158,11 +153,15 @@ class Run(NamedTuple):
         best = [path for path in files if path.name.startswith('best_')]
         return max(best, key=lambda path: path.stat().st_mtime, default=None)
 
-    def _call(self, start: Start, tool: str, arguments: list[str]) -> None:
-        command = tool_command(tool, arguments, self.options)
-        code = start(command, self.log, self.environment)
-        if code:
-            raise ToolError(f'{tool} ended with exit code {code}')
+    def _command(self, tool: str, arguments: Sequence[str]) -> list[str]:
+        module = ['-m', 'micacl_mm', tool, *arguments]
+        if self.options.launcher == 'none':
+            return [sys.executable, *module]
+        return [
+            *(sys.executable, '-m', 'torch.distributed.run', '--standalone'),
+            *('--nproc-per-node', str(self.options.nproc), *module),
+            *('--launcher', self.options.launcher),
+        ]
 
     def _train_arguments(self) -> list[str]:
         settings = [
@@ -196,7 +195,7 @@ class Run(NamedTuple):
             ),
         ]
 
-    def _keep_record(self) -> dict[str, Any]:
+    def _keep_record(self) -> None:
         """Move the newest record of the test to its place, and check it."""
         found = sorted(
             self.record_path.parent.glob(f'*/{FILE_NAME}'),
@@ -215,7 +214,6 @@ class Run(NamedTuple):
         write_record(record, self.record_path)
         for path in found:  # or it would count twice
             path.unlink()
-        return record
 
     def _problem(self, record: Mapping[str, Any]) -> str:
         wanted = {
@@ -263,20 +261,6 @@ def _claimed(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def tool_command(
-    tool: str, arguments: Sequence[str], options: Namespace
-) -> list[str]:
-    """Return the command that runs a tool in this interpreter."""
-    module = ['-m', 'micacl_mm', tool, *arguments]
-    if options.launcher == 'none':
-        return [sys.executable, *module]
-    return [
-        *(sys.executable, '-m', 'torch.distributed.run', '--standalone'),
-        *('--nproc-per-node', str(options.nproc), *module),
-        *('--launcher', options.launcher),
-    ]
-
-
 def differences(old: Any, new: Any, name: str = '') -> list[str]:
     """Say where two nested settings differ, ``['a.b 1, now 2']``."""
     lists = isinstance(old, list) and isinstance(new, list)
@@ -320,53 +304,101 @@ def run_all(runs: Sequence[Run], jobs: int) -> int:
             todo.append(run)
         else:
             _say(f'{run.name}: finished before, {_figures(record)}')
-    processes = Processes(jobs)
-    with _interruptible(), ThreadPoolExecutor(jobs) as pool:
-        try:
-            return _follow(todo, pool, processes)
-        except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            processes.end()
-            if not isinstance(error, KeyboardInterrupt):
-                raise
+    active: list[_Active] = []
+    try:
+        with _interruptible():
+            return _follow(todo, active, jobs)
+    except BaseException as error:
+        for run in active:
+            run.end()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
     _say('\nstopped; the same command continues from here')
     return 130
 
 
-def _follow(
-    todo: Sequence[Run], pool: ThreadPoolExecutor, processes: 'Processes'
-) -> int:
+def _follow(todo: list[Run], active: list['_Active'], jobs: int) -> int:
     """Start the runs and report how they end."""
-    failed, started, done = threading.Event(), time.monotonic(), 0
+    code, done, total, started = 0, 0, len(todo), time.monotonic()
+    environment = _environment(jobs)
+    while active or todo:
+        while todo and len(active) < jobs:
+            active.append(_Active(todo.pop(0), environment))
+        for one in list(active):
+            try:
+                if one.goes_on():
+                    continue
+                done += 1
+                elapsed = time.monotonic() - started
+                rest = elapsed / done * (total - done)
+                left = f', about {_clock(rest)} left' if rest else ''
+                _say(
+                    f'{one.run.name}: {_figures(one.run.read())}; {done} of '
+                    f'{total} done in {_clock(elapsed)}{left}'
+                )
+            except (RunError, ValueError, OSError) as error:
+                _report_failure(one.run, error)
+                # Those that run may end, no further one starts.
+                code, todo = 1, []
+            active.remove(one)
+        time.sleep(_LOOK if active else 0)
+    return code
 
-    def execute(run: Run) -> Optional[dict[str, Any]]:
-        if failed.is_set():  # those that run may end, no further one starts
-            return None
+
+def _environment(jobs: int) -> dict[str, str]:
+    """Variables of the tools; runs at the same time share the cores."""
+    found = {**os.environ, COMMAND_VARIABLE: command_line()}
+    if jobs > 1 and 'OMP_NUM_THREADS' not in os.environ:
+        threads = max(1, count_cores() // (2 * jobs))
+        found['OMP_NUM_THREADS'] = str(threads)
+    return found
+
+
+class _Active:
+    """A run whose tools are started one after the other."""
+
+    def __init__(self, run: Run, environment: Mapping[str, str]) -> None:
+        self.run = run
+        self._environment = {**environment, **run.environment}
+        self._steps = run.steps()
+        self._process: Optional[subprocess.Popen] = None
+        self._tool = ''
         _say(f'{run.name}: running, log in {run.log}')
-        try:
-            return run.execute(processes.run)
-        except BaseException:
-            failed.set()
-            raise
 
-    futures = {pool.submit(execute, run): run for run in todo}
-    for future in as_completed(futures):
-        run = futures[future]
-        try:
-            record = future.result()
-        except (RunError, ValueError, OSError) as error:
-            _report_failure(run, error)
-            continue
-        if record:
-            done += 1
-            elapsed = time.monotonic() - started
-            rest = elapsed / done * (len(todo) - done)
-            left = f', about {_clock(rest)} left' if rest else ''
-            _say(
-                f'{run.name}: {_figures(record)}; {done} of {len(todo)} done '
-                f'in {_clock(elapsed)}{left}'
+    def goes_on(self) -> bool:
+        """Start the next tool if the last one has ended; False at the end."""
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return True
+            if code:
+                self._steps.close()
+                raise ToolError(f'{self._tool} ended with exit code {code}')
+        command = next(self._steps, None)
+        if command is None:
+            return False
+        self._tool = command[command.index('micacl_mm') + 1]
+        with self.run.log.open('ab') as stream:
+            stream.write(f'\n$ {shlex.join(command)}\n'.encode())
+            stream.flush()
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
             )
-    return int(failed.is_set())
+        return True
+
+    def end(self) -> None:
+        """End the tool that runs."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._steps.close()
 
 
 def _report_failure(run: Run, error: Exception) -> None:
@@ -419,70 +451,3 @@ def _interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class Processes:
-    """The tools that run now, started from several threads.
-
-    Args:
-        jobs (int): How many run at a time; they share the cores.
-    """
-
-    def __init__(self, jobs: int) -> None:
-        self._running: set[subprocess.Popen] = set()
-        self._guard = threading.Lock()
-        self._ended = False
-        self.environment = {COMMAND_VARIABLE: command_line()}
-        if jobs > 1 and 'OMP_NUM_THREADS' not in os.environ:
-            threads = max(1, count_cores() // (2 * jobs))
-            self.environment['OMP_NUM_THREADS'] = str(threads)
-
-    def run(
-        self,
-        command: Sequence[str],
-        log: Path,
-        environment: Mapping[str, str],
-    ) -> int:
-        """Run a command to its end.
-
-        Args:
-            command (Sequence[str]): Program and arguments.
-            log (Path): Gets all that it prints, after what is there.
-            environment (Mapping[str, str]): Variables beside those of this
-                process.
-
-        Returns:
-            int: its exit code.
-        """
-        with log.open('ab') as stream:
-            stream.write(f'\n$ {shlex.join(command)}\n'.encode())
-            stream.flush()
-            with self._guard:
-                if self._ended:
-                    return 130
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    env={**os.environ, **self.environment, **environment},
-                )
-                self._running.add(process)
-        try:
-            return process.wait()
-        finally:
-            with self._guard:
-                self._running.discard(process)
-
-    def end(self) -> None:
-        """End what runs, and start nothing any more."""
-        with self._guard:
-            self._ended = True
-            running = list(self._running)
-        for process in running:
-            process.terminate()
-        for process in running:
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()

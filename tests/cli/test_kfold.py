@@ -5,10 +5,11 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,14 +26,13 @@ from micacl_mm.cli.kfold import (
     parse_options,
     summarise,
 )
-from micacl_mm.cli.kfold_runs import Processes, differences, tool_command
+from micacl_mm.cli.kfold_runs import differences
 from micacl_mm.records.record import read_record
 from micacl_mm.records.rows import COLUMNS
 from tests.records.tiny import write_config, write_set
 
 LAST = ('--selection', 'last')
 ONE = ('--folds', '1')
-RUN = Processes.run
 
 
 def store(folder, name):
@@ -63,32 +63,31 @@ class Tools:
     """Does what the stock tools leave, and remembers the calls."""
 
     def __init__(self):
-        self.calls, self.failing = [], ()
-        self.meeting = self.hanging = None
+        self.calls, self.failing, self.hanging = [], (), None
 
-    def __call__(self, processes, command, log, environment):
+    def __call__(self, command, *, stdout, env, **_):
         tool, *arguments = command[3:]
-        fold = environment.get('MICACL_FOLD', '')
+        fold = env.get('MICACL_FOLD', '')
         resumes = '+' if '--resume' in arguments else ''
         self.calls.append(f'{tool}{fold}{resumes}')
         folder = Path(arguments[arguments.index('--work-dir') + 1])
         folder.mkdir(parents=True, exist_ok=True)
+        code = 0
         if fold in self.failing:
-            lines = [f'line {i}' for i in range(50)]
-            log.write_text('\n'.join(lines) + ' out of memory\n')
-            return 3
-        if tool == 'test':
-            return self.test(folder, arguments, processes.environment)
-        if self.meeting:
-            self.meeting.wait(60)
-        store(folder, 'epoch_1.pth')
-        store(folder, 'best_acc_UAR_epoch_1.pth')
-        (folder / 'last_checkpoint').write_text('epoch_1.pth')
-        if self.hanging:
-            return self.hanging(processes, log)
-        store(folder, 'epoch_2.pth')
-        store(folder, 'best_acc_UAR_epoch_2.pth')
-        return 0
+            lines = '\n'.join(f'line {i}' for i in range(50))
+            stdout.write(f'{lines} out of memory\n'.encode())
+            code = 3
+        elif tool == 'test':
+            self.test(folder, arguments, env)
+        else:
+            store(folder, 'epoch_1.pth')
+            store(folder, 'best_acc_UAR_epoch_1.pth')
+            (folder / 'last_checkpoint').write_text('epoch_1.pth')
+            if self.hanging:
+                return self.hanging()
+            store(folder, 'epoch_2.pth')
+            store(folder, 'best_acc_UAR_epoch_2.pth')
+        return SimpleNamespace(poll=lambda: code)
 
     def test(self, folder, arguments, environment):
         run = json.loads((folder.parent / 'run.json').read_text())
@@ -113,7 +112,6 @@ class Tools:
             record['selection'] = 'val'
         (folder / 'now').mkdir(exist_ok=True)
         (folder / 'now/result.json').write_text(json.dumps(record))
-        return 0
 
     def taken(self):
         calls, self.calls = self.calls, []
@@ -123,7 +121,9 @@ class Tools:
 @pytest.fixture
 def tools(monkeypatch):
     found = Tools()
-    monkeypatch.setattr(Processes, 'run', lambda *arguments: found(*arguments))
+    patched = SimpleNamespace(**{**vars(subprocess), 'Popen': found})
+    monkeypatch.setattr(kfold_runs, 'subprocess', patched)
+    monkeypatch.setattr(kfold_runs, '_LOOK', 0)
     return found
 
 
@@ -189,16 +189,15 @@ def test_one_fold_and_contradictions():
 
 
 def test_commands_of_one_and_of_many_processes():
-    one = parse_options(['x.py'])
-    many = parse_options(['x.py', '--launcher', 'pytorch', '--nproc', '3'])
-    alone = [sys.executable, '-m', 'micacl_mm', 'test', 'x.py']
-    assert tool_command('test', ['x.py'], one) == alone
-    found = tool_command('test', ['x.py'], many)
-    assert found[1:3] == ['-m', 'torch.distributed.run']
-    assert found[-8:] == [
-        *('--nproc-per-node', '3', '-m', 'micacl_mm', 'test', 'x.py'),
-        *('--launcher', 'pytorch'),
-    ]
+    given = (*ONE, '--work-dir', 'commands')
+    (run,) = plan(*given)
+    found = next(run.steps())
+    assert found[:4] == [sys.executable, '-m', 'micacl_mm', 'train']
+    (run,) = plan(*given[:2], '--launcher', 'pytorch', '--nproc', '3')
+    found = next(run.steps())
+    assert found[1:4] == ['-m', 'torch.distributed.run', '--standalone']
+    assert found[4:9] == ['--nproc-per-node', '3', '-m', 'micacl_mm', 'train']
+    assert found[-2:] == ['--launcher', 'pytorch']
 
 
 def test_help(capsys):
@@ -299,28 +298,14 @@ def test_a_resumed_training_starts_from_its_own_checkpoint(tools):
     (run,) = plan(*ONE, '--cfg-options', option, '--work-dir', 'resumed')
     assert 'pretraining=Kinetics-400' in run.own_settings
     run.folder.mkdir(parents=True)
+    (run.folder / 'run.json').write_text(json.dumps(run.facts))
     (run.folder / 'epoch_1.pth').write_bytes(b'PK half of one')
-    seen = []
-
-    def start(command, *_):
-        seen.append(command)
-        return 1
-
-    for begun in (False, True):
-        if begun:
-            store(run.folder, 'epoch_2.pth')
-            (run.folder / 'run.json').write_text(json.dumps(run.facts))
-        else:
-            (run.folder / 'epoch_1.pth').rename(run.folder / 'aside')
-        with pytest.raises(kfold_runs.ToolError, match='exit code 1'):
-            run.execute(start)
-        if not begun:
-            (run.folder / 'aside').rename(run.folder / 'epoch_1.pth')
-        assert ('--resume' in seen[-1]) == begun
-        assert ('load_from=None' in seen[-1]) == begun
-        assert 'pretraining=Kinetics-400' in seen[-1]
-    last = seen[-1].index('load_from=None')
-    assert last > seen[-1].index(option)
+    command = next(run.steps())
+    assert '--resume' not in command and 'load_from=None' not in command
+    store(run.folder, 'epoch_2.pth')
+    command = next(run.steps())
+    assert '--resume' in command and 'pretraining=Kinetics-400' in command
+    assert command.index('load_from=None') > command.index(option)
 
 
 def test_choice_of_the_checkpoint():
@@ -436,8 +421,7 @@ def test_a_failed_run_stops_and_the_others_stay(tools, capsys, jobs):
     folder = f'failed{jobs}'
     tools.failing = '12'
     assert kfold(*given, work_dir=folder) == 1
-    # With two jobs the second may see the failure of the first in time.
-    assert {*tools.taken()} == {'train1'}
+    assert tools.taken() == ['train1'] * int(jobs)
     tools.failing = '2'
     assert kfold(*given, work_dir=folder) == 1
     text = capsys.readouterr().out
@@ -453,25 +437,16 @@ def test_a_failed_run_stops_and_the_others_stay(tools, capsys, jobs):
     assert len(summary['runs']) == 4
 
 
-def test_jobs_run_at_the_same_time(tools):
-    tools.meeting = threading.Barrier(2)  # each waits for the other
+def test_jobs_run_at_the_same_time_and_share_the_cores(tools, monkeypatch):
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    monkeypatch.setattr(kfold_runs, 'count_cores', lambda: 16)
+    assert kfold_runs._environment(4)['OMP_NUM_THREADS'] == '2'
+    assert 'OMP_NUM_THREADS' not in kfold_runs._environment(1)
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
+    assert kfold_runs._environment(4)['OMP_NUM_THREADS'] == '3'
     more = (*ONE, '--seeds', '0', '1', '--jobs', '2')
     assert kfold(*more, work_dir='meeting') == 0
-
-
-def test_jobs_share_the_cores(monkeypatch):
-    monkeypatch.setenv('OMP_NUM_THREADS', '3')
-    assert 'OMP_NUM_THREADS' not in Processes(2).environment
-    monkeypatch.delenv('OMP_NUM_THREADS')
-    monkeypatch.setattr(kfold_runs, 'count_cores', lambda: 16)
-    assert Processes(4).environment['OMP_NUM_THREADS'] == '2'
-    found = Processes(2)
-    script = 'import os; print(os.environ["OMP_NUM_THREADS"], flush=True)'
-    command = [sys.executable, '-S', '-c', script]
-    assert found.run(command, Path('jobs.log'), {}) == 0
-    assert Path('jobs.log').read_text().endswith('\n4\n')
-    found.end()
-    assert found.run(command, Path('jobs.log'), {}) == 130
+    assert tools.taken() == ['train1', 'train1', 'test1', 'test1']
 
 
 def test_another_kfold_in_the_folder_is_not_disturbed(tools, capsys):
@@ -484,17 +459,19 @@ def test_another_kfold_in_the_folder_is_not_disturbed(tools, capsys):
     assert tools.taken() == []
 
 
-def test_another_kfold_between_check_and_start(tools):
+def test_another_kfold_between_check_and_start(tools, capsys):
     """Each command looks at the folders before it waits for its turn."""
     given = (*ONE, '--work-dir', 'raced')
     (first,), (second,) = plan(*given), plan(*given)
     lr = ('--cfg-options', 'optim_wrapper.optimizer.lr=1e-5')
     (other,) = plan(*given, *lr)
-    start = Processes(1).run
-    assert second.execute(start) == first.execute(start)
-    with pytest.raises(ValueError, match='lr 0.*choose another'):
-        other.execute(start)
+    assert kfold_runs.run_all([first, second], 2) == 1
     assert tools.taken() == ['train1', 'test1']
+    assert 'another kfold works in raced' in capsys.readouterr().out
+    assert kfold_runs.run_all([second], 1) == 0
+    assert kfold_runs.run_all([other], 1) == 1
+    assert 'lr 0.0015, now 1e-05' in capsys.readouterr().out
+    assert tools.taken() == []
 
 
 # --- killed and resumed
@@ -504,13 +481,12 @@ def begin(tools, work_dir):
     """Start a kfold in a group of its own, of which a training hangs."""
     hangs = Path(f'{work_dir}.pid')
 
-    def hang(processes, log):
+    def hang():
         script = (
             f'import os, time; open({str(hangs)!r}, "w").write(str('
             'os.getpid())); time.sleep(100)'
         )
-        command = [sys.executable, '-S', '-c', script]
-        return RUN(processes, command, log, {})
+        return subprocess.Popen([sys.executable, '-S', '-c', script])
 
     def body():
         os.setsid()

@@ -102,7 +102,7 @@ def test_the_dfew_table(tmp_path, monkeypatch, capsys):
     assert found == pytest.approx(float(row['UAR']), abs=0.01)
 
     # Done is done, and the board has it.
-    monkeypatch.setattr(Run, 'execute', None)
+    monkeypatch.setattr(Run, 'steps', None)
     assert kfold(given) == 0
     monkeypatch.setenv('COLUMNS', '200')
     assert leaderboard(['runs']) == 0
