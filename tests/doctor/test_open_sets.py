@@ -1,0 +1,126 @@
+"""The doctor finds what is wrong with CREMA-D, RAVDESS, MAFW and CAER."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from micacl_mm.doctor import clips as doctor_clips
+from micacl_mm.doctor.command import load, main
+from micacl_mm.options import find_config
+from micacl_mm.records.rows import DATASETS
+from tests.sets import compressed, noise, open_clips, touch, write_open_set
+
+from .bench import in_this_process
+
+load(whole=True)
+KINDS = ('cremad', 'ravdess', 'mafw', 'caer')
+
+
+def frames(path, label):
+    """Two frames that no other clip has."""
+    seed = abs(hash(str(path))) % 2**31
+    for number in (1, 2):
+        data = compressed(noise(seed + number))
+        touch(path / f'{number:05d}.jpg', data)
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    root = tmp_path_factory.mktemp('open')
+    for kind in KINDS:
+        write_open_set(root / kind, kind, frames)
+    return root
+
+
+@pytest.fixture
+def examine(whole, tmp_path, monkeypatch):
+    """Spoil a copy of a set and ask the doctor."""
+    monkeypatch.setattr(os, 'environ', dict(os.environ))
+    monkeypatch.setattr(doctor_clips, 'run_all', in_this_process)
+
+    def run(kind, spoil):
+        names = [
+            os.path.basename(clip)
+            for pairs in open_clips(kind).values()
+            for clip, _ in pairs
+        ]
+        if kind in ('cremad', 'ravdess'):
+            monkeypatch.setattr(
+                DATASETS[kind], 'release', staticmethod(lambda: names)
+            )
+        root, out = tmp_path / 'set', tmp_path / 'doctor.json'
+        shutil.copytree(whole / kind, root)
+        spoil(root)
+        path = tmp_path / 'config.py'
+        base = (
+            find_config(f'micacl_plus_{kind}')
+            if kind != 'caer'
+            else (find_config('leaderboard/micacl_plus'))
+        )
+        path.write_text(
+            f'_base_ = [{base!r}]\nmodel = dict(type="NoSuchModel")\n'
+        )
+        monkeypatch.setenv('MICACL_SET', kind)
+        main(
+            [
+                *(str(path), '--data-root', str(root), '--json', str(out)),
+                *('--val-ratio', '0.4', '--cfg-options'),
+                'train_dataloader.batch_size=2',
+            ]
+        )
+        found = json.loads(out.read_text())['findings']
+        return {
+            finding['name']: finding['found']
+            for finding in found
+            if finding['status'] == 'FAIL'
+            and finding['name'] not in ('model', 'counts')
+        }
+
+    return run
+
+
+def clip(root, kind, split='train', number=0):
+    return root / 'faces' / open_clips(kind)[split][number][0]
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_nothing_is_wrong(kind, examine):
+    assert examine(kind, lambda root: None) == {}
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_damaged_frames(kind, examine):
+    def spoil(root):
+        path = clip(root, kind) / '00002.jpg'
+        path.write_bytes(path.read_bytes()[:300])
+
+    assert '00002.jpg' in examine(kind, spoil)['decode']
+
+
+@pytest.mark.parametrize('kind', ['cremad', 'ravdess', 'mafw'])
+def test_absent_clips(kind, examine):
+    found = examine(kind, lambda root: shutil.rmtree(clip(root, kind)))
+    assert clip(Path(), kind).name in found['data']
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_clip_that_is_trained_on_and_tested(kind, examine):
+    def spoil(root):
+        target = clip(root, kind, 'test')
+        shutil.rmtree(target)
+        shutil.copytree(clip(root, kind), target)
+
+    assert 'duplicates' in examine(kind, spoil)
+
+
+def test_split_files_of_mafw(examine):
+    def spoil(root):
+        (path,) = root.rglob('set_1/test.txt')
+        path.write_bytes(path.read_bytes() + b'00001.mp4 anger\r\n')
+
+    found = examine('mafw', spoil)
+    assert found['folds'] == 'fold 1: 00001 are in train and in test'
+    assert {'folds', 'overlap'} <= set(found)
