@@ -1,6 +1,6 @@
 """Faces in clips: detectors, tracks and crops."""
 
-from .cropping import CropFaces, crop_face, square_boxes
+from .cropping import CropFaces, crop_face, eye_roll, square_boxes
 from .detectors import (
     BaseFaceDetector,
     CenterFaceDetector,
@@ -30,6 +30,7 @@ __all__ = [
     'build_detector',
     'crop_face',
     'every_kth',
+    'eye_roll',
     'fill_gaps',
     'find_faces',
     'main_face',

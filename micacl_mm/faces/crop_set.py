@@ -31,7 +31,7 @@ from micacl_mm.utils.files import publish, scratch_folder, write_text
 from micacl_mm.utils.video import ClipError, read_video
 from micacl_mm.utils.workers import DIED, Progress, run_all
 
-from .cropping import crop_face, square_boxes
+from .cropping import crop_face, eye_roll, square_boxes
 from .detectors import Detector, build_detector
 from .tracking import FaceTrack, every_kth, find_faces, main_face
 
@@ -100,6 +100,9 @@ class CropSettings:
     all_faces: bool = _setting(
         False, 'a folder for each face, CLIP_face0 (the main one), ..'
     )
+    align: bool = _setting(
+        False, 'turn each crop until the eyes are level; needs centerface'
+    )
     min_frames: int = _setting(5, 'with all faces: detections that make one')
     layout: str = _setting('tree', f'one of {", ".join(LAYOUTS)}')
 
@@ -125,6 +128,12 @@ class CropSettings:
             raise ConfigError(
                 "crop_faces: face 'none' finds no face",
                 'train on clips that are face crops already as they are',
+            )
+        if self.align and not hasattr(detector, 'find_eyes'):
+            raise ConfigError(
+                f'crop_faces: {self.face} finds boxes and no eyes, which '
+                'align needs',
+                'use --face centerface, or leave --align out',
             )
         return detector
 
@@ -392,19 +401,38 @@ class ClipCropper:
         The clip is read again, for a long one would not fit into memory.
         """
         found = [track.boxes_at(np.array(numbers)) for track in tracks]
+        rolls = [0.0] * len(tracks)
         crops = 0
         for i, (number, frame) in enumerate(read_frames(clip)):
-            for (boxes, there), part in zip(found, parts, strict=True):
+            for k, (boxes, there) in enumerate(found):
                 if there[i]:
                     square = square_boxes(boxes[i], self.settings.margin)
-                    crop = crop_face(frame, square, self.settings.size)
+                    if self.settings.align:
+                        rolls[k] = self._level(frame, square, rolls[k])
+                    crop = crop_face(
+                        frame, square, self.settings.size, rolls[k]
+                    )
                     bgr = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR)
                     _, data = cv2.imencode('.jpg', bgr, _QUALITY)
                     # Not cv2.imwrite, which says nothing of a full disk.
-                    path = part / f'{number:05d}.jpg'
+                    path = parts[k] / f'{number:05d}.jpg'
                     path.write_bytes(data.tobytes())
                     crops += 1
         return crops
+
+    def _level(
+        self, frame: np.ndarray, square: np.ndarray, roll: float
+    ) -> float:
+        """Roll of the eyes; the last one where they are not found.
+
+        Points on a turned face are less exact: the first frame of a face is
+        looked at until it is level.
+        """
+        for _ in range(1 if roll else 3):
+            crop = crop_face(frame, square, self.settings.size, roll)
+            eyes = self.detector.find_eyes(crop)
+            roll += 0.0 if eyes is None else eye_roll(eyes)
+        return roll
 
 
 # ---- the folder of the crops

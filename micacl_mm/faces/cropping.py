@@ -42,8 +42,24 @@ def square_boxes(boxes: np.ndarray, margin: float = 0.15) -> np.ndarray:
     return np.concatenate([centre - half, centre + half], axis=-1)
 
 
+def eye_roll(eyes: np.ndarray) -> float:
+    """Angle in radians by which the line through two eyes is turned.
+
+    Args:
+        eyes (np.ndarray): ``x, y`` of each eye in either order, (2, 2).
+
+    Returns:
+        float: In [-pi / 2, pi / 2]; positive if the eye at the right is lower.
+    """
+    left, right = sorted(np.asarray(eyes, np.float64).tolist())
+    return float(np.arctan2(right[1] - left[1], right[0] - left[0]))
+
+
 def crop_face(
-    image: np.ndarray, box: np.ndarray, size: Optional[int] = None
+    image: np.ndarray,
+    box: np.ndarray,
+    size: Optional[int] = None,
+    roll: float = 0.0,
 ) -> np.ndarray:
     """Cut a square out of an image, to the fraction of a pixel.
 
@@ -56,6 +72,8 @@ def crop_face(
             Of an oblong box the square of its longer side is taken.
         size (int, optional): Side of the crop in pixels. None stands for the
             square's own, rounded. Defaults to None.
+        roll (float): Angle in radians by which the square is turned about its
+            centre, as of :func:`eye_roll`. Defaults to 0.
 
     Returns:
         np.ndarray: (size, size) or (size, size, C).
@@ -81,8 +99,12 @@ def crop_face(
     fine = size * max(1, int(np.ceil(side / size - 1e-6)))
     step = side / fine
     # Centres of pixels lie at a half.
-    shift = 0.5 * step - 0.5
-    matrix = np.array([[step, 0, x1 + shift], [0, step, y1 + shift]])
+    turn = np.array(
+        [[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]]
+    )
+    centre = np.array([x1 + x2, y1 + y2]) / 2
+    corner = turn @ np.full(2, 0.5 * step - side / 2) + centre - 0.5
+    matrix = np.column_stack([step * turn, corner])
     crop = cv2.warpAffine(
         image,
         matrix,

