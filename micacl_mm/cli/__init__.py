@@ -33,6 +33,8 @@ COMMANDS = {
     'make-video': 'draw a video of a face with several expressions',
     'mm': 'run any stock tool of MMAction2 on our configs',
 }
+#: Those that need neither torch nor MMAction2 themselves.
+_LIGHT = ('demo', 'make-data', 'make-benchmark', 'make-video')
 
 
 def usage() -> str:
@@ -101,7 +103,8 @@ def _run(name: str, rest: Sequence[str]) -> int:
 
     options = {}
     try:
-        register()
+        if name not in _LIGHT:
+            register()
     except Exception as error:  # whatever a broken stack raises
         if name != 'doctor':
             if isinstance(error, ImportError):

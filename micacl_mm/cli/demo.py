@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from micacl_mm.records.machine import count_cores
+from micacl_mm.utils.workers import count_cores
 
 CONFIG = 'micacl_demo'
 
@@ -59,9 +59,8 @@ def main(argv: Sequence[str]) -> int:
     started = time.monotonic()
     run(
         'drawing faces in the layout of DFEW',
-        *('make-data', data_root, '--layout', 'dfew', '--clips', 2000),
-        *('--size', 64, '--folds', 1, '--test-per-class', 40),
-        *('--workers', count_cores()),
+        *('make-data', data_root, '--clips', 600, '--difficulty', 'easy'),
+        *('--folds', 1, '--test-per-class', 15, '--workers', count_cores()),
     )
     paths = ('--data-root', data_root, '--work-dir', work_dir)
     resume = ['--resume'] if any(work_dir.glob('epoch_*.pth')) else []

@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
         '--emotions', nargs='+', default=STORY, choices=EMOTIONS
     )
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--size', type=int, default=360, help='pixels')
+    parser.add_argument('--size', type=int, default=480, help='pixels')
     parser.add_argument('--fps', type=float, default=25.0)
     arguments = parser.parse_args(argv)
     if arguments.out.suffix.lower() != '.mp4':

@@ -21,6 +21,7 @@ from micacl_mm.errors import (
     MissingFileError,
     check_choice,
 )
+from micacl_mm.utils.files import DRAWN_MARKER
 from micacl_mm.utils.folders import find_file
 
 from .layouts import (
@@ -41,7 +42,6 @@ from .splits import (
     read_lines,
 )
 
-DRAWN_MARKER = 'synthetic.json'  # in the root of a set that we drew
 LONGEST_ROW = 1000  # characters
 _LISTED = re.compile(r'"?([^"]+?)"?[\s,]+\d+[\s,]+(\d{1,2})')
 

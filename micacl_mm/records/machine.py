@@ -12,6 +12,8 @@ from typing import Optional
 import torch
 from mmengine.dist import get_world_size
 
+from micacl_mm.utils.workers import count_cores
+
 #: Stands for the commit of code without one.
 NO_COMMIT = 'no commit'
 #: Set by a tool that calls others, to be named instead of these.
@@ -35,13 +37,6 @@ def describe_machine() -> str:
         f'{_processor()}, {count_cores()} cores, {threads} '
         f'{"thread" if threads == 1 else "threads"}, {version}'
     )
-
-
-def count_cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # macOS and Windows
 
 
 def git_commit(

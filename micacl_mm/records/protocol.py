@@ -47,7 +47,7 @@ def dataset_id(dataset: Any) -> str:
     if not drawn:
         meta = getattr(dataset, 'metainfo', None) or {}
         return (meta.get('dataset_name') or type(dataset).__name__).lower()
-    from micacl_mm.synthetic.reference import LABELS
+    from micacl_mm.synthetic.benchmark import LABELS
 
     recipe = _recipe(root)
     if recipe is None or recipe['labels'] != LABELS.get(recipe['level']):
@@ -67,12 +67,10 @@ def frames_of(dataset: Any) -> Optional[str]:
     """
     if not dataset_id(dataset).startswith('synthetic-'):
         return None
-    from micacl_mm.synthetic.digests import join_blocks
-    from micacl_mm.synthetic.reference import BLOCKS
+    from micacl_mm.synthetic.benchmark import FRAMES
 
     recipe = _recipe(Path(dataset.data_root))
-    blocks = BLOCKS.get(recipe['level'], '').split()
-    same = recipe.get('frames') == join_blocks(blocks)
+    same = recipe.get('frames') == FRAMES.get(recipe['level'])
     return 'reference' if same else 'differ'
 
 

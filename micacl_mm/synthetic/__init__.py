@@ -7,11 +7,15 @@ from .action_units import (
     RECIPES,
     Difficulty,
 )
-from .benchmark import make_benchmark, verify_benchmark
+from .benchmark import (
+    BENCHMARK_LEVELS,
+    DEVELOPMENT,
+    benchmark_settings,
+    make_benchmark,
+    verify_benchmark,
+)
 from .clip import ClipSpec, clip_units, render_clip
-from .reference import BENCHMARK_LEVELS, DEVELOPMENT, benchmark_settings
-from .settings import SyntheticSettings
-from .writer import make_synthetic
+from .writer import SyntheticSettings, make_synthetic
 
 __all__ = [
     'ACTION_UNITS',

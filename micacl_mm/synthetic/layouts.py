@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from micacl_mm.utils.files import publish
+from micacl_mm.utils.files import replacing, write_text
 
 from .action_units import EMOTIONS
 from .clip import ClipSpec
@@ -38,29 +38,26 @@ def video_path(layout: str, clip: ClipSpec) -> str:
     return f'0_7_LabelClips/{clip.name}.mp4'
 
 
-def _write_lines(path: Path, scratch: Path, lines: Iterable[str]) -> None:
-    part = scratch / path.name
-    part.write_text(''.join(f'{line}\n' for line in lines), newline='\n')
-    publish(part, path)
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    write_text(path, ''.join(f'{line}\n' for line in lines))
 
 
 def _draw_votes(clip: ClipSpec, seed: int) -> list[int]:
     """Ten votes: six or more for a single label, five at most without."""
     rng = np.random.default_rng([seed, 7, clip.clip_id])
     votes = np.zeros(len(EMOTIONS), int)
-    first = EMOTIONS.index(clip.emotions[0])
-    if len(clip.emotions) == 1:
+    first, *other = map(EMOTIONS.index, clip.emotions)
+    if other:
+        votes[[first, *other]] = 5
+    else:
         votes[first] = rng.integers(6, 11)
-        others = [i for i in range(len(EMOTIONS)) if i != first]
+        others = np.delete(np.arange(len(EMOTIONS)), first)
         for _ in range(10 - votes[first]):
             votes[rng.choice(others)] += 1
-    else:
-        votes[first] = 5
-        votes[EMOTIONS.index(clip.emotions[1])] = 5
     return votes.tolist()
 
 
-def _write_dfew(root: Path, scratch: Path, plan: Plan, seed: int) -> None:
+def _write_dfew(root: Path, plan: Plan, seed: int) -> None:
     for split, clips in plan.splits.items():
         part, fold = split[:-1], split[-1]
         lines = ['video_name,label']
@@ -68,38 +65,36 @@ def _write_dfew(root: Path, scratch: Path, plan: Plan, seed: int) -> None:
             label = EMOTIONS.index(clip.emotions[0]) + 1
             lines.append(f'{int(clip.name)},{label}')
         folder = root / 'EmoLabel_DataSplit' / f'{part}(single-labeled)'
-        _write_lines(folder / f'set_{fold}.csv', scratch, lines)
+        _write_lines(folder / f'set_{fold}.csv', lines)
     head = [f'{i}{name.lower()}' for i, name in enumerate(EMOTIONS, start=1)]
     rows: list[Sequence[int | str]] = [[*head, 'order', 'annotation']]
     for clip in plan.clips:
         single = len(clip.emotions) == 1
         label = EMOTIONS.index(clip.emotions[0]) + 1 if single else 0
         rows.append([*_draw_votes(clip, seed), int(clip.name), label])
-    _write_workbook(scratch / 'annotation.xlsx', rows)
-    publish(scratch / 'annotation.xlsx', root / 'Annotation/annotation.xlsx')
+    with replacing(root / 'Annotation/annotation.xlsx') as part:
+        _write_workbook(part, rows)
 
 
-def _write_ferv39k(root: Path, scratch: Path, plan: Plan) -> None:
+def _write_ferv39k(root: Path, plan: Plan) -> None:
     setups = root / '4_setups'
     for split, clips in plan.splits.items():
         lines = [f'{clip.name} {clip.emotions[0]}' for clip in clips]
         path = setups / 'All_scenes' / f'{split}_All.csv'
-        _write_lines(path, scratch, lines)
+        _write_lines(path, lines)
         for scene in SCENES:
             part = [line for line in lines if line.startswith(f'{scene}/')]
             path = setups / '22_scenes' / f'{split}_{scene}.csv'
             if part:  # a small set has not every scene in both splits
-                _write_lines(path, scratch, part)
+                _write_lines(path, part)
 
 
-def write_annotation(
-    root: Path, scratch: Path, layout: str, plan: Plan, seed: int
-) -> None:
+def write_annotation(root: Path, layout: str, plan: Plan, seed: int) -> None:
     """Write split files and annotation of a set."""
     if layout == 'dfew':
-        _write_dfew(root, scratch, plan, seed)
+        _write_dfew(root, plan, seed)
     else:
-        _write_ferv39k(root, scratch, plan)
+        _write_ferv39k(root, plan)
 
 
 # The smallest workbook that spreadsheet readers accept; the benchmark pins

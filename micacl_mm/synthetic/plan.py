@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,14 +22,8 @@ FERV39K_TEST = (1473, 1393, 1958, 1487, 638, 467, 431)
 
 # Two scenes of each of the four scenarios.
 SCENES = (
-    'Argue',
-    'DailyLife',
-    'Action',
-    'Speech',
-    'Crime',
-    'Interview',
-    'History',
-    'War',
+    *('Argue', 'DailyLife', 'Action', 'Speech'),
+    *('Crime', 'Interview', 'History', 'War'),
 )
 
 
@@ -63,19 +58,49 @@ def proportional_counts(
     return counts.tolist()
 
 
-def _deal_groups(counts: list[int]) -> list[tuple[str, int]]:
-    """Deal each class over the groups in turn, so that all stay even."""
-    dealt, turn = [], 0
-    for emotion, count in zip(EMOTIONS, counts, strict=True):
-        for _ in range(count):
-            dealt.append((emotion, turn % NUM_GROUPS))
-            turn += 1
-    return dealt
-
-
 def _num_people(num_clips: int) -> int:
     """Persons in each group."""
     return max(2, round(num_clips / NUM_GROUPS / CLIPS_PER_IDENTITY))
+
+
+def plan_dfew(
+    num_clips: int, seed: int, folds: tuple[int, ...], test_per_class: int
+) -> Plan:
+    """Plan a set in DFEW's layout: five groups, each the test of one fold."""
+    rng = np.random.default_rng([seed, 5])
+    counts = proportional_counts(num_clips, DFEW_COUNTS, NUM_GROUPS)
+    # Each class is dealt over the groups in turn, so that all stay even.
+    jobs = [
+        ((emotion,), index % NUM_GROUPS)
+        for index, emotion in enumerate(np.repeat(EMOTIONS, counts).tolist())
+    ]
+    for index in range(max(2, round(_UNCLEAR * num_clips))):
+        pair = rng.choice(len(EMOTIONS), 2, replace=False)
+        names = tuple(EMOTIONS[i] for i in pair)
+        jobs.append((names, index % NUM_GROUPS))
+    order = rng.permutation(len(jobs))  # an id says nothing of the class
+    people = _num_people(num_clips)
+    clips: list[ClipSpec] = []
+    for clip_id, index in enumerate(order, start=1):
+        emotions, group = jobs[index]
+        who = group * people + int(rng.integers(people))
+        clips.append(
+            ClipSpec(clip_id, emotions, who, group, name=f'{clip_id:05d}')
+        )
+    # Planned for all folds, so that ids do not depend on the folds asked for.
+    extras = _top_up(clips, test_per_class, people, rng)
+    clips += [extra for extra in extras if extra.group + 1 in folds]
+    clips = _renumber(clips, seed)
+    labelled = [clip for clip in clips if len(clip.emotions) == 1]
+    splits = {}
+    for fold in folds:
+        splits[f'train{fold}'] = tuple(
+            c for c in labelled if c.group != fold - 1 and not c.extra
+        )
+        splits[f'test{fold}'] = tuple(
+            c for c in labelled if c.group == fold - 1
+        )
+    return Plan(tuple(clips), splits)
 
 
 def _top_up(
@@ -85,13 +110,11 @@ def _top_up(
     rng: np.random.Generator,
 ) -> list[ClipSpec]:
     """Extra clips so that each group has the least number of each class."""
+    have = Counter((clip.group, clip.emotions) for clip in clips)
     extras = []
     for group in range(NUM_GROUPS):
         for emotion in EMOTIONS:
-            have = sum(
-                c.group == group and c.emotions == (emotion,) for c in clips
-            )
-            for _ in range(least - have):
+            for _ in range(least - have[group, (emotion,)]):
                 who = group * people + int(rng.integers(people))
                 extra = ClipSpec(0, (emotion,), who, group, extra=True)
                 extras.append(extra)
@@ -106,7 +129,7 @@ def _renumber(clips: list[ClipSpec], seed: int) -> list[ClipSpec]:
     """Shuffle the numbers of each group that was topped up.
 
     Extras have the last numbers and are mostly of the rare classes, so that
-    their numbers would tell the class. The pixels hang on ``clip_id``.
+    their numbers would tell the class. The pixels depend on ``clip_id``.
     """
     numbered = []
     for group in range(NUM_GROUPS):
@@ -119,51 +142,6 @@ def _renumber(clips: list[ClipSpec], seed: int) -> list[ClipSpec]:
             for clip, index in zip(members, order, strict=True)
         ]
     return sorted(numbered, key=lambda clip: int(clip.name))
-
-
-def _dfew_splits(
-    clips: list[ClipSpec], folds: tuple[int, ...]
-) -> dict[str, tuple[ClipSpec, ...]]:
-    labelled = [clip for clip in clips if len(clip.emotions) == 1]
-    splits = {}
-    for fold in folds:
-        splits[f'train{fold}'] = tuple(
-            c for c in labelled if c.group != fold - 1 and not c.extra
-        )
-        splits[f'test{fold}'] = tuple(
-            c for c in labelled if c.group == fold - 1
-        )
-    return splits
-
-
-def plan_dfew(
-    num_clips: int, seed: int, folds: tuple[int, ...], test_per_class: int
-) -> Plan:
-    """Plan a set in DFEW's layout: five groups, each the test of one fold."""
-    rng = np.random.default_rng([seed, 5])
-    counts = proportional_counts(num_clips, DFEW_COUNTS, NUM_GROUPS)
-    dealt = _deal_groups(counts)
-    jobs = [((emotion,), group) for emotion, group in dealt]
-    for index in range(max(2, round(_UNCLEAR * num_clips))):
-        pair = rng.choice(len(EMOTIONS), 2, replace=False)
-        names = tuple(EMOTIONS[i] for i in pair)
-        jobs.append((names, index % NUM_GROUPS))
-    order = rng.permutation(len(jobs))  # an id says nothing of the class
-    people = _num_people(num_clips)
-
-    clips: list[ClipSpec] = []
-    for clip_id, index in enumerate(order, start=1):
-        emotions, group = jobs[index]
-        who = group * people + int(rng.integers(people))
-        clips.append(
-            ClipSpec(clip_id, emotions, who, group, name=f'{clip_id:05d}')
-        )
-
-    # Planned for all folds, so that ids do not hang on the folds asked for.
-    extras = _top_up(clips, test_per_class, people, rng)
-    clips += [extra for extra in extras if extra.group + 1 in folds]
-    clips = _renumber(clips, seed)
-    return Plan(tuple(clips), _dfew_splits(clips, folds))
 
 
 def _ferv39k_jobs(
@@ -189,7 +167,7 @@ def plan_ferv39k(num_clips: int, seed: int, test_per_class: int) -> Plan:
     """Plan a set in FERV39k's layout: one split, the first group is tested."""
     rng = np.random.default_rng([seed, 6])
     people = _num_people(num_clips)
-    taken: dict[str, int] = {}
+    taken = Counter()
     clips = []
     jobs = _ferv39k_jobs(num_clips, rng, test_per_class)
     for clip_id, (emotion, group, extra) in enumerate(jobs, start=1):
@@ -197,7 +175,7 @@ def plan_ferv39k(num_clips: int, seed: int, test_per_class: int) -> Plan:
         low, high = (0, people) if group == 0 else (people, 5 * people)
         who = int(rng.integers(low, high))
         folder = f'{SCENES[rng.integers(len(SCENES))]}/{emotion}'
-        taken[folder] = taken.get(folder, 0) + 1
+        taken[folder] += 1
         name = f'{folder}/{taken[folder]:04d}'
         clips.append(ClipSpec(clip_id, (emotion,), who, group, extra, name))
     # Shuffled, for the extras were added class by class.

@@ -8,32 +8,16 @@ import numpy as np
 
 from .action_units import Difficulty
 
-# Light to dark, in OpenCV's order blue, green, red.
-SKINS = np.array(
-    [
-        [190, 215, 245],
-        [160, 190, 232],
-        [125, 165, 215],
-        [95, 135, 190],
-        [70, 105, 155],
-        [55, 80, 120],
-    ],
-    float,
-)
-HAIRS = np.array(
-    [
-        [25, 25, 28],
-        [30, 40, 60],
-        [45, 70, 105],
-        [90, 140, 185],
-        [40, 65, 130],
-        [150, 150, 150],
-    ],
-    float,
-)
-IRISES = np.array(
-    [[35, 55, 85], [110, 90, 60], [70, 110, 80], [30, 35, 50]], float
-)
+
+def _palette(colours: str) -> np.ndarray:
+    """Colours given as RRGGBB, in OpenCV's order blue, green, red."""
+    rows = [list(bytes.fromhex(c))[::-1] for c in colours.split()]
+    return np.array(rows, float)
+
+
+SKINS = _palette('f5d7be e8bea0 d7a57d be875f 9b6946 785037')  # light to dark
+HAIRS = _palette('1c1919 3c281e 69462d b98c5a 824128 969696')
+IRISES = _palette('553723 3c5a6e 506e46 32231e')
 
 
 @dataclass(frozen=True)

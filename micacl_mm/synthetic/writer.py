@@ -2,36 +2,131 @@
 
 from __future__ import annotations
 
+import json
 import time
+import warnings
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from micacl_mm.errors import check_count
-from micacl_mm.utils.files import publish
+from micacl_mm.errors import ConfigError, check_count
+from micacl_mm.utils.files import (
+    DRAWN_MARKER,
+    SCRATCH,
+    publish,
+    scratch_folder,
+)
+from micacl_mm.utils.video import write_video
 from micacl_mm.utils.workers import Progress, run_all
 
-from .action_units import EMOTIONS
+from .action_units import EMOTIONS, LEVELS, Difficulty
 from .clip import ClipSpec, clip_layout, render_clip
-from .layouts import frame_dir, frame_name, video_path, write_annotation
-from .plan import Plan
-from .set_folder import NOTICE, claimed
-from .settings import SyntheticSettings
+from .layouts import (
+    LAYOUTS,
+    frame_dir,
+    frame_name,
+    video_path,
+    write_annotation,
+)
+from .plan import NUM_GROUPS, Plan, plan_dfew, plan_ferv39k
 
+NOTICE = (
+    'Drawn faces, made by micacl make-data. No clip of a real '
+    'set is in here, and no figure measured on it is a result on real data.'
+)
 _FPS = 25
+_VERSION = 2  # raised when equal settings no longer give equal bytes
+# A run makes something in its scratch folder every few seconds.
+_DEAD_AFTER = 600.0
 
 
-@dataclass(frozen=True)
-class ClipJob:
-    """What a worker needs besides the clip."""
+@dataclass
+class SyntheticSettings:
+    """Everything that decides what a set holds.
 
-    root: Path
-    scratch: Path
-    settings: SyntheticSettings
+    Args:
+        layout (str): ``'dfew'`` or ``'ferv39k'``. Defaults to ``'dfew'``.
+        num_clips (int): Clips with a label, in the real set's proportions
+            with at least one clip of each class in each group of persons.
+            Defaults to 1000.
+        seed (int): Seed of everything random. Defaults to 0.
+        size (int): Width and height of a frame. Defaults to 64.
+        folds (tuple[int, ...]): DFEW's folds that get split files.
+            Defaults to all five.
+        test_per_class (int): Top each test split up to so many clips of
+            each class, by clips that no training split holds. Defaults to 0.
+        videos (bool): Write mp4 clips beside the frames. Defaults to False.
+        difficulty (str | Difficulty): One of ``LEVELS``, or knobs of one's
+            own. Defaults to ``'medium'``.
+
+    Raises:
+        ConfigError: For a setting that cannot be met.
+    """
+
+    layout: str = 'dfew'
+    num_clips: int = 1000
+    seed: int = 0
+    size: int = 64
+    folds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    test_per_class: int = 0
+    videos: bool = False
+    difficulty: str | Difficulty = 'medium'
+
+    def __post_init__(self) -> None:
+        self.folds = tuple(sorted(set(self.folds)))
+        groups = NUM_GROUPS if self.layout == 'dfew' else 2
+        least = len(EMOTIONS) * groups
+        level = self.difficulty
+        for name, good, what in (
+            ('layout', self.layout in LAYOUTS, f'one of {LAYOUTS}'),
+            (
+                'num_clips',
+                self.num_clips >= least,
+                f'at least {least}, for each class to be in train and test',
+            ),
+            ('seed', self.seed >= 0, '0 or more'),
+            ('size', 32 <= self.size <= 512, '32 to 512'),
+            ('size', self.size % 2 == 0, 'even, for the video encoder'),
+            (
+                'folds',
+                self.folds and {*self.folds} <= {*range(1, NUM_GROUPS + 1)},
+                f'some of 1 to {NUM_GROUPS}',
+            ),
+            ('test_per_class', self.test_per_class >= 0, '0 or more'),
+            (
+                'difficulty',
+                isinstance(level, Difficulty) or level in LEVELS,
+                f'one of {", ".join(LEVELS)}',
+            ),
+        ):
+            if not good:
+                raise ConfigError(
+                    f'make_synthetic: {name} must be {what}, got '
+                    f'{getattr(self, name)!r}'
+                )
+        if isinstance(level, str):
+            self.difficulty = LEVELS[level]
+
+    def plan(self) -> Plan:
+        """Clips and splits of the set."""
+        if self.layout == 'ferv39k':
+            return plan_ferv39k(self.num_clips, self.seed, self.test_per_class)
+        return plan_dfew(
+            self.num_clips, self.seed, self.folds, self.test_per_class
+        )
+
+    def record(self) -> dict:
+        """What a later run must share to go on, ready for JSON."""
+        record = {'version': _VERSION, **asdict(self)}
+        record['folds'] = list(self.folds) if self.layout == 'dfew' else None
+        del record['videos']  # they can be added later
+        return record
 
 
 def make_synthetic(
@@ -61,86 +156,118 @@ def make_synthetic(
     """
     asked = SyntheticSettings(**settings)
     check_count('make_synthetic', workers=workers)
-    root = Path(out).expanduser()
-    plan = asked.plan()
-    start = time.monotonic()
-    with claimed(root, asked.record()) as scratch:
-        job = ClipJob(root, scratch, asked)
-        drawn = _draw(plan.clips, job, workers, progress)
-        write_annotation(root, scratch, asked.layout, plan, asked.seed)
-    return {
-        'root': str(root),
-        'layout': asked.layout,
-        'drawn': drawn,
-        'seconds': time.monotonic() - start,
-        **_summary(plan),
-    }
-
-
-def _summary(plan: Plan) -> dict:
+    root, plan = Path(out).expanduser(), asked.plan()
+    start, drawn = time.monotonic(), 0
+    line = Progress(len(plan.clips), show=progress)
+    with _claimed(root, asked.record()) as scratch:
+        write = partial(write_clip, root=root, scratch=scratch, settings=asked)
+        for new in run_all(plan.clips, write, workers):
+            drawn += new
+            line.step()
+        write_annotation(root, asked.layout, plan, asked.seed)
     splits = {}
     for name, clips in plan.splits.items():
         counts = Counter(clip.emotions[0] for clip in clips)
         splits[name] = {emotion: counts[emotion] for emotion in EMOTIONS}
-    return {'clips': len(plan.clips), 'splits': splits, 'notice': NOTICE}
+    return {
+        'root': str(root),
+        'layout': asked.layout,
+        'clips': len(plan.clips),
+        'drawn': drawn,
+        'seconds': time.monotonic() - start,
+        'notice': NOTICE,
+        'splits': splits,
+    }
 
 
-def _draw(
-    clips: tuple[ClipSpec, ...], job: ClipJob, workers: int, progress: bool
-) -> int:
-    """Draw what is missing; returns how many clips that were."""
-    line, drawn = Progress(len(clips), show=progress), 0
-    for new in run_all(clips, partial(write_clip, job=job), workers):
-        drawn += new
-        line.step()
-    return drawn
-
-
-def write_clip(clip: ClipSpec, job: ClipJob) -> bool:
+def write_clip(
+    clip: ClipSpec, root: Path, scratch: Path, settings: SyntheticSettings
+) -> bool:
     """Draw a clip unless it is there; it appears whole or not at all."""
-    ours = job.settings
-    folder = job.root / frame_dir(ours.layout, clip)
-    video = job.root / video_path(ours.layout, clip)
-    if folder.exists() and (not ours.videos or video.exists()):
+    layout, seed = settings.layout, settings.seed
+    folder = root / frame_dir(layout, clip)
+    video = root / video_path(layout, clip)
+    if folder.exists() and (not settings.videos or video.exists()):
         return False
     frames = render_clip(
-        clip, ours.seed, ours.layout, ours.size, ours.difficulty
+        clip, seed, layout, settings.size, settings.difficulty
     )
-    part = job.scratch / f'clip_{clip.clip_id}'
     if not folder.exists():
-        _write_frames(part, frames, clip, ours)
+        part = scratch / f'clip_{clip.clip_id}'
+        part.mkdir()
+        for number in clip_layout(clip, seed, layout)[1]:
+            path = str(part / frame_name(layout, clip, number))
+            quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
+            if not cv2.imwrite(path, frames[number - 1], quality):
+                raise OSError(f'make_synthetic: cannot write {path}')
         publish(part, folder)
-    if ours.videos and not video.exists():
-        part = part.with_suffix('.mp4')
-        _write_video(part, frames)
-        publish(part, video)
+    if settings.videos and not video.exists():
+        write_video((frame[..., ::-1] for frame in frames), video, _FPS)
     return True
 
 
-def _write_frames(
-    part: Path,
-    frames: list[np.ndarray],
-    clip: ClipSpec,
-    settings: SyntheticSettings,
-) -> None:
-    part.mkdir()
-    _, numbers = clip_layout(clip, settings.seed, settings.layout)
-    for number in numbers:
-        path = part / frame_name(settings.layout, clip, number)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, 95]
-        if not cv2.imwrite(str(path), frames[number - 1], quality):
-            raise OSError(f'make_synthetic: cannot write {path}')
+@contextmanager
+def _claimed(root: Path, settings: dict) -> Iterator[Path]:
+    """Take a folder for a set, or find that it holds this very set."""
+    found = read_marker(root)
+    versions = {'numpy': np.__version__, 'cv2': cv2.__version__}
+    if found is None:
+        _check_unused(root)
+    else:
+        _check_same(root, found, settings, versions)
+    with scratch_folder(root, _DEAD_AFTER) as scratch:
+        if found is None:
+            part = scratch / DRAWN_MARKER
+            marker = dict(notice=NOTICE, settings=settings, versions=versions)
+            part.write_text(json.dumps(marker, indent=2) + '\n')
+            publish(part, root / DRAWN_MARKER)
+        yield scratch
 
 
-def _write_video(path: Path, frames: list[np.ndarray]) -> None:
-    height, width = frames[0].shape[:2]
-    codec = cv2.VideoWriter_fourcc(*'mp4v')
-    writer = cv2.VideoWriter(str(path), codec, _FPS, (width, height))
-    if not writer.isOpened():
-        raise OSError(
-            f'make_synthetic: OpenCV cannot write {path}: this build has no '
-            'mp4 encoder; leave --videos out or install opencv-python'
+def read_marker(root: Path) -> dict | None:
+    """Read the marker of a set; None if there is no sound one."""
+    try:
+        found = json.loads((root / DRAWN_MARKER).read_text())
+    except (OSError, ValueError, RecursionError):
+        return None
+    whole = isinstance(found, dict) and isinstance(found.get('settings'), dict)
+    return found if whole else None
+
+
+def _check_unused(root: Path) -> None:
+    """Refuse what holds more than a run leaves that stopped at once."""
+    unused = not root.exists() or (
+        root.is_dir()
+        and all(
+            path.name == DRAWN_MARKER or path.name.startswith(SCRATCH)
+            for path in root.iterdir()
         )
-    for frame in frames:
-        writer.write(frame)
-    writer.release()
+    )
+    if not unused:
+        why = 'is there and is no synthetic set'
+        if (root / DRAWN_MARKER).exists():
+            why = f'cannot be continued, since its {DRAWN_MARKER} is damaged'
+        raise ConfigError(
+            f'make_synthetic: {root} {why}',
+            'choose an empty or new folder, or delete it',
+        )
+
+
+def _check_same(
+    root: Path, found: dict, settings: dict, versions: dict[str, str]
+) -> None:
+    """Refuse a set made with other settings, warn of other versions."""
+    other = [k for k in settings if found['settings'].get(k) != settings[k]]
+    if other:
+        raise ConfigError(
+            f'make_synthetic: {root} holds a set made with another '
+            f'{", ".join(other)}',
+            'choose an empty folder, or delete it',
+        )
+    if found.get('versions') != versions:
+        warnings.warn(
+            f'make_synthetic: {root} was begun under {found.get("versions")}, '
+            f'here are {versions}; clips drawn now may differ by a few grey '
+            'levels from what the first run would have drawn',
+            stacklevel=2,
+        )

@@ -14,6 +14,8 @@ from micacl_mm.errors import DataError
 
 #: Hidden, so that no loader takes what lies in it for a clip.
 SCRATCH = '.unfinished'
+#: In the root of a set that we drew.
+DRAWN_MARKER = 'synthetic.json'
 
 
 def read_table(

@@ -31,6 +31,13 @@ T = TypeVar('T')
 R = TypeVar('R')
 
 
+def count_cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS and Windows
+
+
 def run_all(
     items: Iterable[T],
     work: Callable[[T], R],

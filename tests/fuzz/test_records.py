@@ -26,8 +26,8 @@ from micacl_mm.records.rows import (
     read_rows,
 )
 from micacl_mm.records.training import Training
-from micacl_mm.synthetic.digests import label_digest
-from micacl_mm.synthetic.set_folder import read_marker
+from micacl_mm.synthetic.benchmark import label_digest
+from micacl_mm.synthetic.writer import read_marker
 from micacl_mm.visualization import runs
 
 from ..records.board_rows import cells
@@ -246,8 +246,8 @@ def test_broken_workbooks(tmp_path_factory, data):
     path = folder / 'Annotation/annotation.xlsx'
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(whole[: data.draw(st.integers(0, 2 * len(whole)))])
-    with contextlib.suppress(zipfile.BadZipFile):
-        assert len(label_digest(folder, (1,))) == 64
+    digest = label_digest(folder, (1,))
+    assert digest is None or len(digest) == 64
 
 
 def test_a_workbook_that_unpacks_to_much_is_not_unpacked(tmp_path):
@@ -264,8 +264,7 @@ def test_a_workbook_that_unpacks_to_much_is_not_unpacked(tmp_path):
         for _ in range(80):
             stream.write(bytes(2**20))
     assert path.stat().st_size < 2**20
-    with pytest.raises(zipfile.BadZipFile, match='too large'):
-        label_digest(tmp_path, (1,))
+    assert label_digest(tmp_path, (1,)) is None
 
 
 @given(encoded(JSON))

@@ -14,8 +14,7 @@ from micacl_mm.records.protocol import (
     frames_of,
     sampling_in_words,
 )
-from micacl_mm.synthetic.digests import join_blocks
-from micacl_mm.synthetic.reference import BLOCKS, LABELS
+from micacl_mm.synthetic.benchmark import FRAMES, LABELS
 from tests.sets import write_dfew, write_dfew_split, write_ferv_split
 
 from .test_training import ROOT
@@ -47,8 +46,7 @@ def test_frames_of_a_level_are_told_from_others(tmp_path):
         name='synthetic', version=1, level='hard', labels=LABELS['hard']
     )
     for level, expected in (('hard', 'reference'), ('easy', 'differ')):
-        frames = join_blocks(BLOCKS[level].split())
-        text = json.dumps({**recipe, 'frames': frames})
+        text = json.dumps({**recipe, 'frames': FRAMES[level]})
         (tmp_path / 'benchmark.json').write_text(text)
         assert dataset_id(lazy(tmp_path)) == 'synthetic-v1-hard'
         assert frames_of(lazy(tmp_path)) == expected

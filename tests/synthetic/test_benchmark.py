@@ -1,7 +1,8 @@
-"""The recipe "synthetic v1" and its pinned checksums."""
+"""The frozen recipe "synthetic v1", its checksums, drawing and checking."""
 
 import hashlib
 import json
+import shutil
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -10,20 +11,22 @@ import cv2
 import numpy as np
 import pytest
 
+from micacl_mm.cli import main
 from micacl_mm.synthetic import (
     BENCHMARK_LEVELS,
     DEVELOPMENT,
     EMOTIONS,
+    benchmark,
     benchmark_settings,
-    reference,
+    make_benchmark,
+    make_synthetic,
+    verify_benchmark,
 )
-from micacl_mm.synthetic import digests as checksums
+from micacl_mm.synthetic.benchmark import frame_digest, label_digest
 from micacl_mm.synthetic.clip import clip_layout
-from micacl_mm.synthetic.layouts import write_annotation
+from micacl_mm.synthetic.layouts import frame_dir, write_annotation
 from micacl_mm.synthetic.plan import DFEW_COUNTS
-from micacl_mm.synthetic.writer import ClipJob, write_clip
-
-from .benchmark_sample import draw_sample, sample_digest, thumbnails
+from micacl_mm.synthetic.writer import write_clip
 
 ROOT = Path(__file__).parents[2]
 # These never change: version 1 is frozen. Whoever makes the drawing better
@@ -34,11 +37,18 @@ RECORDS = {
     'hard': 'eef315eac4fbfbc7',
 }
 PLAN = 'f4021de891965979'
+#: Of a block: a clip of each class, and the first hundred clips of a set.
 SAMPLES = {'easy': '4ee2c27e', 'medium': '2a437360', 'hard': '00e194e0'}
+FIRST = {
+    'easy': 'f51380b4',
+    'medium': '0d914120',
+    'hard': '693d592f',
+    DEVELOPMENT: '102e1464',
+}
 
 
-def _digest(text):
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def sha(text):
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.fixture(scope='module')
@@ -46,103 +56,108 @@ def plan():
     return benchmark_settings('medium').plan()
 
 
-def test_counts_and_imbalance(plan):
-    train = Counter(c.emotions[0] for c in plan.splits['train1'])
-    test = Counter(c.emotions[0] for c in plan.splits['test1'])
-    counts = [train[name] for name in EMOTIONS]
+# ---- the recipe
+
+
+def test_counts_imbalance_and_persons(plan):
+    train, test = plan.splits['train1'], plan.splits['test1']
+    counts = Counter(c.emotions[0] for c in train)
+    counts = [counts[name] for name in EMOTIONS]
     assert counts == [674, 522, 737, 599, 406, 40, 249]
     dfew = max(DFEW_COUNTS) / min(DFEW_COUNTS)
     assert round(max(counts) / min(counts), 1) == round(dfew, 1) == 18.4
-    np.testing.assert_allclose(
-        np.array(counts) / sum(counts),
-        np.array(DFEW_COUNTS) / sum(DFEW_COUNTS),
-        atol=4e-4,
-    )
-    assert min(test[name] for name in EMOTIONS) == 80
-    assert 100 / len(EMOTIONS) / 80 < 0.2  # points of UAR that a clip moves
-
-
-def test_no_person_stands_in_train_and_test(plan):
-    train, test = (
-        {clip.identity for clip in plan.splits[name]}
-        for name in ('train1', 'test1')
-    )
-    assert not train & test
-    assert len(train) == 534 and len(test) == 134
+    tested = Counter(c.emotions[0] for c in test)
+    assert min(tested[name] for name in EMOTIONS) == 80
+    persons = [{clip.identity for clip in clips} for clips in (train, test)]
+    assert not persons[0] & persons[1]
+    assert [len(found) for found in persons] == [534, 134]
 
 
 def test_levels_share_the_plan_and_nothing_else(plan):
     settings = [benchmark_settings(level) for level in BENCHMARK_LEVELS]
     assert all(ours.plan() == plan for ours in settings)
     assert len({ours.difficulty for ours in settings}) == 3
+    record = settings[1].record()
+    assert benchmark_settings(DEVELOPMENT).record() == {**record, 'seed': 1}
 
 
-def test_the_development_set_has_the_recipe_and_other_persons():
-    ours = benchmark_settings('medium').record()
-    theirs = benchmark_settings(DEVELOPMENT).record()
-    assert {**theirs, 'seed': 0} == ours and theirs['seed'] == 1
-
-
-@pytest.mark.parametrize('level', BENCHMARK_LEVELS)
-def test_pinned_recipe(level):
-    record = benchmark_settings(level).record()
-    assert _digest(json.dumps(record, sort_keys=True)) == RECORDS[level]
-
-
-def test_pinned_plan(plan):
-    """Persons, lengths and frame numbers, which no split file tells."""
-    rows = [
+def test_pinned_recipe_plan_and_labels(plan, tmp_path):
+    for level, digest in RECORDS.items():
+        record = json.dumps(benchmark_settings(level).record(), sort_keys=True)
+        assert sha(record)[:16] == digest
+    rows = [  # persons, lengths and frame numbers are in no split file
         (c.clip_id, c.emotions, c.identity, c.group, c.extra, c.name)
         + clip_layout(c, 0, 'dfew')
         for c in plan.clips
     ]
-    assert _digest(json.dumps(rows)) == PLAN
+    assert sha(json.dumps(rows))[:16] == PLAN
+    write_annotation(tmp_path, 'dfew', plan, 0)
+    assert label_digest(tmp_path, (1,)) == benchmark.LABELS['medium']
 
 
-def test_pinned_labels(plan, tmp_path):
-    write_annotation(tmp_path, tmp_path, 'dfew', plan, 0)
-    assert checksums.label_digest(tmp_path, (1,)) == reference.LABELS['medium']
+def test_documented_checksums():
+    text = (ROOT / 'docs/benchmark.md').read_text(encoding='utf-8')
+    assert all(digest in text for digest in benchmark.LABELS.values())
+    assert all(digest in text for digest in benchmark.FRAMES.values())
+
+
+# ---- the frames
+
+
+def draw(root, level, clips):
+    settings, scratch = benchmark_settings(level), root / 'scratch'
+    scratch.mkdir(parents=True)
+    assert all(write_clip(clip, root, scratch, settings) for clip in clips)
+    found, damaged = frame_digest(root, clips, settings)
+    assert not damaged
+    return found
+
+
+def sample(level):
+    """A clip of each class, of other persons on each level."""
+    clips = benchmark_settings(level).plan().clips
+    which = BENCHMARK_LEVELS.index(level)
+    return [
+        [clip for clip in clips if clip.emotions == (emotion,)][which]
+        for emotion in EMOTIONS
+    ]
 
 
 @pytest.fixture(scope='module')
 def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp('sample')
-    for level in BENCHMARK_LEVELS:
-        draw_sample(folder / level, level)
-    return folder
+    return folder, {
+        level: draw(folder / level, level, sample(level))
+        for level in BENCHMARK_LEVELS
+    }
 
 
-def _rounds_as_the_reference():
+def rounds_as_the_reference():
     ours = {'numpy': np.__version__, 'cv2': cv2.__version__}
     features = (11, 12)  # AVX2 and FMA3 in OpenCV's cvdef.h
-    return ours == reference.VERSIONS and all(
+    return ours == benchmark.VERSIONS and all(
         cv2.checkHardwareSupport(feature) for feature in features
     )
 
 
-@pytest.mark.skipif(
-    not _rounds_as_the_reference(),
-    reason=f'the bytes are those of {reference.VERSIONS} on x86-64 with AVX2',
+reference_only = pytest.mark.skipif(
+    not rounds_as_the_reference(),
+    reason=f'the bytes are those of {benchmark.VERSIONS} on x86-64 with AVX2',
 )
+
+
+@reference_only
 @pytest.mark.parametrize('level', BENCHMARK_LEVELS)
 def test_pinned_frames(level, drawn):
-    assert sample_digest(drawn / level, level) == SAMPLES[level]
+    assert drawn[1][level] == sha(SAMPLES[level])
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not _rounds_as_the_reference(),
-    reason=f'the bytes are those of {reference.VERSIONS} on x86-64 with AVX2',
-)
-@pytest.mark.parametrize('level', [*BENCHMARK_LEVELS, DEVELOPMENT])
+@reference_only
+@pytest.mark.parametrize('level', FIRST)
 def test_the_first_hundred_clips_have_the_checksum_of_the_set(level, tmp_path):
-    settings = benchmark_settings(level)
-    clips = settings.plan().clips[: checksums.BLOCK]
-    (tmp_path / 'scratch').mkdir()
-    job = ClipJob(tmp_path, tmp_path / 'scratch', settings)
-    assert all(write_clip(clip, job) for clip in clips)
-    found = checksums.frame_digests(tmp_path, clips, settings)
-    assert found.blocks == reference.BLOCKS[level].split()[:1]
+    clips = benchmark_settings(level).plan().clips[:100]
+    assert draw(tmp_path, level, clips) == sha(FIRST[level])
     # Clips of two emotions are among them.
     assert any(len(clip.emotions) > 1 for clip in clips)
 
@@ -153,30 +168,142 @@ def test_frames_anywhere(level, drawn):
     sheet = cv2.imread(str(Path(__file__).with_name('benchmark_v1.png')))
     rows = np.split(sheet.astype(float), len(BENCHMARK_LEVELS))
     expected = rows[BENCHMARK_LEVELS.index(level)]
-    gap = np.abs(thumbnails(drawn / level, level) - expected)
+    tiles = []
+    for clip in sample(level):
+        paths = sorted((drawn[0] / level / frame_dir('dfew', clip)).iterdir())
+        image = cv2.imread(str(paths[len(paths) // 2])).astype(np.float32)
+        tiles.append(cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA))
+    gap = np.abs(np.rint(np.hstack(tiles)) - expected)
     of_clips = [tile.mean() for tile in np.split(gap, len(EMOTIONS), axis=1)]
     version = tuple(map(int, cv2.__version__.split('.')[:2]))
     assert max(of_clips) < (0.05 if version >= (4, 11) else 1.0)
 
 
-def test_documented_checksums():
-    text = (ROOT / 'docs/benchmark.md').read_text(encoding='utf-8')
-    assert all(labels in text for labels in reference.LABELS.values())
-    for blocks in reference.BLOCKS.values():
-        assert len(blocks.split()) == 43
-        assert checksums.join_blocks(blocks.split()) in text
+# ---- drawing and checking, with 37 small clips as the reference
 
 
-def test_label_digest_sees_labels_and_no_zip_level(plan, tmp_path):
-    write_annotation(tmp_path, tmp_path, 'dfew', plan, 0)
-    before = checksums.label_digest(tmp_path, (1,))
-    path = tmp_path / 'Annotation/annotation.xlsx'
+@pytest.fixture(scope='module')
+def small_set(tmp_path_factory):
+    out = tmp_path_factory.mktemp('benchmark')
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch)
+        settings = benchmark_settings('easy')
+        make_synthetic(out / 'easy', **vars(settings))
+        clips = settings.plan().clips
+        frames, _ = frame_digest(out / 'easy', clips, settings)
+        return out, label_digest(out / 'easy', (1,)), frames
+
+
+def shrink(patch):
+    small = dict(num_clips=35, size=32, test_per_class=0)
+    for name, value in small.items():
+        patch.setitem(benchmark.RECIPE, name, value)
+
+
+@pytest.fixture
+def out(small_set, tmp_path, monkeypatch):
+    """A copy of the small set, which is the reference here."""
+    source, labels, frames = small_set
+    shrink(monkeypatch)
+    monkeypatch.setitem(benchmark.LABELS, 'easy', labels)
+    monkeypatch.setitem(benchmark.FRAMES, 'easy', frames)
+    return shutil.copytree(source, tmp_path / 'out')
+
+
+@pytest.fixture
+def tool(capsys):
+    def run(*arguments):
+        words = ['make-benchmark', *map(str, arguments), '--levels', 'easy']
+        return main(words), ''.join(capsys.readouterr())
+
+    return run
+
+
+def test_the_record_of_a_level(out, tool):
+    code, text = tool(out)
+    assert code == 0 and '0 drawn now' in text
+    record = json.loads((out / 'easy/benchmark.json').read_text())
+    assert record == {
+        'name': 'synthetic',
+        'version': 1,
+        'level': 'easy',
+        'reference': True,
+        'labels': benchmark.LABELS['easy'],
+        'frames': benchmark.FRAMES['easy'],
+        'versions': {'numpy': np.__version__, 'cv2': cv2.__version__},
+    }
+    assert f'labels {record["labels"]}' in text
+    assert f'frames {record["frames"]}' in text
+    assert 'synthetic-v1-easy: equals the reference' in text
+    assert not list((out / 'easy').glob('.*'))
+
+
+@pytest.mark.parametrize(
+    'harm', ['folder', 'frame', 'empty', 'extra', 'byte', 'label', 'book']
+)
+def test_harm_is_seen_without_writing_and_mended(harm, out, tool):
+    folder = out / 'easy/Clip/clip_224x224/00005'
+    first = min(folder.iterdir())
+    split = out / 'easy/EmoLabel_DataSplit/train(single-labeled)/set_1.csv'
+    told = f'1 clips are absent or not whole ({folder.relative_to(out)}'
+    told = told.replace('(easy/', '(')
+    if harm == 'folder':
+        shutil.rmtree(folder)
+    elif harm == 'frame':
+        first.unlink()
+    elif harm == 'empty':
+        first.write_bytes(b'')
+    elif harm == 'extra':
+        shutil.copy(first, folder / '00005_00099.jpg')
+    elif harm == 'byte':
+        data = bytearray(first.read_bytes())
+        data[-40] ^= 1
+        first.write_bytes(data)
+        told = 'Frames differ'
+    else:
+        told = 'figures on this set cannot be compared'
+        if harm == 'label':
+            split.write_text(split.read_text().replace(',7', ',6', 1))
+        else:
+            book = out / 'easy/Annotation/annotation.xlsx'
+            book.write_bytes(book.read_bytes()[:-30])
+    before = {p: p.stat().st_mtime_ns for p in out.rglob('*')}
+    code, text = tool(out, '--verify')
+    assert code == 1 and told in text and 'not the reference: easy' in text
+    assert before == {p: p.stat().st_mtime_ns for p in out.rglob('*')}
+    shutil.rmtree(folder, ignore_errors=True)
+    assert tool(out)[0] == 0
+
+
+def test_other_frames_warn_and_are_recorded(out, monkeypatch):
+    monkeypatch.setitem(benchmark.FRAMES, 'easy', 'of another machine')
+    with pytest.warns(UserWarning, match='Frames differ.*round differently'):
+        report = make_benchmark(out, ['easy'])['easy']
+    record = json.loads((out / 'easy/benchmark.json').read_text())
+    assert record == report['record'] and not record['reference']
+    assert record['labels'] == benchmark.LABELS['easy']
+
+
+def test_what_is_no_benchmark_is_refused(out, tool, tmp_path):
+    for root in (tmp_path / 'nothing', out / 'easy'):
+        code, text = tool(root, '--verify')
+        assert code == 2 and 'holds no set of synthetic v1, level easy' in text
+        assert not (root / 'easy').exists()
+    (out / 'easy').rename(out / 'hard')
+    with pytest.raises(ValueError, match='holds no set .*, level hard'):
+        verify_benchmark(out, ['hard'])
+    with pytest.raises(ValueError, match='another difficulty'):
+        make_benchmark(out, ['hard'])
+    with pytest.raises(ValueError, match="must be some of easy.*'cruel'"):
+        make_benchmark(tmp_path / 'new', ['easy', 'cruel'])
+    assert not (tmp_path / 'new').exists()
+
+
+def test_label_digest_depends_on_no_zip_level(out):
+    root, path = out / 'easy', out / 'easy/Annotation/annotation.xlsx'
     with zipfile.ZipFile(path) as book:
         parts = {name: book.read(name) for name in book.namelist()}
     with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as book:
         for name in reversed(parts):
             book.writestr(name, parts[name])
-    assert checksums.label_digest(tmp_path, (1,)) == before
-    split = tmp_path / 'EmoLabel_DataSplit/test(single-labeled)/set_1.csv'
-    split.write_text(split.read_text().replace(',7', ',6', 1), newline='\n')
-    assert checksums.label_digest(tmp_path, (1,)) != before
+    assert label_digest(root, (1,)) == benchmark.LABELS['easy']

@@ -1,0 +1,441 @@
+"""Which clips a set has, its files on disk, and runs that are resumed."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+import warnings
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import openpyxl
+import pytest
+
+from micacl_mm.cli import main
+from micacl_mm.synthetic import (
+    EMOTIONS,
+    RECIPES,
+    ClipSpec,
+    make_synthetic,
+    writer,
+)
+from micacl_mm.synthetic.clip import clip_layout
+from micacl_mm.synthetic.plan import (
+    DFEW_COUNTS,
+    FERV39K_TEST,
+    FERV39K_TRAIN,
+    plan_dfew,
+    plan_ferv39k,
+    proportional_counts,
+)
+
+FOLDS = (1, 2, 3, 4, 5)
+DFEW = dict(num_clips=35, seed=3, size=32, test_per_class=2)
+FERV39K = dict(
+    layout='ferv39k', num_clips=16, seed=3, size=32, test_per_class=2
+)
+SMALL = dict(layout='ferv39k', num_clips=14, size=32)
+
+
+@pytest.fixture(scope='module')
+def dfew(tmp_path_factory):
+    root = tmp_path_factory.mktemp('dfew') / 'set'
+    return root, make_synthetic(root, **DFEW)
+
+
+@pytest.fixture(scope='module')
+def ferv39k(tmp_path_factory):
+    root = tmp_path_factory.mktemp('ferv39k') / 'set'
+    return root, make_synthetic(root, videos=True, **FERV39K)
+
+
+@pytest.fixture
+def no_clips(monkeypatch):
+    """Everything of a run but the drawing, which takes the time."""
+    monkeypatch.setattr(writer, 'write_clip', no_clip)
+
+
+def no_clip(clip, **settings):
+    return False
+
+
+def digests(root, pattern='*'):
+    return {
+        str(path.relative_to(root)): hashlib.sha256(
+            path.read_bytes()
+        ).hexdigest()
+        for path in sorted(root.rglob(pattern))
+        if path.is_file()
+    }
+
+
+# ---- the plan
+
+
+def classes(clips):
+    counts = Counter(clip.emotions[0] for clip in clips)
+    return [counts[emotion] for emotion in EMOTIONS]
+
+
+@pytest.mark.parametrize('total', [35, 40, 1375, 11697])
+def test_proportional_counts(total):
+    counts = np.array(proportional_counts(total, DFEW_COUNTS, 5))
+    assert counts.sum() == total and counts.min() >= 5
+    share = np.array(DFEW_COUNTS) / 11697 * total
+    if total >= 500:
+        assert np.abs(counts - share).max() < 1.01
+    if total == 11697:
+        assert counts.tolist() == list(DFEW_COUNTS)
+
+
+@pytest.mark.parametrize('total', [300, 11697])
+def test_dfew_folds_partition_the_clips(total):
+    plan = plan_dfew(total, 0, FOLDS, 0)
+    single = {c.clip_id for c in plan.clips if len(c.emotions) == 1}
+    tests = [{c.clip_id for c in plan.splits[f'test{k}']} for k in FOLDS]
+    assert sum(map(len, tests)) == total and set.union(*tests) == single
+    share = np.array(proportional_counts(total, DFEW_COUNTS, 5)) / 5
+    for fold, test in zip(FOLDS, tests, strict=True):
+        train = {c.clip_id for c in plan.splits[f'train{fold}']}
+        assert train == single - test
+        sizes = np.array(classes(plan.splits[f'test{fold}']))
+        assert np.abs(sizes - share).max() <= 1
+
+
+@pytest.mark.parametrize('top_up', [0, 12])
+def test_persons_and_topped_up_clips_of_the_test_are_not_trained_on(top_up):
+    dfew = plan_dfew(300, 1, FOLDS, top_up).splits
+    ferv = plan_ferv39k(300, 1, top_up).splits
+    for train, test in [
+        *((dfew[f'train{k}'], dfew[f'test{k}']) for k in FOLDS),
+        (ferv['train'], ferv['test']),
+    ]:
+        assert {c.identity for c in train}.isdisjoint(c.identity for c in test)
+        assert not any(c.extra for c in train)
+        assert any(c.extra for c in test) == bool(top_up)
+        assert min(classes(train)) >= 1
+        assert min(classes(test)) >= max(top_up, 1)
+
+
+def test_top_up_and_folds_leave_the_other_clips_alone():
+    plain = plan_dfew(100, 0, FOLDS, 0)
+    topped = plan_dfew(100, 0, FOLDS, 5)
+    one = plan_dfew(100, 0, (2,), 5)
+    # The number on disk aside, on which no pixel depends.
+    drawn = {replace(c, name='') for c in topped.clips if not c.extra}
+    assert drawn == {replace(c, name='') for c in plain.clips}
+    assert one.splits['train2'] == plain.splits['train2']
+    assert one.splits['test2'] == topped.splits['test2']
+    assert set(one.splits) == {'train2', 'test2'}
+    for plan in (plain, topped, one):
+        numbers = [int(clip.name) for clip in plan.clips]
+        assert numbers == sorted(set(numbers))
+        assert len({clip.clip_id for clip in plan.clips}) == len(numbers)
+
+
+def test_ferv39k_has_the_real_ratio():
+    plan = plan_ferv39k(1000, 0, 0)
+    train, test = plan.splits['train'], plan.splits['test']
+    assert len(train) + len(test) == 1000 and abs(len(test) - 202) <= 1
+    share = np.array(FERV39K_TRAIN) / sum(FERV39K_TRAIN) * len(train)
+    assert np.abs(np.array(classes(train)) - share).max() < 1.01
+    assert sum(DFEW_COUNTS) == 11697
+    assert (sum(FERV39K_TRAIN), sum(FERV39K_TEST)) == (31088, 7847)
+
+
+@pytest.mark.parametrize('top_up', [0, 80])
+@pytest.mark.parametrize('layout', ['dfew', 'ferv39k'])
+def test_numbers_rows_persons_and_lengths_do_not_tell_the_class(
+    layout, top_up
+):
+    if layout == 'dfew':
+        plan = plan_dfew(2000, 0, FOLDS, top_up)
+    else:
+        plan = plan_ferv39k(2000, 0, top_up)
+    for clips in plan.splits.values():
+        label = np.array([EMOTIONS.index(c.emotions[0]) for c in clips])
+        told = [
+            range(len(clips)),
+            [c.identity for c in clips],
+            [clip_layout(c, 0, layout)[0] for c in clips],
+        ]
+        if layout == 'dfew':  # FERV39k's names hold the class anyhow
+            told.append([int(c.name) for c in clips])
+        for values in told:
+            # The mean rank of each class is that of all.
+            rank = np.argsort(np.argsort(values)) / len(values)
+            for part in (rank[label == k] for k in range(len(EMOTIONS))):
+                if len(part) >= 30:
+                    error = part.std() / np.sqrt(len(part))
+                    assert abs(part.mean() - 0.5) < 4 * error
+
+
+@pytest.mark.parametrize(
+    'layout, least, median, most',
+    [('dfew', 11, 30, 64), ('ferv39k', 8, 28, 47)],
+)
+def test_lengths_and_gaps(layout, least, median, most):
+    found = [
+        clip_layout(ClipSpec(i, ('Sad',), 0, 0), 0, layout)
+        for i in range(1500)
+    ]
+    lengths = np.array([length for length, _ in found])
+    assert lengths.min() >= least and lengths.max() <= most
+    assert abs(np.median(lengths) - median) <= 2
+    short = (lengths < 16).mean()
+    assert 0.01 < short < (0.05 if layout == 'dfew' else 0.15)
+    gaps = [length - len(numbers) for length, numbers in found]
+    assert 0.05 < np.mean(np.array(gaps) > 0) < 0.25 and max(gaps) <= 3
+    for length, numbers in found:
+        assert numbers == sorted(set(numbers))
+        assert numbers[0] >= 1 and numbers[-1] <= length
+
+
+# ---- the files
+
+
+def dfew_split(root, part, fold):
+    path = f'EmoLabel_DataSplit/{part}(single-labeled)/set_{fold}.csv'
+    head, *rows = (root / path).read_text().splitlines()
+    assert head == 'video_name,label'
+    return [tuple(map(int, row.split(','))) for row in rows]
+
+
+def test_dfew_frames(dfew):
+    root, summary = dfew
+    assert {p.name for p in root.iterdir()} == {
+        *('Annotation', 'Clip', 'EmoLabel_DataSplit', 'synthetic.json')
+    }
+    folders = sorted((root / 'Clip/clip_224x224').iterdir())
+    clips = plan_dfew(35, 3, FOLDS, 2).clips
+    assert len(folders) == len(clips) == summary['clips'] == summary['drawn']
+    for folder, clip in zip(folders, clips, strict=True):
+        assert folder.name == clip.name == f'{int(clip.name):05d}'
+        names = sorted(path.name for path in folder.iterdir())
+        _, numbers = clip_layout(clip, 3, 'dfew')
+        assert names == [f'{clip.name}_{n:05d}.jpg' for n in numbers]
+        assert cv2.imread(str(folder / names[0])).shape == (32, 32, 3)
+
+
+def test_dfew_splits_and_annotation(dfew):
+    root, summary = dfew
+    labels = {}
+    for fold in FOLDS:
+        train, test = (dfew_split(root, p, fold) for p in ('train', 'test'))
+        assert not {n for n, _ in train} & {n for n, _ in test}
+        labels |= dict(train + test)
+        for code, emotion in enumerate(EMOTIONS, start=1):
+            found = sum(label == code for _, label in test)
+            assert found == summary['splits'][f'test{fold}'][emotion] >= 2
+    sheet = openpyxl.load_workbook(root / 'Annotation/annotation.xlsx').active
+    head, *rows = sheet.iter_rows(values_only=True)
+    assert len(head) == 9 and all(isinstance(name, str) for name in head)
+    assert [row[7] for row in rows] == list(range(1, summary['clips'] + 1))
+    unclear = 0
+    for *votes, name, code in rows:
+        assert sum(votes) == 10
+        if code:
+            assert votes[code - 1] >= 6 and labels[name] == code
+        else:
+            assert max(votes) < 6 and name not in labels
+            unclear += 1
+    assert unclear >= 2
+
+
+def test_ferv39k_tree_splits_and_videos(ferv39k):
+    root, summary = ferv39k
+    setups, seen = root / '4_setups', set()
+    for part in ('train', 'test'):
+        path = setups / f'All_scenes/{part}_All.csv'
+        rows = path.read_text().splitlines()
+        for row in rows:
+            clip, emotion, label = re.fullmatch(
+                r'([A-Za-z]+/([A-Z][a-z]+)/\d{4}) ([A-Z][a-z]+)', row
+            ).groups()
+            assert emotion == label and label in RECIPES
+            frames = sorted((root / '2_ClipsforFaceCrop' / clip).iterdir())
+            assert all(re.fullmatch(r'\d{5}\.jpg', f.name) for f in frames)
+            seen.add(clip)
+            video = cv2.VideoCapture(str(root / f'0_7_LabelClips/{clip}.mp4'))
+            assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= len(frames)
+            shown = video.read()[1].astype(int)
+            if frames[0].name == '00001.jpg':
+                image = cv2.imread(str(frames[0]))
+                assert np.abs(image - shown).mean() < 20
+        scenes = []
+        for path in sorted((setups / '22_scenes').glob(f'{part}_*.csv')):
+            lines = path.read_text().splitlines()
+            scene = path.stem.split('_')[1]
+            assert lines and all(li.startswith(f'{scene}/') for li in lines)
+            scenes += lines
+        assert sorted(scenes) == sorted(rows)
+        assert len(rows) == sum(summary['splits'][part].values())
+    assert len(seen) == summary['clips']
+    assert min(summary['splits']['test'].values()) >= 2
+
+
+# ---- runs
+
+
+def test_workers_and_a_resumed_run_give_the_same_bytes(ferv39k, tmp_path):
+    root = tmp_path / 'set'
+    summary = make_synthetic(root, workers=2, videos=True, **FERV39K)
+    assert summary['drawn'] == summary['clips']
+    whole = digests(ferv39k[0])
+    assert digests(root) == whole
+    shutil.rmtree(next((root / '2_ClipsforFaceCrop').glob('*/Happy/*')))
+    next((root / '0_7_LabelClips').glob('*/Sad/*')).unlink()
+    (root / '4_setups/All_scenes/train_All.csv').unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # the same versions: no warning
+        again = make_synthetic(root, videos=True, **FERV39K)
+    assert again['drawn'] == 2 and digests(root) == whole
+
+
+def test_a_seed_changes_every_frame(ferv39k, tmp_path):
+    make_synthetic(tmp_path / 'set', **{**SMALL, 'seed': 4})
+    first = digests(tmp_path / 'set', '*.jpg').values()
+    second = digests(ferv39k[0], '*.jpg').values()
+    assert first and not {*first} & {*second}
+
+
+def test_lists_do_not_depend_on_the_drawing(dfew, tmp_path, no_clips):
+    make_synthetic(tmp_path / 'all', **DFEW)
+    lists = digests(tmp_path / 'all')
+    assert len(lists) == 12 and lists.items() <= digests(dfew[0]).items()
+    make_synthetic(tmp_path / 'two', num_clips=35, size=32, folds=(3, 1))
+    splits = sorted(p.name for p in (tmp_path / 'two').rglob('*.csv'))
+    assert splits == ['set_1.csv', 'set_1.csv', 'set_3.csv', 'set_3.csv']
+
+
+@pytest.mark.parametrize('stop_at', [1, 40])
+def test_a_clip_appears_whole_or_not_at_all(stop_at, tmp_path, monkeypatch):
+    write, written, root = cv2.imwrite, [], tmp_path / 'set'
+
+    def stop(path, *args):
+        written.append(os.path.dirname(path))
+        if len(written) == stop_at:
+            raise KeyboardInterrupt
+        return write(path, *args)
+
+    monkeypatch.setattr(cv2, 'imwrite', stop)
+    words = ['make-data', str(root), '--layout', 'ferv39k', '--clips', '14']
+    assert main([*words, '--size', '32']) == 130
+    assert not list(root.glob('.*')) and (root / 'synthetic.json').exists()
+    assert len(list(root.rglob('*.jpg'))) < stop_at
+    if stop_at > 1:
+        monkeypatch.undo()
+        again = make_synthetic(root, **SMALL)
+        assert again['drawn'] == 14 - (len({*written}) - 1)
+
+
+def test_two_runs_at_once(tmp_path):
+    root = tmp_path / 'set'
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(make_synthetic, root, **SMALL) for _ in '12']
+    assert sum(run.result()['drawn'] for run in runs) >= 14
+    assert not list(root.glob('.*'))
+    assert len({path.parent for path in root.rglob('*.jpg')}) == 14
+
+
+def test_leaves_the_scratch_folder_of_a_live_run(tmp_path, no_clips):
+    root = tmp_path / 'set'
+    for name in ('.unfinished-live', '.unfinished-dead', '.unfinished'):
+        (root / name / '7').mkdir(parents=True)
+    hour_ago = time.time() - 3600
+    for name in ('.unfinished-dead', '.unfinished'):
+        os.utime(root / name, (hour_ago, hour_ago))
+    make_synthetic(root, **SMALL)
+    assert [path.name for path in root.glob('.*')] == ['.unfinished-live']
+
+
+@pytest.mark.parametrize('half', ['', '{"notice": "Dra', '[]', '\ud800'])
+def test_a_half_written_marker(half, tmp_path, no_clips):
+    for root in (tmp_path / 'free', tmp_path / 'used'):
+        (root / '.unfinished-x').mkdir(parents=True)
+        marker = root / 'synthetic.json'
+        marker.write_bytes(half.encode('utf-8', 'surrogatepass'))
+    (tmp_path / 'used/Clip').mkdir()
+    with pytest.raises(ValueError, match=r'synthetic\.json is damaged'):
+        make_synthetic(tmp_path / 'used', **SMALL)
+    make_synthetic(tmp_path / 'free', **SMALL)
+    marker = json.loads((tmp_path / 'free/synthetic.json').read_text())
+    assert marker['settings']['num_clips'] == 14
+
+
+def test_other_versions_warn_and_other_settings_are_refused(
+    tmp_path, capsys, no_clips
+):
+    make_synthetic(tmp_path, **SMALL)
+    marker = tmp_path / 'synthetic.json'
+    text = marker.read_text().replace(cv2.__version__, '3.4.0')
+    marker.write_text(text)
+    with pytest.warns(UserWarning, match=r'begun under .*3\.4\.0'):
+        make_synthetic(tmp_path, **SMALL)
+    assert marker.read_text() == text
+    words = ['make-data', str(tmp_path), '--layout', 'ferv39k', '--clips']
+    assert main([*words, '15', '--size', '32']) == 2
+    assert 'another num_clips' in capsys.readouterr().err
+
+
+def test_refuses_a_folder_of_something_else(tmp_path):
+    (tmp_path / 'thesis.tex').write_text('mine')
+    for root in (tmp_path, tmp_path / 'thesis.tex'):
+        with pytest.raises(ValueError, match='is no synthetic set'):
+            make_synthetic(root, num_clips=35)
+    assert [p.name for p in tmp_path.iterdir()] == ['thesis.tex']
+
+
+@pytest.mark.parametrize(
+    'wrong, message',
+    [
+        (dict(num_clips=34), 'at least 35'),
+        (dict(layout='ferv39k', num_clips=13), 'at least 14'),
+        (dict(layout='mafw'), 'layout must be'),
+        (dict(seed=-1), 'seed must be 0 or more, got -1'),
+        (dict(size=16), 'size must be 32'),
+        (dict(size=65), 'size must be even'),
+        (dict(folds=(0, 1)), 'folds must be'),
+        (dict(folds=()), 'folds must be'),
+        (dict(test_per_class=-1), 'test_per_class must be'),
+        (dict(workers=0), 'workers must be'),
+        (dict(difficulty='cruel'), 'difficulty must be'),
+    ],
+)
+def test_bad_arguments(wrong, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        make_synthetic(tmp_path / 'set', **wrong)
+    assert not (tmp_path / 'set').exists()
+
+
+def test_make_data_prints_what_it_wrote(tmp_path, capsys):
+    words = ['make-data', str(tmp_path / 'set'), '--layout', 'ferv39k']
+    assert main([*words, '--clips', '14', '--size', '32']) == 0
+    out, err = capsys.readouterr()
+    assert '14 clips' in out and 'Happy' in out and 'real data' in out
+    assert '14/14 clips' in err
+    assert main([*words, '--clips', '14', '--seed', '-1']) == 2
+    assert 'seed must be' in capsys.readouterr().err
+
+
+def test_linear_probe_finds_a_planted_signal_and_no_other():
+    from tools.dev.linear_probe import probe
+
+    def made_up(strength):
+        rng = np.random.default_rng(0)
+        pattern = rng.normal(size=(7, 128))
+        labels, truth = np.arange(420) % 7, np.arange(210) % 7
+        train, test = (
+            rng.normal(size=(len(k), 128)) + strength * pattern[k]
+            for k in (labels, truth)
+        )
+        return train, labels, test, truth
+
+    assert probe(*made_up(1.0))[0] > 0.98
+    assert 0.3 < probe(*made_up(0.15))[0] < 0.9
+    assert abs(probe(*made_up(0.0))[0] - 1 / 7) < 0.08
