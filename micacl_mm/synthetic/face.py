@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .geometry import crease_depths, face_points, head_outline, project
+from .geometry import Points, crease_depths, face_points, head_outline, project
 from .scene import Identity, Scene
 
 Colour = np.ndarray | Sequence[float] | float
@@ -15,65 +15,12 @@ Colour = np.ndarray | Sequence[float] | float
 _SUBPIXEL = 4  # bits after the binary point of OpenCV's coordinates
 
 
-def _bgr(colour: Colour) -> tuple[float, ...]:
-    return tuple(np.atleast_1d(colour).astype(float).tolist())
-
-
-def _pixels(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    scale = 0.5 * image.shape[0] * (1 << _SUBPIXEL)
-    return np.rint((points + 1) * scale).astype(np.int32)
-
-
-def flood(image: np.ndarray, colour: Colour) -> None:
-    """Paint all of an image, four times as fast as numpy's broadcast."""
-    height, width = image.shape[:2]
-    cv2.rectangle(image, (0, 0), (width, height), _bgr(colour), -1)
-
-
-def fill(image: np.ndarray, points: np.ndarray, colour: Colour) -> None:
-    """Fill a polygon, (P, 2)."""
-    pixels = _pixels(image, points)
-    cv2.fillPoly(image, [pixels], _bgr(colour), shift=_SUBPIXEL)
-
-
-def line(
-    image: np.ndarray, points: np.ndarray, colour: Colour, thick: float
-) -> None:
-    """Draw an open line through points, (P, 2)."""
-    thickness = max(1, round(0.5 * thick * image.shape[0]))
-    cv2.polylines(
-        image,
-        [_pixels(image, points)],
-        False,
-        _bgr(colour),
-        thickness,
-        shift=_SUBPIXEL,
-    )
-
-
-def disc(
-    image: np.ndarray, centre: np.ndarray, radius: float, colour: Colour
-) -> None:
-    """Fill a circle around a centre, (2,)."""
-    x, y = _pixels(image, np.asarray(centre)).tolist()
-    radius = round(0.5 * radius * image.shape[0] * (1 << _SUBPIXEL))
-    cv2.circle(image, (x, y), radius, _bgr(colour), -1, shift=_SUBPIXEL)
-
-
-def ellipse(image: np.ndarray, shape: np.ndarray, colour: Colour) -> None:
-    """Fill an ellipse given as x, y, two axes and degrees, (5,)."""
-    half = 0.5 * image.shape[0]
-    x, y, first, second, angle = shape.tolist()
-    centre = (round((x + 1) * half), round((y + 1) * half))
-    axes = (round(first * half), round(second * half))
-    cv2.ellipse(image, centre, axes, angle, 0, 360, _bgr(colour), -1)
-
-
 class FacePainter:
     """Draws one person in one scene.
 
     Everything is painted two or three times too large and averaged down, so
     that edges are smooth and slow motion is not lost to whole pixels.
+    Coordinates are -1 to 1 over the frame.
 
     Args:
         who (Identity): The person.
@@ -135,8 +82,60 @@ class FacePainter:
         self._front(canvas, points, pose)
         if scene.occluder is not None:
             track, colour = scene.occluder
-            ellipse(canvas, track[index], colour)
+            x, y, first, second, angle = track[index].tolist()
+            half = 0.5 * self.width
+            centre = (round((x + 1) * half), round((y + 1) * half))
+            axes = (round(first * half), round(second * half))
+            bgr = _bgr(colour)
+            cv2.ellipse(canvas, centre, axes, angle, 0, 360, bgr, -1)
         return self._camera(canvas, scene.gain[index])
+
+    # ---- shapes
+
+    def _fill(
+        self, image: np.ndarray, points: np.ndarray, colour: Colour
+    ) -> None:
+        pixels = self._pixels(points)
+        cv2.fillPoly(image, [pixels], _bgr(colour), shift=_SUBPIXEL)
+
+    def _line(
+        self,
+        image: np.ndarray,
+        points: np.ndarray,
+        colour: Colour,
+        thick: float,
+    ) -> None:
+        cv2.polylines(
+            image,
+            [self._pixels(points)],
+            False,
+            _bgr(colour),
+            max(1, round(0.5 * self.scale * thick * self.width)),
+            shift=_SUBPIXEL,
+        )
+
+    def _disc(
+        self,
+        image: np.ndarray,
+        centre: np.ndarray,
+        radius: float,
+        colour: Colour,
+    ) -> None:
+        x, y = self._pixels(centre).tolist()
+        radius = 0.5 * self.scale * radius * self.width * (1 << _SUBPIXEL)
+        cv2.circle(
+            image, (x, y), round(radius), _bgr(colour), -1, shift=_SUBPIXEL
+        )
+
+    def _pixels(self, points: np.ndarray) -> np.ndarray:
+        scale = 0.5 * self.width * (1 << _SUBPIXEL)
+        return np.rint((points + 1) * scale).astype(np.int32)
+
+    def _flood(self, image: np.ndarray, colour: Colour) -> None:
+        """Paint all of an image, four times as fast as numpy's broadcast."""
+        cv2.rectangle(image, (0, 0), (self.width,) * 2, _bgr(colour), -1)
+
+    # ---- parts of the picture
 
     def _paint_backdrop(self) -> np.ndarray:
         ramp = np.linspace(0, 1, self.width)[:, None, None]
@@ -146,37 +145,47 @@ class FacePainter:
         spots = zip(self.scene.blobs, self.scene.blob_colours, strict=True)
         for (x, y, radius), colour in spots:
             centre = 2 * np.array([x, y]) - 1
-            disc(image, centre, 0.1 + 0.4 * radius, colour)
+            self._disc(image, centre, 0.1 + 0.4 * radius, colour)
         return cv2.blur(image, (self.width // 10,) * 2)
 
-    def _head(self, canvas, units, points, pose) -> None:
-        who = self.who
+    def _head(
+        self,
+        canvas: np.ndarray,
+        units: dict[int, float],
+        points: Points,
+        pose: np.ndarray,
+    ) -> None:
+        who, layer, mask = self.who, self.layer, self.mask
         outline = head_outline(who, units[26])
         if who.hair_style in (2, 3):  # long hair, or full, behind the head
             reach = [1.22, 1.3] if who.hair_style == 2 else [1.18, 1.06]
             back = outline * reach + [0, 0.18 * (who.hair_style == 2)]
-            fill(canvas, project(back, pose, -0.2), who.hair)
+            self._fill(canvas, project(back, pose, -0.2), who.hair)
         neck = np.array([[-0.4, 0.5], [0.4, 0.5], [0.48, 1.6], [-0.48, 1.6]])
-        fill(canvas, project(neck, pose, -0.2), 0.72 * who.skin)
-        for side in (-1, 1):
-            ear = project(
-                np.array([[side * (who.face_width + 0.01), -0.02]]), pose, 0.0
-            )[0]
-            self._disc(canvas, ear, 0.12, 0.85 * who.skin)
-        layer, mask = self.layer, self.mask
-        flood(layer, 0.82 * who.skin)
+        self._fill(canvas, project(neck, pose, -0.2), 0.72 * who.skin)
+        ear = who.face_width + 0.01
+        ears = np.array([[-ear, -0.02], [ear, -0.02]])
+        for centre in project(ears, pose, 0.0):
+            self._disc(canvas, centre, 0.12, 0.85 * who.skin)
+        self._flood(layer, 0.82 * who.skin)
         inner = project(outline * [0.82, 0.88], pose, 0.2)
-        fill(layer, inner, who.skin)
+        self._fill(layer, inner, who.skin)
         self._soft(layer, units, points, pose)
-        blur = int(self.width * self.scale) // 40 * 2 + 1
+        blur = int(self.scale * self.width) // 40 * 2 + 1
         cv2.blur(layer, (blur, blur), dst=layer)
         self._creases(layer, units, points)
         cv2.blur(layer, (3, 3), dst=layer)
-        flood(mask, 0)
-        fill(mask, project(outline, pose, 0.1), 255)
+        self._flood(mask, 0)
+        self._fill(mask, project(outline, pose, 0.1), 255)
         cv2.copyTo(layer, mask, canvas)
 
-    def _soft(self, layer, units, points, pose) -> None:
+    def _soft(
+        self,
+        layer: np.ndarray,
+        units: dict[int, float],
+        points: Points,
+        pose: np.ndarray,
+    ) -> None:
         """Shading that is blurred: sockets, cheeks, nose, beard."""
         who = self.who
         if who.beard:
@@ -186,7 +195,7 @@ class FacePainter:
             jaw = [[who.face_width, 1.3], [-who.face_width, 1.3]]
             beard = project(np.concatenate([top, jaw]), pose, 0.3)
             tone = who.skin + who.beard * (who.hair - who.skin)
-            fill(layer, beard, tone)
+            self._fill(layer, beard, tone)
         lift = 0.06 * units[6] + 0.03 * units[9]
         cheeks = np.array([[0.36, 0.2 - lift], [-0.36, 0.2 - lift]])
         blush = who.skin * [0.9, 0.92, 1.03] + 6
@@ -195,41 +204,48 @@ class FacePainter:
         for side in 'rl':
             eye = points[f'eye_{side}']
             centre = eye.mean(0)
-            fill(layer, centre + 1.45 * (eye - centre), 0.84 * who.skin)
+            socket = centre + 1.45 * (eye - centre)
+            self._fill(layer, socket, 0.84 * who.skin)
         tip = points['nose_tip'][0]
         bridge = np.stack([project(np.array([[0, -0.2]]), pose)[0], tip])
         self._line(layer, bridge, np.minimum(1.06 * who.skin, 255), 0.07)
         self._disc(layer, tip, 0.07, np.minimum(1.08 * who.skin, 255))
 
-    def _creases(self, layer, units, points) -> None:
-        depths = crease_depths(self.who, units)
+    def _creases(
+        self, layer: np.ndarray, units: dict[int, float], points: Points
+    ) -> None:
+        skin, depths = self.who.skin, crease_depths(self.who, units)
         for name, crease in points.items():
-            if not name.startswith('crease'):
-                continue
-            key = name.removesuffix('_r').removesuffix('_l').rstrip('012')
-            depth = min(depths[key], 1.0)
-            if depth > 0.08:
-                tone = (1 - 0.55 * depth) * self.who.skin
-                self._line(layer, crease, tone, 0.02 + 0.025 * depth)
+            if name.startswith('crease'):
+                key = name.removesuffix('_r').removesuffix('_l')
+                depth = min(depths[key.rstrip('012')], 1.0)
+                if depth > 0.08:
+                    tone = (1 - 0.55 * depth) * skin
+                    self._line(layer, crease, tone, 0.02 + 0.025 * depth)
         for side in 'rl':
-            self._line(
-                layer, points[f'wing_{side}'], 0.7 * self.who.skin, 0.025
-            )
-            fill(layer, points[f'nostril_{side}'], 0.35 * self.who.skin)
+            self._line(layer, points[f'wing_{side}'], 0.7 * skin, 0.025)
+            self._fill(layer, points[f'nostril_{side}'], 0.35 * skin)
 
-    def _eyes(self, canvas, points, gaze, zoom: float) -> None:
+    def _eyes(
+        self,
+        canvas: np.ndarray,
+        points: Points,
+        gaze: np.ndarray,
+        zoom: float,
+    ) -> None:
         who, layer, mask = self.who, self.layer, self.mask
-        flood(layer, (232, 236, 238))
-        flood(mask, 0)
+        self._flood(layer, (232, 236, 238))
+        self._flood(mask, 0)
+        iris = zoom / self.scale
         for side in 'rl':
             eye = points[f'eye_{side}']
-            fill(mask, eye, 255)
+            self._fill(mask, eye, 255)
             # Between the corners, so that the lids slide over the iris.
             centre = 0.5 * (eye[0] + eye[16]) + zoom * (gaze - [0, 0.012])
-            disc(layer, centre, 0.088 * zoom, who.iris)
-            disc(layer, centre, 0.045 * zoom, (15, 12, 12))
+            self._disc(layer, centre, 0.088 * iris, who.iris)
+            self._disc(layer, centre, 0.045 * iris, (15, 12, 12))
             glint = centre + zoom * np.array([0.03, -0.03])
-            disc(layer, glint, 0.018 * zoom, (255, 255, 255))
+            self._disc(layer, glint, 0.018 * iris, (255, 255, 255))
             self._line(layer, points[f'lid_{side}'], (120, 125, 130), 0.03)
         cv2.copyTo(layer, mask, canvas)
         dark = np.minimum(0.3 * who.skin, 60)
@@ -239,29 +255,33 @@ class FacePainter:
             under = points[f'eye_{side}'][17:]
             self._line(canvas, under, 0.6 * who.skin, 0.015)
 
-    def _mouth(self, canvas, units, points) -> None:
+    def _mouth(
+        self, canvas: np.ndarray, units: dict[int, float], points: Points
+    ) -> None:
         who, layer, mask = self.who, self.layer, self.mask
-        fill(canvas, points['lips'], who.lips)
-        flood(layer, (35, 25, 55))
+        self._fill(canvas, points['lips'], who.lips)
+        self._flood(layer, (35, 25, 55))
         if units[26] > 0.3:
             self._disc(layer, points['tongue'][0], 0.1, (95, 85, 165))
         if units[26] < 0.6 or units[12] > 0.3:  # else the lip hides them
-            fill(layer, points['teeth_top'], (225, 235, 238))
+            self._fill(layer, points['teeth_top'], (225, 235, 238))
         if max(units[16], units[20]) > 0.3:
-            fill(layer, points['teeth_low'], (215, 225, 228))
-        flood(mask, 0)
-        fill(mask, points['gap'], 255)
-        cv2.copyTo(layer, mask, canvas)
+            self._fill(layer, points['teeth_low'], (215, 225, 228))
         gap = points['gap']
-        if np.abs(gap[8] - gap[25]).sum() < 0.03:
+        self._flood(mask, 0)
+        self._fill(mask, gap, 255)
+        cv2.copyTo(layer, mask, canvas)
+        if np.abs(gap[8] - gap[25]).sum() < 0.03 * self.scale:
             self._line(canvas, points['lip_line'], 0.4 * who.lips, 0.025)
 
-    def _front(self, canvas, points, pose) -> None:
+    def _front(
+        self, canvas: np.ndarray, points: Points, pose: np.ndarray
+    ) -> None:
         """Brows, hair over the forehead, glasses."""
         who = self.who
         tone = 0.75 * np.minimum(who.hair, 0.55 * who.skin)
         for side in 'rl':
-            fill(canvas, points[f'brow_{side}'], tone)
+            self._fill(canvas, points[f'brow_{side}'], tone)
         if who.hair_style:
             outline = head_outline(who, 0.0)
             upper = outline[outline[:, 1] < -0.3] * 1.06
@@ -270,22 +290,16 @@ class FacePainter:
             if who.hair_style == 3:  # a side parting
                 edge = edge + 0.07 * x / who.face_width
             front = np.concatenate([upper, np.stack([x, edge], 1)])
-            fill(canvas, project(front, pose, 0.15), who.hair)
+            self._fill(canvas, project(front, pose, 0.15), who.hair)
         if who.glasses:
             angle = np.linspace(0, 2 * np.pi, 25)
             ring = np.stack([np.cos(angle), np.sin(angle)], 1)
             ring = ring * [who.eye_width + 0.05, 0.17]
             for sign in (1, -1):
-                rim = ring + [sign * who.eye_gap, -0.12]
-                self._line(canvas, project(rim, pose), (30, 30, 30), 0.025)
+                rim = project(ring + [sign * who.eye_gap, -0.12], pose)
+                self._line(canvas, rim, (30, 30, 30), 0.025)
 
-    def _disc(self, image, centre, radius: float, colour) -> None:
-        disc(image, centre, self.scale * radius, colour)
-
-    def _line(self, image, points, colour, thick: float) -> None:
-        line(image, points, colour, self.scale * thick)
-
-    def _camera(self, canvas, gain: float) -> np.ndarray:
+    def _camera(self, canvas: np.ndarray, gain: float) -> np.ndarray:
         size = (self.size, self.size)
         image = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
         image = image.astype(np.float32) * (self.light * np.float32(gain))
@@ -295,3 +309,7 @@ class FacePainter:
         noise = self.rng.standard_normal(image.shape, np.float32)
         image += np.float32(self.scene.noise) * noise
         return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+def _bgr(colour: Colour) -> tuple[float, ...]:
+    return tuple(np.atleast_1d(colour).astype(float).tolist())

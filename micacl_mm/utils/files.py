@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -82,7 +83,8 @@ def replacing(path: Path) -> Iterator[Path]:
         unless there was an error.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    own = f'{os.getpid()}-{threading.get_ident()}'
+    part = path.with_name(f'.{path.name}.{own}.part')
     try:
         yield part
         with open(part, 'rb+') as stream:
