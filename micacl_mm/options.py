@@ -17,6 +17,7 @@ take a file with this import for a pure-Python config::
     data_root = option('data_root', 'data/DFEW')
 """
 
+import difflib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -185,8 +186,11 @@ def take_options(arguments: Sequence[str]) -> list[str]:
         ConfigError: An option has no value, or one of the wrong form.
     """
     for name in OPTIONS:
-        if os.environ.get(variable(name)) == '':
+        text = os.environ.get(variable(name))
+        if text == '':
             del os.environ[variable(name)]  # {{$NAME:default}} would take it
+        elif text is not None:
+            parse_option(name, text)
     flags = {flag(name): name for name in OPTIONS}
     front, rest, positional = [], [], True
     tokens = iter(arguments)
@@ -250,7 +254,15 @@ def find_config(name: str) -> str:
         for path in folder.rglob('*.py')
         if '_base_' not in path.parts
     )
+    near = ', '.join(nearest(name, known))
     raise MissingFileError(
         f'there is no config {name}',
-        f'give the path of a file, or one of: {", ".join(known)}',
+        f'give the path of a file, or one of: {near}',
     )
+
+
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Those of some names that are like a wrong one, or all of them."""
+    near = [text for text in known if Path(name).stem in text]
+    near += difflib.get_close_matches(name, known)
+    return list(dict.fromkeys(near)) or list(known)

@@ -7,11 +7,14 @@ import sys
 import types
 from pathlib import Path
 
+import mmaction.registry
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.registry import Registry
 
+import micacl_mm
 from micacl_mm import compat, environment
 
 try:
@@ -20,14 +23,7 @@ except ImportError:
     from numpy.core.multiarray import _reconstruct, scalar
 
 
-class Payload:
-    """A pickle that writes a file when it is loaded."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return Path.touch, (Path(self.path),)
+ROOT = Path(__file__).parents[1]
 
 
 class Escape:
@@ -58,19 +54,6 @@ def test_numpy_values_load(tmp_path, code):
     torch.save([value, value[0]], path)
     array, scalar = torch.load(path, weights_only=True)
     assert np.array_equal(array, value) and scalar == value[0]
-
-
-def test_malicious_checkpoint_is_refused_and_does_nothing(tmp_path):
-    from mmengine.runner.checkpoint import load_checkpoint
-
-    touched, path = tmp_path / 'touched', tmp_path / 'evil.pth'
-    torch.save(dict(state_dict={}, meta=Payload(touched)), path)
-    # The payload is real: without the guard it runs.
-    with pytest.raises(pickle.UnpicklingError, match='weights_only|Weights'):
-        load_checkpoint(torch.nn.Linear(1, 1), str(path), 'cpu')
-    assert not touched.exists()
-    torch.load(path, weights_only=False)
-    assert touched.exists()
 
 
 def test_getattr_reaches_no_further_than_statistics(tmp_path):
@@ -132,16 +115,6 @@ def test_missing_localizer_is_stubbed_only_where_missing():
             DRN()
 
 
-def test_localizer_that_is_there_is_left_alone(monkeypatch, tmp_path):
-    name = 'mmaction.models.localizers.drn'
-    (tmp_path / 'models/localizers/drn').mkdir(parents=True)
-    spec = types.SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr(compat.importlib.util, 'find_spec', lambda _: spec)
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    compat.stub_missing_drn()
-    assert name not in sys.modules
-
-
 @pytest.mark.parametrize('usable', [True, False])
 def test_multimodal_is_off_only_where_it_would_break(monkeypatch, usable):
     names = ('mmaction', 'mmpretrain')
@@ -180,13 +153,12 @@ def test_broken_torchvision_binary_gets_its_schemas(tmp_path):
         [sys.executable, '-c', code],
         capture_output=True,
         text=True,
-        env={**os.environ, 'PYTHONPATH': _paths(tmp_path)},
+        env={
+            **os.environ,
+            'PYTHONPATH': f'{tmp_path}:{Path(__file__).parents[1]}',
+        },
     )
     assert 'iou_threshold' in found.stdout, found.stderr
-
-
-def _paths(first):
-    return f'{first}:{Path(__file__).parents[1]}'
 
 
 @pytest.fixture
@@ -218,45 +190,28 @@ def test_the_pins_are_accepted(versions):
         ('mmengine', '0.7.1', 'pip install mmengine==0.10.7'),
         ('torch', '1.13.1', 'pip install "torch>='),
         ('mmaction2', '0.24.1', 'pip install mmaction2==1.2.0'),
+        ('mmengine', None, 'none is installed. Fix: run: pip install mmeng'),
+        ('mmcv', '2.1.0', 'pip uninstall -y mmcv mmcv-lite'),
     ],
 )
 def test_wrong_or_missing_versions_name_the_cure(
     versions, name, version, cure
 ):
     versions[name] = version
+    if version is None:
+        del versions[name]
     with pytest.raises(ImportError) as error:
         environment.check_versions()
-    assert cure in str(error.value)
-    assert version in str(error.value)
-    del versions[name]
-    with pytest.raises(ImportError, match='none is installed') as error:
-        environment.check_versions()
-    assert cure in str(error.value)
-    assert '\n' not in str(error.value)
-
-
-def test_both_mmcvs_are_refused(versions):
-    versions['mmcv'] = '2.1.0'
-    with pytest.raises(ImportError, match='pip uninstall -y mmcv mmcv-lite'):
-        environment.check_versions()
+    assert cure in str(error.value) and '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('version', [(3, 9, 18), (3, 13, 0), (4, 0, 0)])
 def test_other_pythons_are_refused(versions, monkeypatch, version):
     monkeypatch.setattr(environment.sys, 'version_info', version)
-    with pytest.raises(
-        ImportError, match='needs Python 3.10 to 3.12, but'
-    ) as e:
+    with pytest.raises(ImportError, match='needs Python 3.10 to 3.12, but'):
         environment.check_versions()
-    assert '.'.join(map(str, version[:2])) in str(e.value)
-    assert '\n' not in str(e.value)
-
-
-def test_pythons_are_those_of_the_setup():
-    setup = (Path(__file__).parents[1] / 'setup.py').read_text()
-    (low, high) = environment.PYTHONS
-    wanted = f"python_requires='>={low[0]}.{low[1]},<{high[0]}.{high[1] + 1}'"
-    assert wanted in setup
+    setup = (ROOT / 'setup.py').read_text()
+    assert "python_requires='>=3.10,<3.13'" in setup
 
 
 @pytest.mark.parametrize('module', ['pkg_resources', 'importlib_metadata'])
@@ -271,21 +226,32 @@ def test_modules_that_nobody_asks_for_are_named(versions, monkeypatch, module):
         environment.check_versions()
 
 
-def test_downloaded_checkpoints_are_read_as_weights_only():
-    from mmengine.runner import checkpoint
-
-    assert checkpoint.load_url.keywords == {'weights_only': True}
-
-
-@pytest.mark.parametrize(
-    ('value', 'warns'),
-    [('1', True), ('TRUE', True), ('0', False), ('', False)],
-)
+@pytest.mark.parametrize(('value', 'warns'), [('1', True), ('0', False)])
 def test_a_shell_that_lets_checkpoints_run_code_is_told(
     monkeypatch, recwarn, value, warns
 ):
     monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', value)
     compat.warn_of_unsafe_loading()
-    assert [str(w.message)[:33] for w in recwarn] == (
-        ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD '] * warns
-    )
+    assert len(recwarn) == warns
+
+
+# ---- public names
+
+REGISTRIES = [
+    registry
+    for registry in vars(mmaction.registry).values()
+    if isinstance(registry, Registry)
+]
+
+
+@pytest.mark.parametrize(
+    'name', [name for name in micacl_mm.__all__ if name[0].isupper()]
+)
+def test_bare_and_dotted_names_lead_to_one_class(name):
+    public = getattr(micacl_mm, name)
+    homes = [r for r in REGISTRIES if r.module_dict.get(name) is public]
+    # Base classes, and one that MMAction2 has under the same bare name.
+    unregistered = {'BaseBagNeck', 'BaseDFERDataset', 'ResNet3d'}
+    assert len(homes) == (name not in unregistered)
+    for registry in homes:
+        assert registry.get(f'micacl_mm.{name}') is public

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from micacl_mm.cli import main
-from micacl_mm.records.weights import check_classes
 from micacl_mm.registry import DATASETS, MODELS
 from tests.sets import OWN, write_own
 
@@ -128,21 +127,6 @@ def test_options_reach_the_dataset(own, monkeypatch):
     dataset = Config.fromfile(TEXT / LEAF).val_dataloader.dataset
     assert (dataset.classes, dataset.group_pattern) == (None, None)
     assert dataset.test_ratio == 0.2
-
-
-@pytest.mark.parametrize('old', [['a', 'c'], ['b', 'a'], ['a', 'b', 'c']])
-def test_a_checkpoint_of_other_classes_is_refused(own, old):
-    root = own(['a', 'b'])
-    init_default_scope('mmaction')
-    dataset = DATASETS.build(
-        dict(type='ClassFolderDataset', data_root=str(root), pipeline=[])
-    )
-    for meta in (None, {}, {'dataset_meta': None}, {'dataset_meta': {}}):
-        check_classes(meta, dataset)
-    check_classes({'dataset_meta': dataset.metainfo}, dataset)
-    check_classes({'dataset_meta': {'classes': ['a', 'b']}}, dataset)
-    with pytest.raises(ValueError, match=f'of {", ".join(old)}. Fix'):
-        check_classes({'dataset_meta': {'classes': old}}, dataset)
 
 
 def page_command(tool):

@@ -101,9 +101,9 @@ def load_model(cfg: ConfigType, path: str) -> tuple[nn.Module, dict]:
     try:
         model = MODELS.build(settings)
     except Exception as error:  # whatever a user's config says
+        name = getattr(cfg, 'filename', None) or 'the config'
         raise ConfigError(
-            f'the model of {cfg.get("filename") or "the config"} cannot be '
-            f'built, {first_line(error)}'
+            f'the model of {name} cannot be built, {first_line(error)}'
         ) from error
     check_fit(model, checkpoint)
     model.cfg = cfg

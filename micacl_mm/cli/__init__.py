@@ -1,16 +1,19 @@
 """The ``micacl`` command.
 
-Help is printed without importing torch; a command registers the package and
-imports its own module. Each ``micacl_mm/cli/NAME.py`` has ``main(argv)``,
-which returns the exit code.
+Each ``micacl_mm/cli/NAME.py`` has ``main(argv)``, which returns the exit code.
+It parses its arguments before it imports what is slow, so that help comes at
+once, and lets errors pass: they are printed here.
 """
 
+import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Optional
+from typing import Any, Optional
 
+from micacl_mm.errors import DependencyError, MICACLError
 from micacl_mm.version import __version__
 
 #: Command -> its line of help. The module has the name with underscores.
@@ -33,8 +36,11 @@ COMMANDS = {
     'make-video': 'draw a video of a face with several expressions',
     'mm': 'run any stock tool of MMAction2 on our configs',
 }
-#: Those that need neither torch nor MMAction2 themselves.
-_LIGHT = ('demo', 'make-data', 'make-benchmark', 'make-video')
+#: Which continue where they were stopped.
+_RESUMED = {'kfold', 'crop-faces', 'demo', 'make-data', 'make-benchmark'}
+#: These need the stack for their help; those do without it altogether.
+_HEAVY = {'app', 'kfold'}
+_LIGHT = {'demo', 'make-data', 'make-benchmark', 'make-video'}
 
 
 def usage() -> str:
@@ -57,8 +63,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             this process.
 
     Returns:
-        int: exit code: that of the command; 2 for wrong arguments, 130
-        after Ctrl-C.
+        int: exit code: that of the command; 2 for wrong arguments and other
+        errors of the user's side, 130 after Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, 'reconfigure'):  # file names in any script
@@ -77,12 +83,26 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return 2
     try:
         return _run(name, rest)
+    except BrokenPipeError:  # of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except BaseException as error:
-        if not _is_interrupt(error):
+        if _is_interrupt(error):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # while Python ends
+            resume = '; run the same command to resume'
+            more = resume if name in _RESUMED else ''
+            print(f'\nmicacl {name}: stopped{more}', file=sys.stderr)
+            return 130
+        # Others are raised by code that is not ours, perhaps by the user's.
+        if not (isinstance(error, MICACLError) or _is_of_system(error)):
             raise
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # while Python ends
-        print(f'\nmicacl {name}: stopped', file=sys.stderr)
-        return 130
+        print(f'micacl {name}: {error}', file=sys.stderr)
+        return 2
+
+
+def _is_of_system(error: BaseException) -> bool:
+    """Whether the system refused, such as a full disk."""
+    return isinstance(error, OSError) and bool(error.strerror)
 
 
 def _is_interrupt(error: Optional[BaseException]) -> bool:
@@ -97,27 +117,61 @@ def _is_interrupt(error: Optional[BaseException]) -> bool:
 
 
 def _run(name: str, rest: Sequence[str]) -> int:
-    """Register the package, import the command and run it."""
     from micacl_mm import register
-    from micacl_mm.errors import MICACLError
 
     options = {}
-    try:
-        if name not in _LIGHT:
+    light = name in _LIGHT or asks_for_help(rest)
+    if name in _HEAVY or not light:
+        try:
             register()
-    except Exception as error:  # whatever a broken stack raises
-        if name != 'doctor':
-            if isinstance(error, ImportError):
-                return _fail(name, error)
-            raise
-        options = {'broken': error}
-    try:
-        module = import_module(f'micacl_mm.cli.{name.replace("-", "_")}')
-        return module.main(rest, **options)
-    except MICACLError as error:
-        return _fail(name, error)
+        except Exception as error:  # whatever a broken stack raises
+            if name != 'doctor':
+                if isinstance(error, MICACLError):
+                    raise
+                problem = f'{type(error).__name__}: {error}'
+                raise DependencyError(problem, 'run: micacl doctor') from error
+            options['broken'] = error
+    module = import_module(f'{__name__}.{name.replace("-", "_")}')
+    return module.main(rest, **options)
 
 
-def _fail(name: str, error: Exception) -> int:
-    print(f'micacl {name}: {error}', file=sys.stderr)
-    return 2
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether ``-h`` or ``--help`` is among them."""
+    return not {'-h', '--help'}.isdisjoint(arguments)
+
+
+class KeyValue(argparse.Action):
+    """MMEngine's ``DictAction``, imported where it is used."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Parse ``KEY=VALUE ...``."""
+        from mmengine.config import DictAction
+
+        DictAction(self.option_strings, self.dest)(*args, **kwargs)
+
+
+def make_parser(name: str, doc: str) -> argparse.ArgumentParser:
+    """Make the parser of a command.
+
+    Args:
+        name (str): Of the command.
+        doc (str): Docstring of its module, which becomes the help.
+    """
+    return argparse.ArgumentParser(
+        prog=f'micacl {name}',
+        description=doc,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add MMEngine's ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=KeyValue,
+        default={},
+        metavar='KEY=VALUE',
+        help='settings of the config to change',
+    )

@@ -25,25 +25,21 @@ import argparse
 import sys
 from dataclasses import fields
 
-from mmengine.config import DictAction
-
 from micacl_mm.faces.crop_set import CropSettings, crop_set
-from micacl_mm.records.machine import count_cores
+from micacl_mm.utils.workers import count_cores
+
+from . import KeyValue, make_parser
 
 
 def parse_args(argv: list[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog='micacl crop-faces',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('crop-faces', __doc__)
     parser.add_argument('source', help='folder of clips, or one clip')
     parser.add_argument('out', help='folder of the crops: new or begun')
     for setting in fields(CropSettings):
         how = dict(type=type(setting.default), default=setting.default)
         if setting.name == 'face_options':
-            how = dict(nargs='+', action=DictAction, default={})
+            how = dict(nargs='+', action=KeyValue, default={})
             how['metavar'] = 'KEY=VALUE'
         elif setting.default is False:
             how = dict(action='store_true')
@@ -64,15 +60,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     """Crop the clips and say what was done."""
     args = vars(parse_args(argv))
-    source, out = args.pop('source'), args.pop('out')
-    try:
-        done = crop_set(source, out, **args, progress=True)
-    except (ImportError, TypeError, ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('\nstopped; run the same command to resume', file=sys.stderr)
-        return 130
+    done = crop_set(args.pop('source'), args.pop('out'), **args, progress=True)
     print(
         f'{done["clips"]} clips: {done["done"]} done now, {done["skipped"]} '
         f'before, {len(done["failures"])} failed; {done["faces"]} faces, '

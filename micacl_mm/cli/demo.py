@@ -2,11 +2,8 @@
 
 On a CPU, in minutes. Runs the commands that one would type oneself and prints
 each of them. A second run continues where the first one stopped.
-
-Usage: micacl demo [--data-root DIR] [--work-dir DIR]
 """
 
-import argparse
 import shlex
 import subprocess
 import sys
@@ -17,6 +14,8 @@ from pathlib import Path
 
 from micacl_mm.utils.workers import count_cores
 
+from . import make_parser
+
 CONFIG = 'micacl_demo'
 
 
@@ -24,13 +23,9 @@ def run(title: str, *arguments: object) -> None:
     """Run one of our commands and stop with its exit code if it fails."""
     words = [str(word) for word in arguments]
     print(f'\n=== {title}\n$ micacl {shlex.join(words)}', flush=True)
-    try:
-        command = [sys.executable, '-m', 'micacl_mm', *words]
-        code = subprocess.run(command).returncode
-    except KeyboardInterrupt:
-        sys.exit('\nstopped; run the same command to continue')
-    if code:
-        sys.exit(code)
+    done = subprocess.run([sys.executable, '-m', 'micacl_mm', *words])
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 def best_checkpoint(work_dir: Path) -> Path:
@@ -45,11 +40,7 @@ def face_detector() -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Run the demo."""
-    parser = argparse.ArgumentParser(
-        prog='micacl demo',
-        description=__doc__,
-        formatter_class=argparse.RawTextHelpFormatter,
-    )
+    parser = make_parser('demo', __doc__)
     parser.add_argument('--data-root', default='data/synthetic_dfew')
     parser.add_argument(
         '--work-dir', type=Path, default=Path('work_dirs/micacl_demo')

@@ -18,6 +18,8 @@ Exit code: 0; 1 if a clip failed; 2 if nothing could be done; 130 after Ctrl-C,
 when what was done by then has been written.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import signal
@@ -25,29 +27,21 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mmengine.config import DictAction
-
-from micacl_mm.apis import ClipPrediction, DFERInferencer
-from micacl_mm.apis.clips import list_clips, open_clip
-from micacl_mm.apis.loading import first_line, read_config
-from micacl_mm.apis.predictions import write_features, write_results
-from micacl_mm.cli.launch import add_adjustment, limit_threads
 from micacl_mm.errors import ConfigError
-from micacl_mm.faces import build_detector
 from micacl_mm.options import find_config, take_options
-from micacl_mm.utils.folders import is_image, is_video, walk
-from micacl_mm.visualization.annotated_video import annotate_video
-from micacl_mm.visualization.clip_picture import plot_prediction
+
+from . import KeyValue, add_cfg_options, make_parser
+from .launch import add_adjustment, check_checkpoint, limit_threads
+
+if TYPE_CHECKING:
+    from micacl_mm.apis import ClipPrediction
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog='micacl infer',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('infer', __doc__)
     add = parser.add_argument
     add('inputs', nargs='+', metavar='VIDEO_OR_FOLDER')
     add('--config', required=True)
@@ -62,7 +56,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add(
         '--face-options',
         nargs='+',
-        action=DictAction,
+        action=KeyValue,
         default={},
         metavar='NAME=VALUE',
         help='of the detector',
@@ -103,7 +97,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     add('--batch-size', type=int, default=8)
     add('--device', help='such as cuda:0 or cpu')
     add('--amp', action='store_true', help='mixed precision')
-    add('--cfg-options', nargs='+', action=DictAction, default={})
+    add_cfg_options(parser)
     add_adjustment(parser)
     return parser.parse_args(take_options(argv))
 
@@ -115,13 +109,14 @@ class Session:
         arguments (argparse.Namespace): The command line.
 
     Raises:
-        FileNotFoundError: There is no such config or checkpoint.
-        ImportError: The detector needs a package that is missing.
-        ValueError: Nothing can be written to the output folder, or files or
-            options do not fit.
+        MICACLError: Files, options or packages do not allow it.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
+        from micacl_mm.apis import DFERInferencer
+        from micacl_mm.apis.loading import read_config
+        from micacl_mm.faces import build_detector
+
         self.arguments = arguments
         self.out: Path = arguments.out
         check_folder(self.out)
@@ -133,6 +128,7 @@ class Session:
         self.clips = self._list()
         config = read_config(find_config(arguments.config))
         config.merge_from_dict(arguments.cfg_options)
+        check_checkpoint(arguments.checkpoint)
         face = build_detector(arguments.face, **arguments.face_options)
         self.infer = DFERInferencer(
             config,
@@ -154,6 +150,8 @@ class Session:
 
     def _list(self) -> list[str]:
         """Clips, without what an earlier run has written."""
+        from micacl_mm.apis.clips import list_clips
+
         own, inputs = self.out.resolve(), self.arguments.inputs
         if own.is_dir() and own in [Path(given).resolve() for given in inputs]:
             raise ConfigError(
@@ -207,13 +205,18 @@ class Session:
             self._draw(faces)
         except Exception as error:  # the disk, the codec, a frame
             self.undrawn.append(
-                f'{faces[0].clip}: predicted, not drawn, {first_line(error)}'
+                f'{faces[0].clip}: predicted, not drawn, '
+                f'{type(error).__name__}: {error}'
             )
 
     def _draw(self, faces: Sequence[ClipPrediction]) -> None:
         video, picture = self.arguments.video, self.arguments.picture
         if not (video or picture):
             return
+        from micacl_mm.apis.clips import open_clip
+        from micacl_mm.visualization.annotated_video import annotate_video
+        from micacl_mm.visualization.clip_picture import plot_prediction
+
         clip, made = open_clip(faces[0].clip, fps=self.arguments.fps), []
         if video:
             path = self._free(f'{faces[0].name}_annotated', '.mp4')
@@ -236,6 +239,8 @@ class Session:
 
     def write(self) -> None:
         """Write the files with the results."""
+        from micacl_mm.apis.predictions import write_features, write_results
+
         asked = ('config', 'checkpoint', 'face', 'min_seen', 'logit_adjust')
         about = {name: getattr(self.arguments, name) for name in asked}
         about['undrawn'] = self.undrawn
@@ -279,6 +284,8 @@ def check_folder(folder: Path) -> None:
 
 def passed_over(inputs: Sequence[str], out: Path) -> list[str]:
     """Files in folders that are no clips by their names, such as GIFs."""
+    from micacl_mm.utils.folders import is_image, is_video, walk
+
     own, left = out.resolve(), []
     for folder in (f for given in inputs for f in walk(given)):
         folder.folders[:] = [
@@ -304,18 +311,14 @@ def report(prediction: ClipPrediction) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Predict and write; the exit code."""
+    arguments = parse_arguments(argv)
+    limit_threads()
+    session = Session(arguments)
     try:
-        arguments = parse_arguments(argv)
-        limit_threads()
-        session = Session(arguments)
-        try:
-            stopped = session.run()
-        finally:
-            if session.found:
-                session.write()
-    except (OSError, ValueError, ImportError) as error:
-        print(f'infer: {error}', file=sys.stderr)
-        return 2
+        stopped = session.run()
+    finally:
+        if session.found:
+            session.write()
     left = passed_over(arguments.inputs, arguments.out)
     if left:
         more = f' and {len(left) - 5} more' if len(left) > 5 else ''

@@ -17,16 +17,13 @@ from micacl_mm.synthetic import (
     verify_benchmark,
 )
 
+from . import make_parser
 from .make_data import report as report_drawn
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog='micacl make-benchmark',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('make-benchmark', __doc__)
     parser.add_argument('out', help='folder that holds a folder a level')
     parser.add_argument(
         '--levels',

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from micacl_mm.synthetic import LEVELS, make_synthetic
 
+from . import make_parser
+
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog='micacl make-data', description=__doc__
-    )
+    parser = make_parser('make-data', __doc__)
     add = parser.add_argument
     add('out', help='folder of the set: new or to be resumed')
     add('--layout', choices=['dfew', 'ferv39k'], default='dfew')

@@ -12,12 +12,13 @@ from contextlib import suppress
 from micacl_mm.errors import MissingFileError
 from micacl_mm.options import find_config
 
+from . import asks_for_help
 from .launch import run_tool
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the tool that the first argument names."""
-    if not argv or argv[0] in ('-h', '--help'):
+    if not argv or asks_for_help(argv[:1]):
         print(__doc__)
         return 0 if argv else 2
     name, *arguments = argv

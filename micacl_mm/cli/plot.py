@@ -8,31 +8,20 @@ that of `micacl kfold`. The pictures go to RUN/plots.
   micacl plot --from-rows results/FILE.csv --methods r3d18_mil micacl
 """
 
+from __future__ import annotations
+
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
-from mmengine.config import Config, DictAction
+from micacl_mm.errors import ConfigError
 
-from micacl_mm.apis.features import collect_features
-from micacl_mm.visualization.plots import (
-    plot_confusion,
-    plot_curves,
-    plot_features,
-    plot_recall,
-)
-from micacl_mm.visualization.runs import (
-    Result,
-    Run,
-    check_replicates,
-    find_runs,
-    group_by_method,
-    results_of_rows,
-)
+from . import add_cfg_options, make_parser
+from .launch import check_checkpoint, limit_threads
 
-from .launch import limit_threads
+if TYPE_CHECKING:
+    from micacl_mm.visualization.runs import Result, Run
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -42,12 +31,8 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog='micacl plot',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = make_parser('plot', __doc__)
     add = parser.add_argument
     add('runs', nargs='*', type=Path, metavar='RUN')
     add('--out', type=Path, metavar='DIR', help='write the pictures there')
@@ -56,14 +41,7 @@ def _parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     add('--format', choices=('png', 'pdf', 'svg'), default='png')
     add('--checkpoint', type=Path, help='take the features of this one')
     add('--data-root', metavar='DIR', help='data set, for the features')
-    add(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='change the config of the run, for the features',
-    )
+    add_cfg_options(parser)
     add('--from-rows', type=Path, metavar='CSV', help='recalls from a table')
     add('--methods', nargs='+', help='of that table')
     add(
@@ -77,6 +55,8 @@ def _parse(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if bool(arguments.runs) == bool(arguments.from_rows):
         parser.error('give one RUN or more, or else --from-rows')
+    if arguments.checkpoint:
+        check_checkpoint(str(arguments.checkpoint))
     if arguments.from_rows and not arguments.methods:
         parser.error('--from-rows needs --methods')
     return arguments
@@ -113,16 +93,22 @@ class _Pictures:
 
     def recalls(self, methods: dict[str, list[Run]], path: Path) -> Path:
         """Recalls of one method, or of several side by side."""
+        from micacl_mm.visualization.plots import plot_recall
+
         found = {name: _results(runs) for name, runs in methods.items()}
         size = len(next(iter(found.values()))[0].classes)
         counts = [r.class_counts(size) for rs in methods.values() for r in rs]
         return plot_recall(found, path, next(filter(None, counts), None))
 
     def _confusion(self, runs: list[Run], folder: Path) -> Path:
+        from micacl_mm.visualization.plots import plot_confusion
+
         path = self.path(folder, 'confusion_matrix')
         return plot_confusion(_results(runs), path)
 
     def _curves(self, label: str, runs: list[Run], folder: Path) -> Path:
+        from micacl_mm.visualization.plots import plot_curves
+
         logged = [r.scalars() for r in runs if r.find('vis_data/scalars.json')]
         if not logged:
             raise FileNotFoundError('there is no vis_data/scalars.json')
@@ -135,6 +121,11 @@ class _Pictures:
         return plot_curves(logged, path, title, tested)
 
     def _features(self, label: str, runs: list[Run], folder: Path) -> Path:
+        from mmengine.config import Config
+
+        from micacl_mm.apis.features import collect_features
+        from micacl_mm.visualization.plots import plot_features
+
         options, run = self.options, runs[0]
         config = Config.fromfile(run.config())
         config.merge_from_dict(options.cfg_options)
@@ -151,6 +142,8 @@ class _Pictures:
 
 
 def _results(runs: list[Run]) -> list[Result]:
+    from micacl_mm.visualization.runs import check_replicates
+
     tested = [run for run in runs if run.results]
     found = [run.result() for run in tested or runs]
     check_replicates(found)
@@ -160,42 +153,48 @@ def _results(runs: list[Run]) -> list[Result]:
 def _check(names: Sequence[str], labels: Optional[Sequence[str]]) -> list[str]:
     labels = [*(labels or names)]
     if len(set(labels)) != len(names) or len(labels) != len(names):
-        raise ValueError(
+        raise ConfigError(
             f'--labels must be {len(names)} different names, one for each of '
             f'{", ".join(names)}, got {labels}'
         )
     return labels
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str]) -> int:
     """Draw the pictures.
 
     Returns:
-        int: 0; 1 if nothing could be drawn; 2 for wrong options.
+        int: 0; 1 if nothing could be drawn.
     """
     options = _parse(argv)
     limit_threads()
     pictures, where = _Pictures(options), dict(options.where)
+    draw = _plot_rows if options.from_rows else _plot_runs
     try:
-        if options.from_rows:
-            labels = _check(options.methods, options.labels)
-            found = {
-                label: results_of_rows(options.from_rows, method, where)
-                for label, method in zip(labels, options.methods, strict=True)
-            }
-            path = (options.out or Path('work_dirs/plots')) / 'recall'
-            path = pictures.path(path.parent, path.name)
-            pictures.draw('recall', plot_recall, found, path)
-        else:
-            _plot_runs(pictures, where)
+        draw(pictures, where)
     except (OSError, ValueError) as error:
-        print(f'micacl plot: {error}', file=sys.stderr)
-        return 2
+        raise ConfigError(str(error)) from error
     print(*pictures.made, *pictures.missing, sep='\n')
     return 0 if pictures.made else 1
 
 
+def _plot_rows(pictures: _Pictures, where: dict[str, str]) -> None:
+    from micacl_mm.visualization.plots import plot_recall
+    from micacl_mm.visualization.runs import results_of_rows
+
+    options = pictures.options
+    labels = _check(options.methods, options.labels)
+    found = {
+        label: results_of_rows(options.from_rows, method, where)
+        for label, method in zip(labels, options.methods, strict=True)
+    }
+    path = pictures.path(options.out or Path('work_dirs/plots'), 'recall')
+    pictures.draw('recall', plot_recall, found, path)
+
+
 def _plot_runs(pictures: _Pictures, where: dict[str, str]) -> None:
+    from micacl_mm.visualization.runs import find_runs, group_by_method
+
     options = pictures.options
     groups = [
         (top, name, runs)
@@ -207,9 +206,7 @@ def _plot_runs(pictures: _Pictures, where: dict[str, str]) -> None:
         names = [f'{name} in {top}' for top, name, _ in groups]
     labels = _check(names, options.labels)
     if options.checkpoint and (len(groups) > 1 or len(groups[0][2]) > 1):
-        raise ValueError('--checkpoint is for one run; give that one alone')
-    if options.checkpoint and not options.checkpoint.is_file():
-        raise ValueError(f'--checkpoint: there is no {options.checkpoint}')
+        raise ConfigError('--checkpoint is for one run', 'give that one alone')
     for label, (top, _, runs) in zip(labels, groups, strict=True):
         folder = options.out or top / 'plots'
         shared = [group[0] for group in groups].count(top) > 1

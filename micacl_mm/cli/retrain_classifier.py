@@ -16,14 +16,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from mmengine.config import Config, DictAction
-
-from micacl_mm.errors import ConfigError, MissingFileError
+from micacl_mm.errors import ConfigError
 from micacl_mm.options import find_config, take_options
-from micacl_mm.records.training import RETRAINED, Training
 
-from .launch import run_tool
+from . import make_parser
+from .launch import check_checkpoint, run_tool
 
 _LONG_TAIL = 'LongTailCrossEntropyLoss'
 
@@ -32,12 +29,7 @@ def parse_arguments(
     argv: Sequence[str],
 ) -> tuple[argparse.Namespace, list[str]]:
     """Read the command line; the rest is for the stock train tool."""
-    parser = argparse.ArgumentParser(
-        prog='micacl retrain-classifier',
-        description=__doc__,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('retrain-classifier', __doc__)
     add = parser.add_argument
     add('config', help='that the checkpoint was trained with')
     add('checkpoint', type=Path)
@@ -55,11 +47,7 @@ def parse_arguments(
     if found.epochs < 1:
         parser.error(f'--epochs must be 1 or more, got {found.epochs}')
     found.config = find_config(found.config)
-    if not found.checkpoint.is_file():
-        raise MissingFileError(
-            f'there is no checkpoint {found.checkpoint}',
-            'name a .pth file of a training',
-        )
+    check_checkpoint(str(found.checkpoint))
     for option, why in (
         ('--launcher', 'a classifier is retrained by one process'),
         ('--resume', 'a retraining starts from CHECKPOINT, begin it anew'),
@@ -75,8 +63,16 @@ def settings_of(arguments: argparse.Namespace) -> list[str]:
     Raises:
         ConfigError: The config has no epochs or no classification head.
     """
+    import torch
+    from mmengine.config import Config, DictAction
+
+    from micacl_mm.records.training import RETRAINED, Training
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='*', action=DictAction, default={})
+    given = parser.parse_args(['--options', *arguments.cfg_options]).options
     config = Config.fromfile(arguments.config)
-    config.merge_from_dict(_parsed(arguments.cfg_options))
+    config.merge_from_dict(given)
     head = config.model.get('cls_head')
     if not head or not (config.get('train_cfg') or {}).get('max_epochs'):
         raise ConfigError(
@@ -119,12 +115,6 @@ def settings_of(arguments: argparse.Namespace) -> list[str]:
     elif loss.get('class_weight'):
         settings['model.cls_head.loss_cls.class_weight'] = None
     return [f'{key}={value}' for key, value in settings.items()]
-
-
-def _parsed(options: Sequence[str]) -> dict:
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction)
-    return parser.parse_args(['--options', *options]).options or {}
 
 
 def _replaced(part: dict, place: str, name: str) -> dict:

@@ -1,1 +1,1 @@
-"""Checks of machine, installation, config and data before a training."""
+"""What must be well before a training: one check a line, with its cure."""

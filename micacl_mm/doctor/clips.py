@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
 from mmengine.dataset import Compose
 
-from micacl_mm.datasets.base import BaseDFERDataset
-from micacl_mm.datasets.class_folder_dataset import ClassFolderDataset
-from micacl_mm.datasets.splits import cut_validation
 from micacl_mm.hooks.bad_files import (
     BadFileError,
     WatchedPipeline,
     clip_faults,
 )
-from micacl_mm.utils.workers import Progress, run_all
+from micacl_mm.utils.workers import Progress, count_cores, run_all
 
 from .core import (
     Case,
@@ -42,6 +36,8 @@ _AGAIN = 'unpack these clips again'
 _PART = ('offset', 'start_index', 'total_frames')
 _CHUNK = 32  # frames that are decoded at once
 _SMALL = 32  # pixels
+_RUN = 3  # frames in a row that two copies of a clip share
+_SHARED = 0.8  # of the frames of the shorter one
 
 
 @dataclass(frozen=True)
@@ -56,9 +52,7 @@ class Clip:
         dataset: The dataset that lists it.
         index (int): Its place there.
         files (tuple[str, ...]): Its files, frames in order.
-        sizes (tuple[int, ...]): Bytes of each file.
-        changed (int): Time of the last change, in nanoseconds.
-        absent (tuple[str, ...]): Frames that are listed and absent.
+        sizes (tuple[int, ...]): Bytes of each file, -1 for an absent one.
     """
 
     path: str
@@ -69,59 +63,43 @@ class Clip:
     index: int
     files: tuple[str, ...]
     sizes: tuple[int, ...]
-    changed: int
-    absent: tuple[str, ...] = ()
+
+    def named(self, size: int) -> list[str]:
+        """The last two parts of the paths of its files of a size."""
+        files = zip(self.files, self.sizes, strict=True)
+        return [_short(file) for file, found in files if found == size]
 
 
-def list_clips(
-    datasets: Iterable[tuple[str, Any]],
-) -> tuple[list[Clip], dict[str, str]]:
+def list_clips(datasets: Iterable[tuple[str, Any]]) -> list[Clip]:
     """Look up the files of all clips, each once.
 
     Args:
         datasets (Iterable[tuple[str, Any]]): Loader and dataset.
 
     Returns:
-        tuple[list[Clip], dict[str, str]]: The clips that are there, and the
-        loader by path of those that are not. Clips from elsewhere (a pack,
-        skeletons, a server) are neither.
+        list[Clip]: Without those from elsewhere: a pack, skeletons, a server.
     """
     found: dict[tuple, tuple] = {}
     for name, dataset in datasets:
         for index in range(len(dataset)):
             info = dataset.get_data_info(index)
-            path = info.get('frame_dir') or info.get('filename')
-            if path and not _is_elsewhere(info):
+            path = str(info.get('frame_dir') or info.get('filename') or '')
+            elsewhere = 'pack' in info or 'keypoint' in info or '://' in path
+            if path and not elsewhere:
                 # Several clips may be parts of one folder.
                 part = tuple(map(info.get, _PART))
                 found.setdefault((path, *part), (name, dataset, index, info))
     # Threads, as a network disk makes each file wait.
     with ThreadPoolExecutor(max_workers=16) as pool:
-        clips = list(pool.map(lambda args: _stat(*args), found.values()))
-    absent = {
-        str(key[0]): found[key][0]
-        for key, clip in zip(found, clips, strict=True)
-        if clip is None
-    }
-    return [clip for clip in clips if clip is not None], absent
+        return list(pool.map(lambda args: _stat(*args), found.values()))
 
 
-def _is_elsewhere(info: dict) -> bool:
+def _stat(loader: str, dataset: Any, index: int, info: dict) -> Clip:
     path = str(info.get('frame_dir') or info.get('filename'))
-    return 'pack' in info or 'keypoint' in info or '://' in path
-
-
-def _stat(loader: str, dataset: Any, index: int, info: dict) -> Optional[Clip]:
-    path = str(info.get('frame_dir') or info.get('filename'))
-    if not os.path.exists(path):
-        return None
     files = [path]
     if os.path.isdir(path):
         files = [os.path.join(path, name) for name in _frames(path, info)]
-    stats = {}
-    for file in files:
-        with suppress(FileNotFoundError):
-            stats[file] = os.stat(file)
+    sizes = [os.stat(f).st_size if os.path.exists(f) else -1 for f in files]
     return Clip(
         path=path,
         video_id=str(info.get('video_id') or path),
@@ -129,10 +107,8 @@ def _stat(loader: str, dataset: Any, index: int, info: dict) -> Optional[Clip]:
         loader=loader,
         dataset=dataset,
         index=index,
-        files=tuple(stats),
-        sizes=tuple(stat.st_size for stat in stats.values()),
-        changed=max((s.st_mtime_ns for s in stats.values()), default=0),
-        absent=tuple(file for file in files if file not in stats),
+        files=tuple(files),
+        sizes=tuple(sizes),
     )
 
 
@@ -150,80 +126,45 @@ def _frames(path: str, info: dict) -> Sequence[str]:
     return [template.format(i) for i in numbers]
 
 
-@check('missing clips', 'data')
-def missing_clips(case: Case) -> Iterator[Finding]:
-    """All listed files are there, none is empty, no clip is dropped."""
-    case.clips, case.absent = list_clips(case.built())
-    cure, findings = f'{_AGAIN}, or correct annotation and data_prefix', []
-    if case.absent:
-        total = len(case.clips) + len(case.absent)
-        findings.append(
-            failed(
-                f'{len(case.absent)} of {number(total, "listed clip")} are '
-                f'not there: {some(list(case.absent))}',
-                cure,
-            )
+@check('files', 'data')
+def files(case: Case) -> Iterator[Finding]:
+    """All listed files are there, and none is empty."""
+    clips = list_clips(case.built())
+    case.clips = [clip for clip in clips if set(clip.sizes) != {-1}]
+    gone = [clip.path for clip in clips if set(clip.sizes) == {-1}]
+    absent = [name for clip in case.clips for name in clip.named(-1)]
+    empty = [name for clip in case.clips for name in clip.named(0)]
+    if gone:
+        yield failed(
+            f'{len(gone)} of {number(len(clips), "listed clip")} are not '
+            f'there: {some(gone)}',
+            f'{_AGAIN}, or correct annotation and data_prefix',
         )
-    absent = [file for clip in case.clips for file in clip.absent]
     if absent:
-        findings.append(
-            failed(
-                f'{number(len(absent), "listed frame")} not there: '
-                f'{some(absent)}',
-                f'{cure}: frames are counted from start_index',
-            )
+        yield failed(
+            f'{number(len(absent), "listed frame")} not there: {some(absent)}',
+            f'{_AGAIN}, or correct the annotation: frames are counted from '
+            'start_index',
         )
-    empty = [
-        _short(file)
-        for clip in case.clips
-        for file, size in zip(clip.files, clip.sizes, strict=True)
-        if not size
-    ]
     if empty:
-        findings.append(
-            failed(
-                f'{number(len(empty), "file")} of zero bytes: {some(empty)}',
-                f'{_AGAIN}, or delete the files',
-            )
+        yield failed(
+            f'{number(len(empty), "file")} of zero bytes: {some(empty)}',
+            f'{_AGAIN}, or delete the files',
         )
-    dropped = [
-        f'{wanted - len(dataset)} of {wanted} of {name}'
-        for name, dataset in case.built()
-        if isinstance(dataset, BaseDFERDataset)
-        for wanted in [_expected(dataset)]
-        if len(dataset) < wanted
-    ]
-    if dropped:
-        findings.append(
-            warned(
-                f"missing='drop' omits {', '.join(dropped)}",
-                f'{_AGAIN}; the log of a training names them',
-            )
-        )
-    files = sum(len(clip.files) for clip in case.clips)
-    text = f'none; {number(files, "file")} of {len(case.clips)} clips'
-    yield from findings or [passed(text)]
-
-
-def _expected(dataset: BaseDFERDataset) -> int:
-    if isinstance(dataset, ClassFolderDataset):
-        return len(dataset.read_split(dataset.split))
-    rows = dataset.read_split('test' if dataset.split == 'test' else 'train')
-    if dataset.split == 'test' or not dataset.val_ratio:
-        return len(rows)
-    parts = cut_validation(rows, dataset.val_ratio, dataset.val_seed)
-    return len(parts[dataset.split == 'val'])
+    if not gone and not absent and not empty:
+        total = sum(len(clip.files) for clip in clips)
+        yield passed(f'{number(total, "file")} of {len(clips)} clips')
 
 
 @check('duplicates', 'data')
 def duplicates(case: Case) -> Iterator[Finding]:
-    """No two clips have the same content."""
+    """No two clips have the same frames, or nearly all of them."""
     if not case.clips:
         yield skipped('no clips on disk')
         return
     leaks, torn, copies = [], [], []
-    for group in _equal(case.clips):
-        names = ' = '.join(clip.video_id for clip in group[:4])
+    for group in find_copies(case.clips):
+        names = ' = '.join(sorted(clip.video_id for clip in group)[:4])
         if _straddles(case, group):
             leaks.append(names)
         elif len({clip.label for clip in group}) > 1:
@@ -241,28 +182,42 @@ def duplicates(case: Case) -> Iterator[Finding]:
         yield passed(f'none among {len(case.clips)} clips')
 
 
-def _equal(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    """Clips of the same bytes; only those of equal sizes are read."""
-    by_size = defaultdict(list)
+def find_copies(clips: Sequence[Clip]) -> list[list[Clip]]:
+    """Groups of clips that share most of their files, byte for byte.
+
+    Only clips with frames of the same sizes in a row are read.
+    """
+    alike: dict[tuple, list[Clip]] = defaultdict(list)
     for clip in clips:
-        by_size[clip.sizes].append(clip)
-    for alike in by_size.values():
-        if len(alike) > 1 and any(alike[0].sizes):
-            by_bytes = defaultdict(list)
-            for clip in alike:
-                by_bytes[_digest(clip)].append(clip)
-            yield from (g for g in by_bytes.values() if len(g) > 1)
+        count = max(1, len(clip.sizes) - _RUN + 1)
+        runs = {clip.sizes[i : i + _RUN] for i in range(count)}
+        # A few of them, the same ones in each copy even if it lost a frame.
+        for run in sorted(runs, key=hash)[:4]:
+            if max(run, default=0) > 0:
+                alike[run].append(clip)
+    digests: dict[str, set[bytes]] = {}
+    groups: dict[str, list[Clip]] = {}
+    for found in alike.values():
+        for clip in found[1:]:
+            pair = [_digests(c, digests) for c in (found[0], clip)]
+            least = min(map(len, pair))
+            same = len(pair[0] & pair[1]) >= max(1, _SHARED * least)
+            group = groups.setdefault(found[0].path, [found[0]])
+            if same and clip not in group:
+                group.append(clip)
+    return [group for group in groups.values() if len(group) > 1]
 
 
-def _digest(clip: Clip) -> bytes:
-    digest = hashlib.sha256()
-    for path in clip.files:
-        try:
-            with open(path, 'rb') as file:
-                digest.update(hashlib.sha256(file.read()).digest())
-        except OSError:  # the check of decoding names it
-            return path.encode()
-    return digest.digest()
+def _digests(clip: Clip, known: dict[str, set[bytes]]) -> set[bytes]:
+    if clip.path not in known:
+        found = known[clip.path] = set()
+        for path in clip.files:
+            try:
+                with open(path, 'rb') as file:
+                    found.add(hashlib.sha256(file.read()).digest())
+            except OSError:  # the check of decoding names it
+                continue
+    return known[clip.path]
 
 
 def _straddles(case: Case, group: Sequence[Clip]) -> bool:
@@ -270,11 +225,9 @@ def _straddles(case: Case, group: Sequence[Clip]) -> bool:
     if len({clip.loader for clip in group}) > 1:
         return True
     names = {clip.video_id for clip in group}
-    for (_, split), rows in case.rows.items():
-        inside = names & {row.video_id for row in rows}
-        if split == 'test' and inside and inside != names:
-            return True
-    return False
+    tests = (rows for (_, split), rows in case.rows.items() if split == 'test')
+    inside = (names & {row.video_id for row in rows} for rows in tests)
+    return any(found and found != names for found in inside)
 
 
 @dataclass
@@ -295,20 +248,21 @@ class ClipReport:
 @check('decode', 'data')
 def decode(case: Case) -> Iterator[Finding]:
     """The decoders of the pipeline can read every frame."""
-    how, clips = case.options.decode, case.clips
-    if not clips or how == 'none':
+    count, clips = case.options.decode, case.clips
+    if not clips or count == 0:
         yield skipped('not asked for' if clips else 'no clips on disk')
         return
-    if how == 'sample':  # evenly spread, and the same ones each time
-        count = min(case.options.sample, len(clips))
+    if count is not None:  # evenly spread, and the same ones each time
+        count = min(count, len(clips))
         clips = [clips[i * len(clips) // count] for i in range(count)]
-    case.reports = decode_clips(clips, case.options.workers, _state(case))
+    workers = case.options.workers or count_cores()
+    case.reports = decode_clips(clips, workers)
     damaged = [
         f'{_short(file)} {reason}'
         for report in case.reports
         for file, reason in report.damaged.items()
     ]
-    of = f'{len(clips)} of {len(case.clips) + len(case.absent)} clips'
+    of = f'{len(clips)} of {len(case.clips)} clips'
     if damaged:
         text = f'{number(len(damaged), "bad file")} in {of}: {some(damaged)}'
         policy = (case.hook('SafeDataHook') or {}).get('bad_data', 'raise')
@@ -318,7 +272,7 @@ def decode(case: Case) -> Iterator[Finding]:
         else:
             yield warned(f'{text}; SafeDataHook omits these clips', _AGAIN)
     else:
-        more = '' if how == 'all' else ' (--decode all checks every one)'
+        more = '' if count is None else ' (--decode all checks every one)'
         yield passed(f'{of}, every frame{more}')
 
 
@@ -339,74 +293,29 @@ def content(case: Case) -> Iterator[Finding]:
         yield passed('no black, still, tiny or grey frames')
 
 
-def decode_clips(
-    clips: Sequence[Clip], workers: int, state: Optional[Path] = None
-) -> list[ClipReport]:
-    """Decode clips in processes, and note each that is done.
+def decode_clips(clips: Sequence[Clip], workers: int) -> list[ClipReport]:
+    """Decode clips in processes; reports come in any order."""
 
-    Args:
-        clips (Sequence[Clip]): The clips.
-        workers (int): Processes.
-        state (Path, optional): File of notes, a JSON object per line. Clips
-            that are noted there and unchanged are not decoded again.
+    def died(index: int) -> ClipReport:
+        path = clips[index].path
+        return ClipReport(path, {path: 'makes the decoder crash'})
 
-    Returns:
-        list[ClipReport]: Of each clip, in any order.
-    """
-    known = _read_notes(state) if state else {}
-    prints = [[len(c.sizes), sum(c.sizes), c.changed] for c in clips]
-    reports, waiting = [], []
-    for index, clip in enumerate(clips):
-        noted = known.get(clip.path)
-        if noted and noted[0] == prints[index]:
-            reports.append(noted[1])
-        else:
-            waiting.append(index)
-
-    def died(index: int) -> tuple[int, ClipReport]:
-        fault = {clips[index].path: 'makes the decoder crash'}
-        return index, ClipReport(clips[index].path, fault)
-
-    progress = Progress(len(waiting), show=len(waiting) > 500)
+    progress = Progress(len(clips), show=len(clips) > 500)
+    reports = []
+    # The clips go to each process once, with their datasets.
     work = _Decoder(clips)
-    for index, report in run_all(waiting, work, workers, died):
+    for report in run_all(range(len(clips)), work, workers, died):
         reports.append(report)
         progress.step()
-        if state:
-            state.parent.mkdir(parents=True, exist_ok=True)
-            note = json.dumps({'print': prints[index], **asdict(report)})
-            with open(state, 'a', encoding='utf-8') as file:
-                # In front too: a kill may leave a partial line.
-                file.write(f'\n{note}\n')
     return reports
 
 
-def _read_notes(state: Path) -> dict[str, tuple[list[int], ClipReport]]:
-    known = {}
-    with suppress(FileNotFoundError, UnicodeDecodeError):
-        for line in state.read_text(encoding='utf-8').splitlines():
-            with suppress(ValueError, TypeError, KeyError):
-                note = json.loads(line)
-                fingerprint = note.pop('print')
-                known[note['path']] = fingerprint, ClipReport(**note)
-    return known
-
-
-def _state(case: Case) -> Optional[Path]:
-    if case.options.state:
-        return Path(case.options.state)
-    whole = case.options.decode == 'all'
-    return case.work_dir / 'doctor_decode.jsonl' if whole else None
-
-
+@dataclass
 class _Decoder:
-    """Decodes a clip of a list; sent to each process once."""
+    clips: Sequence[Clip]
 
-    def __init__(self, clips: Sequence[Clip]) -> None:
-        self.clips = clips
-
-    def __call__(self, index: int) -> tuple[int, ClipReport]:
-        return index, decode_clip(self.clips[index])
+    def __call__(self, index: int) -> ClipReport:
+        return decode_clip(self.clips[index])
 
 
 def decode_clip(clip: Clip) -> ClipReport:
@@ -460,10 +369,7 @@ class _Content:
             self.sizes[image.shape[:2]] += 1
             self.black = self.black and image.max() < 16
             self.still = self.still and np.array_equal(image, self.first)
-            red, green, blue = np.moveaxis(image, -1, 0)
-            self.grey = self.grey and bool(
-                (red == green).all() and (green == blue).all()
-            )
+            self.grey = self.grey and not np.ptp(image, axis=-1).any()
 
     def oddities(self) -> list[str]:
         height, width = min(self.sizes, default=(_SMALL, _SMALL))

@@ -1,4 +1,4 @@
-"""The config: what is built from it, its classes and its evaluation."""
+"""The config: what is built from it, and whether its parts agree."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import Runner
 
-from micacl_mm.hooks.consistency_hook import counted_parts, wrong_settings
-from micacl_mm.records.weights import check_classes, check_fit
-from micacl_mm.registry import DATASETS, MODELS
+from micacl_mm.apis.loading import load_model
+from micacl_mm.errors import MICACLError
+from micacl_mm.hooks.consistency_hook import empty_epoch, find_faults
+from micacl_mm.records.weights import check_classes
+from micacl_mm.registry import MODELS
 from micacl_mm.utils.datasets import innermost
 
 from .core import (
@@ -25,14 +27,12 @@ from .core import (
     check,
     failed,
     kind,
-    number,
     passed,
+    shorten,
     skipped,
     some,
     warned,
 )
-
-_REPEATING = ('ClassBalanced', 'ClassAware', 'Repeat', 'Infinite')
 
 
 @check('config')
@@ -44,39 +44,36 @@ def config(case: Case) -> Iterator[Finding]:
         return
     try:
         case.config = Config.fromfile(path)
-        if case.options.cfg_options:
-            case.config.merge_from_dict(case.options.cfg_options)
+        case.config.merge_from_dict(case.options.cfg_options)
     except (Exception, SystemExit) as error:  # whatever a user's file does
         yield blamed(error, f'correct {path}')
         return
     init_default_scope(case.config.get('default_scope', 'mmaction'))
     wanted = ('model', 'train_dataloader', 'test_dataloader')
     lacking = [name for name in wanted if not case.config.get(name)]
-    if lacking:
-        yield failed(
-            f'{path} has no {", ".join(lacking)}',
-            'use a complete config, such as configs/micacl_dfew.py',
-        )
-        return
     wrapper = kind(case.config.get('optim_wrapper'))
-    if 'Amp' in wrapper and not torch.cuda.is_available():
-        yield failed(
-            f'{wrapper} needs a GPU, and torch sees none',
-            "set optim_wrapper.type='OptimWrapper'",
-        )
-        return
     gone = [
         file
         for file in _weight_files(case.config.to_dict())
         if not os.path.isfile(file)
     ]
-    if gone:
+    if lacking:
+        yield failed(
+            f'{path} has no {", ".join(lacking)}',
+            'use a complete config, such as configs/micacl_dfew.py',
+        )
+    elif 'Amp' in wrapper and not torch.cuda.is_available():
+        yield failed(
+            f'{wrapper} needs a GPU, and torch sees none',
+            "set optim_wrapper.type='OptimWrapper'",
+        )
+    elif gone:
         yield failed(
             f'no file {some(gone)}',
             'download the file, or set its path by --cfg-options',
         )
-        return
-    yield passed(path)
+    else:
+        yield passed(path)
 
 
 def _weight_files(value: Any, key: str = '') -> Iterator[str]:
@@ -108,42 +105,45 @@ def model(case: Case) -> Iterator[Finding]:
 
 @check('data', 'config')
 def data(case: Case) -> Iterator[Finding]:
-    """Root and layout are found, and all clips of the splits are there."""
+    """Root, layout, splits and clips are found."""
     wrong: dict[str, Finding] = {}
-    for name, loader in case.loaders():
-        for settings in innermost(loader.get('dataset') or {}):
-            try:
-                dataset = DATASETS.build(settings)
-                dataset.full_init()
-            except Exception as error:  # of datasets of any library
-                cure = f'correct {name}_dataloader, or --data-root'
-                finding = blamed(error, cure)
-                wrong.setdefault(finding.found, finding)
-            else:
-                case.datasets.setdefault(name, []).append(dataset)
-    if wrong:
-        yield from wrong.values()
-        return
-    sizes = [f'{len(dataset)} {name}' for name, dataset in case.built()]
-    first = type(next(case.built())[1]).__name__
-    layouts = {getattr(d, 'layout', '') for _, d in case.built()} - {''}
-    text = f'{first}: {", ".join(sizes)} clips'
-    yield passed('; '.join([text, *sorted(layouts)]))
+    for name in ('train', 'val', 'test'):
+        settings = case.config.get(f'{name}_dataloader')
+        if not settings:
+            continue
+        try:
+            loader = Runner.build_dataloader(settings, seed=0)
+        except Exception as error:  # of datasets of any library
+            cure = f'correct {name}_dataloader, or --data-root'
+            finding = blamed(error, cure)
+            wrong.setdefault(finding.found, finding)
+            continue
+        case.loaders[name] = loader
+        case.datasets[name] = list(innermost(loader.dataset))
+    yield from wrong.values()
+    for text in dict.fromkeys(case.log):
+        yield warned(
+            shorten(text),
+            'unpack these clips again, and remove what does not belong there',
+        )
+    if not wrong and not case.log:
+        sizes = [f'{len(dataset)} {name}' for name, dataset in case.built()]
+        first = type(next(case.built())[1]).__name__
+        layouts = {getattr(d, 'layout', '') for _, d in case.built()} - {''}
+        text = f'{first}: {", ".join(sizes)} clips'
+        yield passed('; '.join([text, *sorted(layouts)]))
 
 
 @check('samples', 'data')
 def samples(case: Case) -> Iterator[Finding]:
-    """The pipelines make a sample of a clip, and clips fill a batch."""
+    """The pipelines make a sample of a clip."""
     shapes = []
     for name, dataset in case.built():
         try:
             case.samples[name] = sample = dataset[0]
         except Exception as error:  # of transforms of any library
-            yield blamed(
-                error,
-                f'correct the pipeline of {name}_dataloader, or the first '
-                'clip',
-            )
+            cure = f'correct the pipeline of {name}_dataloader, or the clip'
+            yield blamed(error, cure)
             return
         inputs = sample.get('inputs') if isinstance(sample, dict) else None
         if not isinstance(inputs, torch.Tensor):
@@ -153,157 +153,38 @@ def samples(case: Case) -> Iterator[Finding]:
             )
             return
         shapes.append(f'{name} {tuple(inputs.shape)}')
-    loader = case.config.train_dataloader
-    clips, batch = sum(map(len, _all(case, 'train'))), loader.get('batch_size')
-    if loader.get('drop_last') and batch and clips < batch:
-        yield failed(
-            f'{number(clips, "training clip")} do not fill one batch of '
-            f'{batch}, and drop_last drops it',
-            f'--cfg-options train_dataloader.batch_size={max(1, clips // 2)}',
-        )
-        return
     yield passed(', '.join(shapes))
 
 
-@check('evaluation', 'config')
-def evaluation(case: Case) -> Iterator[Finding]:
-    """Validation and test see each clip once, in order, without chance."""
-    wrong = []
-    for name, loader in case.loaders():
-        if name == 'train':
-            continue
-        for fault in wrong_settings(name, loader):
-            found, _, cure = fault.partition(': ')
-            wrong.append(failed(found, cure))
-        kinds, part = [kind(loader.get('sampler'))], loader.get('dataset')
-        while part:
-            kinds.append(kind(part))
-            part = part.get('dataset')
-        repeating = [k for k in kinds if k.startswith(_REPEATING)]
-        if repeating:
-            wrong.append(
-                failed(
-                    f'{name}_dataloader shows clips more than once '
-                    f'({", ".join(repeating)})',
-                    f"set {name}_dataloader.sampler to dict(type='"
-                    "DefaultSampler', shuffle=False) and remove wrappers of "
-                    'its dataset',
-                )
-            )
-    yield from wrong or [passed('each clip once, in order, without chance')]
-
-
-@check('selection', 'data')
-def selection(case: Case) -> Iterator[Finding]:
-    """The checkpoint is selected on other clips than the tested ones."""
-    tested, chosen = clip_places(case, 'test'), clip_places(case, 'val')
-    both = len(tested & chosen)
-    if not chosen:
-        yield passed('no validation: the last checkpoint is used')
-    elif both:
-        yield warned(
-            f'{both} of {number(len(chosen), "validation clip")} are tested: '
-            'a checkpoint selected on them flatters the result',
-            'set --val-ratio 0.1',
-        )
-    else:
-        yield passed(f'{number(len(chosen), "validation clip")}, none tested')
-
-
-def clip_places(case: Case, loader: str) -> set[str]:
-    """Folders or files of the clips of a loader."""
-    places = set()
-    for dataset in _all(case, loader):
-        for index in range(len(dataset)):
-            info = dataset.get_data_info(index)
-            keys = ('frame_dir', 'filename', 'video_id')
-            found = (str(info[key]) for key in keys if info.get(key))
-            places.add(next(found, f'{id(dataset)}/{index}'))
-    return places
-
-
-def _all(case: Case, name: str) -> list:
-    return case.datasets.get(name, [])
-
-
-@check('classes', 'data', 'model')
-def classes(case: Case) -> Iterator[Finding]:
-    """Names, order and number of the classes agree everywhere."""
-    named = list(_named(case))
-    if not named:
-        yield passed('the datasets do not name their classes')
-        return
-    first, names = named[0]
-    wrong = [
-        failed(
-            f'{first} has the classes {", ".join(names)}, {other} has '
-            f'{", ".join(there)}',
-            'make names and order agree',
-        )
-        for other, there in named[1:]
-        if there != names
-    ]
-    wrong += [
-        failed(
-            f'{part} has num_classes={count}, the dataset {len(names)} '
-            f'classes ({", ".join(names)})',
-            f'set model.{part}.num_classes={len(names)}',
-        )
-        for part, _, count in counted_parts(case.model)
-        if count != len(names)
-    ]
-    yield from wrong or [passed(f'{len(names)}: {", ".join(names)}')]
-
-
-def _named(case: Case) -> Iterator[tuple[str, list[str]]]:
-    """Who names classes."""
-    for name, dataset in case.built():
-        given = dataset.metainfo.get('classes')
-        if given:
-            yield f'{name}_dataloader', list(map(str, given))
-    for key in ('classes', 'class_names'):
-        given = case.config.get(key)
-        if isinstance(given, (list, tuple)) and given:
-            yield f'{key} of the config', list(map(str, given))
-
-
-@check('labels', 'data', 'model')
-def labels(case: Case) -> Iterator[Finding]:
-    """Labels are classes of the head, and no class is empty."""
-    size = getattr(getattr(case.model, 'cls_head', None), 'num_classes', None)
-    wrong, empty = [], []
+@check('consistency', 'data', 'model')
+def consistency(case: Case) -> Iterator[Finding]:
+    """Classes and labels agree; evaluation sees each clip once, in order."""
+    clean = True
+    if not len(case.loaders['train']):
+        clean = False
+        yield blamed(empty_epoch(case.loaders['train']), '')
+    for fault in dict.fromkeys(find_faults(case.model, case.loaders)):
+        problem, colon, cure = fault.rpartition(': ')
+        clean = False
+        yield failed(*((problem, cure) if colon else (cure, 'correct it')))
     for name, dataset in case.built():
         infos = map(dataset.get_data_info, range(len(dataset)))
-        counts = Counter(
-            int(info['label'])
+        labels = Counter(
+            info['label']
             for info in infos
             if isinstance(info.get('label'), Integral)  # one class per clip
         )
-        names = dataset.metainfo.get('classes')
-        count = size or len(names or counts)
-        outside = [str(k) for k in sorted(counts) if not 0 <= k < count]
-        if outside:
-            wrong.append(f'{name} has labels {some(outside)}')
-        lacking = [
-            str(n)
-            for i, n in enumerate(names or range(count))
-            if not counts[i]
-        ]
-        if lacking:
-            empty.append(f'{name} has no clip of {some(lacking, 9)}')
-    if wrong:
-        yield failed(
-            f'{"; ".join(wrong)}; the head has num_classes={count}',
-            'correct the annotation, or model.cls_head.num_classes',
-        )
-    if empty:
-        yield warned(
-            '; '.join(empty),
-            'restore the split file, or note that UAR covers only the '
-            'classes that are there',
-        )
-    if not wrong and not empty:
-        yield passed('all within the classes, none of which is empty')
+        names = dataset.metainfo.get('classes') or ()
+        empty = [str(n) for i, n in enumerate(names) if not labels[i]]
+        if empty:
+            clean = False
+            yield warned(
+                f'{name} has no clip of {some(empty, 9)}',
+                'restore the split file, or note that UAR covers only the '
+                'classes that are there',
+            )
+    if clean:
+        yield passed('classes, labels and evaluation')
 
 
 @check('checkpoint', 'data', 'model')
@@ -314,16 +195,10 @@ def checkpoint(case: Case) -> Iterator[Finding]:
         yield skipped('none was given (--checkpoint FILE)')
         return
     try:
-        loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    except Exception as error:  # of pickle, zip or torch
-        yield blamed(error, f'{path} is no whole checkpoint: use another')
-        return
-    meta = loaded.get('meta') or {}
-    try:
+        meta = load_model(case.config, path)[1].get('meta') or {}
         for _, dataset in case.built():
             check_classes(meta, dataset)
-        check_fit(case.model, loaded)
-    except ValueError as error:
-        yield blamed(error, 'use the config that it was trained with')
+    except MICACLError as error:
+        yield blamed(error, 'use another file')
     else:
         yield passed(f'weights and classes fit, epoch {meta.get("epoch")}')

@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
@@ -17,12 +18,14 @@ from micacl_mm.errors import MICACLError
 if TYPE_CHECKING:  # the doctor also runs where these cannot be imported
     from mmengine.config import Config
     from torch import nn
+    from torch.utils.data import DataLoader
 
     from micacl_mm.datasets.splits import SplitRow
 
     from .clips import Clip, ClipReport
 
 PASS, WARN, FAIL, SKIP = STATUSES = ('PASS', 'WARN', 'FAIL', 'SKIP')
+_MODULES = ('install', 'configs', 'splits', 'clips', 'training', 'machine')
 
 
 class Finding(NamedTuple):
@@ -77,7 +80,7 @@ def blamed(error: BaseException, cure: str) -> Finding:
     return failed(text, shorten(cure).rstrip('.'))
 
 
-def shorten(text: str, most: int = 400) -> str:
+def shorten(text: object, most: int = 400) -> str:
     """Text on one line, cut where it gets too long."""
     line = ' '.join(str(text).split())
     return line if len(line) <= most else line[: most - 3] + '...'
@@ -94,6 +97,15 @@ def some(names: list[str], most: int = 3) -> str:
     return ', '.join(names[:most]) + more
 
 
+def kind(settings: Optional[dict]) -> str:
+    """Name of the class of some settings, ``''`` if they have none.
+
+    In a pure-Python config the class itself is given.
+    """
+    found = (settings or {}).get('type') or ''
+    return getattr(found, '__name__', str(found).rsplit('.', 1)[-1])
+
+
 @dataclass
 class Case:
     """A machine, and perhaps a config with its data.
@@ -103,26 +115,28 @@ class Case:
     Attributes:
         options (argparse.Namespace): The command line.
         broken (BaseException, optional): Why the package cannot be imported.
+        log (list[str]): What the check at work has logged as a warning.
         config (Config, optional): That of the command line.
         model (nn.Module, optional): Built from it.
-        datasets (dict[str, list]): By loader; several if concatenated.
+        loaders (dict[str, DataLoader]): ``'train'``, ``'val'``, ``'test'``.
+        datasets (dict[str, list]): By loader, without wrappers.
         rows (dict): Rows of the split files by variant (fold or subset) and
             split.
         clips (list[Clip]): All clips that are on the disk, each once.
-        absent (dict[str, str]): Loader by path of those that are not.
-        reports (list[ClipReport], optional): Of the decoded clips.
+        reports (list[ClipReport]): Of the decoded clips.
         samples (dict[str, Any]): The first sample of each loader.
     """
 
     options: argparse.Namespace
     broken: Optional[BaseException] = None
+    log: list[str] = field(default_factory=list)
     config: Optional[Config] = None
     model: Optional[nn.Module] = None
+    loaders: dict[str, DataLoader] = field(default_factory=dict)
     datasets: dict[str, list] = field(default_factory=dict)
     rows: dict[tuple[Any, str], list[SplitRow]] = field(default_factory=dict)
     clips: list[Clip] = field(default_factory=list)
-    absent: dict[str, str] = field(default_factory=dict)
-    reports: Optional[list[ClipReport]] = None
+    reports: list[ClipReport] = field(default_factory=list)
     samples: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -130,17 +144,7 @@ class Case:
         """Where a training would write."""
         given = self.options.work_dir
         given = given or (self.config and self.config.get('work_dir'))
-        if given:
-            return Path(given)
-        name = Path(self.options.config).stem if self.options.config else ''
-        return Path('work_dirs', name)
-
-    def loaders(self) -> Iterator[tuple[str, dict]]:
-        """Name and settings of each loader of the config."""
-        for name in ('train', 'val', 'test'):
-            loader = self.config and self.config.get(f'{name}_dataloader')
-            if loader:
-                yield name, loader
+        return Path(given or Path('work_dirs', Path(self.options.config).stem))
 
     def built(self) -> Iterator[tuple[str, Any]]:
         """Loader and dataset, without wrappers."""
@@ -154,27 +158,17 @@ class Case:
         return next((hook for hook in hooks if kind(hook) == name), None)
 
 
-def kind(settings: Optional[dict]) -> str:
-    """Name of the class of some settings, ``''`` if they have none.
-
-    In a pure-Python config the class itself is given.
-    """
-    found = (settings or {}).get('type') or ''
-    return getattr(found, '__name__', str(found).rsplit('.', 1)[-1])
-
-
 Look = Callable[[Case], Iterator[Finding]]
 
 
 class Check(NamedTuple):
-    """A check, the checks that it builds upon, and its module."""
+    """A check, and the earlier ones that it builds upon."""
 
     look: Look
     needs: tuple[str, ...]
-    module: str
 
 
-#: All checks by name, in the order in which their modules are imported.
+#: All checks by name, in order.
 CHECKS: dict[str, Check] = {}
 
 
@@ -193,10 +187,22 @@ def check(name: str, *needs: str) -> Callable[[Look], Look]:
     """
 
     def register(look: Look) -> Look:
-        CHECKS[name] = Check(look, needs, look.__module__)
+        CHECKS[name] = Check(look, needs)
         return look
 
     return register
+
+
+def load_checks(*, whole: bool) -> None:
+    """Register the checks; without ``whole`` those of the installation."""
+    names = [f'{__package__}.{name}' for name in _MODULES]
+    for name in names if whole else names[:1]:
+        import_module(name)
+    found = sorted(
+        CHECKS.items(), key=lambda item: names.index(item[1].look.__module__)
+    )
+    CHECKS.clear()
+    CHECKS.update(found)
 
 
 def run_checks(case: Case) -> Iterator[Finding]:
@@ -208,11 +214,11 @@ def run_checks(case: Case) -> Iterator[Finding]:
     Yields:
         Finding: One or more of each check.
     """
+    bad = {FAIL, SKIP}
     worst: dict[str, set[str]] = {}
     for name, known in list(CHECKS.items()):
         if known.needs and not case.options.config:
             continue
-        bad = {FAIL, SKIP}
         lacking = [n for n in known.needs if bad & worst.get(n, bad)]
         if lacking:
             found = [skipped(f'needs {", ".join(lacking)}')]
@@ -226,7 +232,7 @@ def run_checks(case: Case) -> Iterator[Finding]:
 def _look(look: Look, case: Case) -> list[Finding]:
     findings = []
     try:
-        with quiet():
+        with quiet() as case.log:
             findings += look(case)
     except (Exception, SystemExit) as error:
         text = shorten(f'{type(error).__name__}: {error}')
@@ -238,23 +244,28 @@ def _look(look: Look, case: Case) -> list[Finding]:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress what libraries print and log between the lines."""
+def quiet() -> Iterator[list[str]]:
+    """Suppress what libraries print and log between the lines.
+
+    Yields:
+        list[str]: Warnings that are logged meanwhile.
+    """
     try:
         from mmengine.logging import MMLogger
 
-        # Made here if there is none: it keeps the stdout that it finds.
         logger = MMLogger.get_current_instance()
     except Exception:  # the installation may be broken
         logger = logging.getLogger('micacl_mm')
-    level = logger.level
+    lines: list[str] = []
+    collector = logging.Handler(logging.WARNING)
+    collector.emit = lambda record: lines.append(record.getMessage())
+    handlers, logger.handlers = logger.handlers, [collector]
     try:
-        logger.setLevel(logging.CRITICAL)
         with (
             contextlib.redirect_stdout(io.StringIO()),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter('ignore')
-            yield
+            yield lines
     finally:
-        logger.setLevel(level)
+        logger.handlers = handlers

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
+from importlib import metadata
+from typing import Optional
 
 from micacl_mm.environment import check_versions
 from micacl_mm.version import __version__
 
-from . import facts
-from .core import Case, Finding, blamed, check, failed, passed, some, warned
+from .core import Case, Finding, blamed, check, failed, passed, warned
 
 _TESTED_TORCH = (2, 13)
 _SAFE_TORCH = (2, 10)
@@ -25,6 +24,14 @@ _OPENCV = (
 )
 
 
+def version_of(name: str) -> Optional[str]:
+    """Version of an installed distribution."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 @check('versions')
 def versions(case: Case) -> Iterator[Finding]:
     """The versions that ``import micacl_mm`` checks."""
@@ -34,7 +41,7 @@ def versions(case: Case) -> Iterator[Finding]:
         yield blamed(error, _NEW)
         return
     names = ('torch', 'mmengine', 'mmcv', 'mmcv-lite', 'mmaction2', 'numpy')
-    known = {name: facts.version(name) for name in names}
+    known = {name: version_of(name) for name in names}
     listed = [f'{name} {found}' for name, found in known.items() if found]
     python = '.'.join(map(str, sys.version_info[:2]))
     yield passed(f'Python {python}, {", ".join(listed)}')
@@ -53,11 +60,7 @@ def imports(case: Case) -> Iterator[Finding]:
 @check('known problems')
 def problems(case: Case) -> Iterator[Finding]:
     """What is broken in some versions of the stack."""
-    found = [*_numpy(), *_torch(), *_opencv()]
-    yield from found
-    if not found:
-        cured = some(list(_cured()), 9)
-        yield passed(f'cured in memory: {cured}' if cured else 'none')
+    yield from [*_numpy(), *_torch(), *_opencv()] or [passed('none')]
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -65,7 +68,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _numpy() -> Iterator[Finding]:
-    version = facts.version('numpy') or '1'
+    version = version_of('numpy') or '1'
     if _numbers(version) >= (2,):
         yield warned(
             f'numpy {version}: pose, AVA and retrieval code of MMAction2 '
@@ -75,7 +78,7 @@ def _numpy() -> Iterator[Finding]:
 
 
 def _torch() -> Iterator[Finding]:
-    version = facts.version('torch') or '0'
+    version = version_of('torch') or '0'
     if _numbers(version) > _TESTED_TORCH:
         tested = '.'.join(map(str, _TESTED_TORCH))
         yield warned(
@@ -92,7 +95,7 @@ def _torch() -> Iterator[Finding]:
 
 
 def _opencv() -> Iterator[Finding]:
-    there = {name: facts.version(name) for name in _OPENCV}
+    there = {name: version_of(name) for name in _OPENCV}
     there = {name: version for name, version in there.items() if version}
     if len(set(there.values())) > 1:
         listed = [f'{name} {version}' for name, version in there.items()]
@@ -102,14 +105,3 @@ def _opencv() -> Iterator[Finding]:
             f'{" and ".join(listed)} overwrite each other',
             f'pip install {wanted}',
         )
-
-
-def _cured() -> Iterator[str]:
-    """What ``compat.py`` has changed in this process."""
-    if find_spec('mmaction'):
-        root = Path(find_spec('mmaction').submodule_search_locations[0])
-        if not (root / 'models' / 'localizers' / 'drn').exists():
-            yield 'a module missing in the wheel of mmaction2 (drn)'
-    if find_spec('transformers'):
-        yield 'multimodal models, which fail with transformers'
-    yield 'checkpoints that torch 2.6 and later refuse'

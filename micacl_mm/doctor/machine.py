@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Optional
 
 import torch
 
-from . import facts
+from micacl_mm.utils.workers import count_cores
+
 from .core import (
     Case,
     Finding,
     check,
     failed,
-    kind,
     passed,
     shorten,
     skipped,
@@ -24,8 +27,8 @@ from .core import (
 
 _MIB, _GIB = 2**20, 2**30
 _DOCKER = 64 * _MIB  # a container's default
-_MOMENTS = {'SGD': 2, 'Adam': 3, 'AdamW': 3}
 _BUILDS = 'pytorch.org has the command'
+_SHM = Path('/dev/shm')
 
 
 @check('gpu')
@@ -34,29 +37,44 @@ def gpu(case: Case) -> Iterator[Finding]:
     if torch.cuda.is_available():
         yield from map(_gpu, range(torch.cuda.device_count()))
         return
-    seen = facts.gpus()
+    seen = driver_gpus()
     hidden = os.environ.get('CUDA_VISIBLE_DEVICES')
     built = torch.version.cuda
     if not seen:
         yield passed('none, torch uses the CPU')
     elif hidden is not None and hidden.strip() in ('', '-1'):
         yield warned(
-            f'{seen[0].name} is hidden by CUDA_VISIBLE_DEVICES={hidden!r}',
+            f'{seen[0]} is hidden by CUDA_VISIBLE_DEVICES={hidden!r}',
             'unset CUDA_VISIBLE_DEVICES',
         )
     elif built is None:
         yield warned(
-            f'{seen[0].name} is not used: torch {torch.__version__} is built '
-            'for the CPU',
+            f'{seen[0]} is not used: torch {torch.__version__} is built for '
+            'the CPU',
             f'install a CUDA build of torch; {_BUILDS}',
         )
     else:
         yield failed(
-            f'torch is built for CUDA {built} and cannot use '
-            f'{seen[0].name} with driver {seen[0].driver}',
+            f'torch is built for CUDA {built} and cannot use {seen[0]}',
             f'update the driver, or install torch for an older CUDA; '
             f'{_BUILDS}',
         )
+
+
+def driver_gpus() -> list[str]:
+    """GPUs and driver that NVIDIA's tool names; none without it."""
+    command = ['nvidia-smi', '--query-gpu=name,driver_version']
+    try:
+        done = subprocess.run(
+            [*command, '--format=csv,noheader'],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    found = done.stdout.splitlines() if not done.returncode else []
+    return [line.replace(', ', ' with driver ') for line in found]
 
 
 def _gpu(index: int) -> Finding:
@@ -83,8 +101,8 @@ def _gpu(index: int) -> Finding:
 
 @check('threads')
 def threads(case: Case) -> Iterator[Finding]:
-    """OpenMP threads and worker processes against cores."""
-    given, cores = facts.omp_threads(), facts.cores()
+    """OpenMP threads against cores."""
+    given, cores = os.environ.get('OMP_NUM_THREADS', ''), count_cores()
     if given and not (given.isdecimal() and 1 <= int(given) <= cores):
         yield warned(
             f'OMP_NUM_THREADS={given} with {cores} cores makes convolutions '
@@ -97,48 +115,38 @@ def threads(case: Case) -> Iterator[Finding]:
         )
 
 
-@check('work folder')
-def work_folder(case: Case) -> Iterator[Finding]:
-    """Results can be written."""
-    try:
-        with tempfile.TemporaryFile(dir=facts.existing(case.work_dir)) as file:
-            file.write(b'x')
-    except OSError as error:
-        yield failed(
-            f'{case.work_dir} cannot be written: {error.strerror or error}',
-            'choose another folder by --work-dir, or change its permissions',
-        )
-    else:
-        yield passed(f'{case.work_dir} can be written')
-
-
 @check('workers', 'samples')
 def workers(case: Case) -> Iterator[Finding]:
     """Worker processes against cores."""
-    cores = facts.cores()
-    asked = {n: int(o.get('num_workers', 0)) for n, o in case.loaders()}
-    over = {name: count for name, count in asked.items() if count > cores}
+    cores = count_cores()
+    asked = {name: loader.num_workers for name, loader in case.loaders.items()}
+    over = [name for name, count in asked.items() if count > cores]
     if over:
-        listed = ', '.join(f'{name} {n}' for name, n in over.items())
+        listed = ', '.join(f'{name} {asked[name]}' for name in over)
         options = ' '.join(f'{n}_dataloader.num_workers={cores}' for n in over)
         yield warned(
             f'more worker processes than the {cores} cores: {listed}',
             f'--cfg-options {options}',
         )
     else:
-        most = max(asked.values(), default=0)
-        yield passed(f'{most} per loader, {cores} cores')
+        yield passed(f'{max(asked.values())} per loader, {cores} cores')
 
 
 @check('shared memory', 'samples')
 def shared_memory(case: Case) -> Iterator[Finding]:
     """Batches that workers prefetch fit into /dev/shm."""
-    there = facts.shared_memory()
+    there = disk_usage(_SHM)
     if there is None:
         yield skipped('this system has no /dev/shm')
         return
+    need = 0
+    for name in ('train', 'val'):  # a test is a run of its own
+        loader, sample = case.loaders.get(name), case.samples.get(name)
+        if loader is not None and loader.num_workers and sample is not None:
+            batch = getattr(loader.batch_sampler, 'batch_size', 1)
+            ahead = loader.prefetch_factor * loader.num_workers
+            need += sample['inputs'].nbytes * batch * ahead
     total, free = there
-    need = sum(_prefetched(case))
     text = (
         f'/dev/shm has {_size(free)} free of {_size(total)}, prefetched '
         f'batches take {_size(need)}'
@@ -152,30 +160,39 @@ def shared_memory(case: Case) -> Iterator[Finding]:
         yield passed(text)
 
 
-def _prefetched(case: Case) -> Iterator[int]:
-    """Bytes of the batches that wait at once, by loader.
-
-    A worker makes ``prefetch_factor`` batches ahead, and persistent ones keep
-    theirs while the other loader works. A test is a run of its own.
-    """
-    for name, loader in case.loaders():
-        count = int(loader.get('num_workers', 0))
-        sample = case.samples.get(name)
-        if sample is not None and count and name != 'test':
-            ahead = int(loader.get('prefetch_factor') or 2) * count
-            size = sample['inputs'].nbytes
-            yield size * int(loader.get('batch_size', 1)) * ahead
+def disk_usage(folder: Path) -> Optional[tuple[int, int]]:
+    """All and free bytes of the disk of a folder, None if it is absent."""
+    if not folder.is_dir():
+        return None
+    usage = shutil.disk_usage(folder)
+    return usage.total, usage.free
 
 
-@check('disk', 'model')
-def disk(case: Case) -> Iterator[Finding]:
-    """There is room for the checkpoints."""
-    free = facts.free_disk(case.work_dir)
-    size, kept = _checkpoint_bytes(case), _kept(case)
-    text = (
-        f'{_size(free)} free, {kept} checkpoints of {_size(size)} take '
-        f'{_size(size * kept)}'
-    )
+@check('work folder', 'model')
+def work_folder(case: Case) -> Iterator[Finding]:
+    """Checkpoints can be written, and there is room for them."""
+    folder = case.work_dir.expanduser().absolute()
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b'x')
+    except OSError as error:
+        yield failed(
+            f'{folder} cannot be written: {error.strerror or error}',
+            'choose another folder by --work-dir, or change its permissions',
+        )
+        return
+    # Weights, the two moments of AdamW, and a copy of an EMA.
+    weights = sum(p.nbytes for p in case.model.parameters())
+    size = weights * (3 + (case.hook('EMAHook') is not None))
+    hook = (case.config.get('default_hooks') or {}).get('checkpoint') or {}
+    kept = int(hook.get('max_keep_ckpts', -1))
+    if kept < 0:  # every one
+        epochs = int((case.config.get('train_cfg') or {}).get('max_epochs', 1))
+        kept = max(1, epochs // max(1, int(hook.get('interval', 1))))
+    kept += 2  # the best one, and the next before one is removed
+    free = disk_usage(there)[1]
+    text = f'{_size(free)} free, {kept} checkpoints take {_size(size * kept)}'
     if size * kept > free:
         yield failed(
             text,
@@ -184,31 +201,6 @@ def disk(case: Case) -> Iterator[Finding]:
         )
     else:
         yield passed(text)
-
-
-def _checkpoint_bytes(case: Case) -> int:
-    """Weights, the optimizer's moments of each, and buffers."""
-    settings = case.config.get('optim_wrapper') or {}
-    times = _MOMENTS.get(kind(settings.get('optimizer')), 3)
-
-    def size(tensors: Any) -> int:
-        return sum(t.nbytes for t in tensors)
-
-    times += case.hook('EMAHook') is not None
-    model = case.model
-    return size(model.parameters()) * times + size(model.buffers())
-
-
-def _kept(case: Case) -> int:
-    """Most checkpoints on the disk at once."""
-    hook = (case.config.get('default_hooks') or {}).get('checkpoint') or {}
-    keep = int(hook.get('max_keep_ckpts', -1))
-    if keep < 0:  # every one
-        epochs = int((case.config.get('train_cfg') or {}).get('max_epochs', 1))
-        keep = max(1, epochs // max(1, int(hook.get('interval', 1))))
-    best = hook.get('save_best') or []
-    best = [best] if isinstance(best, str) else best
-    return keep + len(best) + 1  # the next is written before one is removed
 
 
 def _size(count: int) -> str:

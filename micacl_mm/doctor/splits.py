@@ -12,7 +12,6 @@ from typing import Any
 from micacl_mm.datasets.base import BaseDFERDataset
 from micacl_mm.datasets.splits import RESTORE
 
-from .configs import clip_places
 from .core import (
     Case,
     Finding,
@@ -29,37 +28,34 @@ from .core import (
 
 @check('split files', 'data')
 def split_files(case: Case) -> Iterator[Finding]:
-    """All split files can be read, those of other folds too."""
-    first = _first(case)
-    if first is None:
+    """All split files can be read, and list as many clips as published."""
+    ours = [d for _, d in case.built() if isinstance(d, BaseDFERDataset)]
+    if not ours:
         yield skipped('the dataset has no split files')
         return
-    wrong, absent = [], []
+    findings, absent, first = [], [], ours[0]
     for variant, dataset in _variants(first):
         for split in dataset.SPLITS:
+            where = f'{first.VARIANT} {variant}, {split}'
             try:
-                case.rows[variant, split] = dataset.read_split(split)
+                rows = case.rows[variant, split] = dataset.read_split(split)
             except FileNotFoundError:
-                absent.append(f'{variant} ({split})')
+                absent.append(where)
             except PermissionError as error:
-                wrong.append(blamed(error, f'make {error.filename} readable'))
+                cure = f'make {error.filename} readable'
+                findings.append(blamed(error, cure))
             except (ValueError, OSError) as error:
-                wrong.append(blamed(error, RESTORE))
-    yield from wrong
+                findings.append(blamed(error, RESTORE))
+            else:
+                findings += _counts(where, dataset, variant, split, rows)
+    if not findings:
+        findings += _total(first, case.rows)
     if absent and not first.is_drawn:
-        yield warned(
-            f'no split files of {first.VARIANT} {some(absent, 9)}',
-            'unpack the split files of the release again',
-        )
-    elif not wrong:
-        found = dict.fromkeys(str(variant) for variant, _ in case.rows)
-        yield passed(f'{first.VARIANT} {", ".join(found)}'.strip())
-
-
-def _first(case: Case) -> Any:
-    """A dataset of ours, which can be asked for its splits."""
-    ours = [d for _, d in case.built() if isinstance(d, BaseDFERDataset)]
-    return ours[0] if ours else None
+        cure = 'unpack the split files of the release again'
+        findings.append(warned(f'no split files of {some(absent)}', cure))
+    yield from findings or [
+        passed(f'{number(len(case.rows), "list")} of {_kind(first)}')
+    ]
 
 
 def _variants(dataset: BaseDFERDataset) -> Iterator[tuple[Any, Any]]:
@@ -73,50 +69,41 @@ def _variants(dataset: BaseDFERDataset) -> Iterator[tuple[Any, Any]]:
         yield fold, view
 
 
-@check('counts', 'data')
-def counts(case: Case) -> Iterator[Finding]:
-    """Clips per class in each fold are as published."""
-    first = _first(case)
-    if first is None or not (first.OFFICIAL_COUNTS or first.OFFICIAL_TOTAL):
-        yield skipped('this dataset has no published counts')
-        return
-    if first.is_drawn:
-        yield passed('a synthetic set with counts of its own')
-        return
-    wrong, known = [], 0
-    for (variant, split), rows in case.rows.items():
-        official = first.OFFICIAL_COUNTS.get(variant, {}).get(split)
-        if official is None:
-            continue
-        known += 1
-        found = Counter(row.label for row in rows)
-        differing = [
-            f'{name} {found[i]} instead of {official[i]}'
-            for i, name in enumerate(first.CLASSES)
-            if found[i] != official[i]
-        ]
-        if differing:
-            where = f'{first.VARIANT} {variant}, {split}'
-            wrong.append(f'{where}: {some(differing, 7)}')
-    total = first.OFFICIAL_TOTAL
-    for variant, clips in _clips(case).items() if total else ():
-        if len(clips) != total:
-            where = f'{first.VARIANT} {variant}'.strip()
-            wrong.append(f'{where}: {len(clips)} clips instead of {total}')
-    if wrong:
-        yield failed(some(wrong), RESTORE)
-    elif total:
-        yield passed(f'{total} clips, as published')
-    else:
-        yield passed(f'as published in {known} split files')
+def _kind(dataset: BaseDFERDataset) -> str:
+    if dataset.is_drawn:
+        return 'a synthetic set'
+    known = dataset.OFFICIAL_COUNTS or dataset.OFFICIAL_TOTAL
+    return type(dataset).__name__ + (', as published' if known else '')
 
 
-def _clips(case: Case) -> dict[Any, set[str]]:
-    """Clips of each fold, or of the set."""
+def _total(dataset: BaseDFERDataset, rows: dict) -> Iterator[Finding]:
+    """Compare the clips of each fold, or of the set, with the published."""
     found: dict[Any, set[str]] = defaultdict(set)
-    for (variant, _), rows in case.rows.items():
-        found[variant] |= {row.video_id for row in rows}
-    return found
+    for (variant, _), listed in rows.items():
+        found[variant] |= {row.video_id for row in listed}
+    total = 0 if dataset.is_drawn else dataset.OFFICIAL_TOTAL
+    for variant, clips in found.items() if total else ():
+        if len(clips) != total:
+            where = f'{dataset.VARIANT} {variant}'.strip()
+            text = f'{where}: {len(clips)} clips instead of {total}'
+            yield failed(text, RESTORE)
+
+
+def _counts(
+    where: str, dataset: Any, variant: Any, split: str, rows: list
+) -> Iterator[Finding]:
+    """Compare the clips of each class with the published ones."""
+    official = dataset.OFFICIAL_COUNTS.get(variant, {}).get(split)
+    if official is None or dataset.is_drawn:
+        return
+    found = Counter(row.label for row in rows)
+    differing = [
+        f'{name} {found[i]} instead of {official[i]}'
+        for i, name in enumerate(dataset.CLASSES)
+        if found[i] != official[i]
+    ]
+    if differing:
+        yield failed(f'{where}: {some(differing, 7)}', RESTORE)
 
 
 @check('folds', 'data')
@@ -125,72 +112,83 @@ def folds(case: Case) -> Iterator[Finding]:
     if not case.rows:
         yield skipped('no split files')
         return
-    first = _first(case)
-    word = first.VARIANT
-    names = {
-        (f'{word} {variant}'.strip(), split): {row.video_id for row in rows}
-        for (variant, split), rows in case.rows.items()
-    }
-    wrong = [*_leaks(names), *_incomplete(names, first), *_relabelled(case)]
-    if wrong:
-        yield failed(some(wrong), RESTORE)
-    else:
-        whole = sorted({str(v) for v, s in names if s == 'test'})
-        clips = len(set().union(*names.values()))
-        yield passed(
-            f'train and test disjoint in {", ".join(whole)}; {clips} clips'
-        )
-
-
-def _leaks(names: dict) -> Iterator[str]:
-    for (variant, split), test in names.items():
-        both = test & names.get((variant, 'train'), set())
-        if split == 'test' and both:
-            yield f'{variant}: {some(sorted(both))} are in train and in test'
-
-
-def _incomplete(names: dict, first: BaseDFERDataset) -> Iterator[str]:
-    tests = {v: n for (v, split), n in names.items() if split == 'test'}
-    if len(tests) < 2:
-        return
-    for (one, left), (other, right) in combinations(tests.items(), 2):
-        both = sorted(left & right)
-        if both:
-            yield f'{one} and {other}: {some(both)} are in both tests'
-    whole = set().union(*names.values())
-    for variant, test in tests.items():
-        # A clip that other folds list.
-        gone = whole - test - names.get((variant, 'train'), whole)
-        if gone and first.imbalance is None:
-            yield f'{variant}: {some(sorted(gone))} are missing'
-    never = whole - set().union(*tests.values())
-    if never and len(tests) == len(first.OFFICIAL_COUNTS):
-        yield f'{some(sorted(never))} are in no test'
-
-
-def _relabelled(case: Case) -> Iterator[str]:
     labels: dict[str, set[int]] = defaultdict(set)
     for rows in case.rows.values():
         for row in rows:
             labels[row.video_id].add(row.label)
     torn = sorted(name for name, found in labels.items() if len(found) > 1)
+    wrong = list(_misplaced(case))
     if torn:
-        yield f'{some(torn)} have another label in another split file'
+        wrong.append(f'{some(torn)} have another label in another split file')
+    if wrong:
+        yield failed(some(wrong), RESTORE)
+    else:
+        whole = sorted({str(v) for v, s in case.rows if s == 'test'})
+        yield passed(
+            f'train and test disjoint in {", ".join(whole)}; '
+            f'{number(len(labels), "clip")}'
+        )
+
+
+def _misplaced(case: Case) -> Iterator[str]:
+    """Clips that a fold has twice, or lacks, or that not one fold tests."""
+    ours = (d for _, d in case.built() if isinstance(d, BaseDFERDataset))
+    dataset, names = next(ours), defaultdict(dict)
+    for (variant, split), rows in case.rows.items():
+        names[variant][split] = {row.video_id for row in rows}
+    parts = [part for splits in names.values() for part in splits.values()]
+    whole = set().union(*parts)
+    for variant, splits in names.items():
+        for one, other in combinations(splits, 2):
+            both = sorted(splits[one] & splits[other])
+            if both:
+                yield f'{variant}: {some(both)} are in {one} and in {other}'
+        gone = sorted(whole.difference(*splits.values()))
+        # From training clips that are thinned out some are missing.
+        if gone and len(splits) > 1 and dataset.imbalance is None:
+            yield f'{variant}: {some(gone)} are missing'
+    tests = [splits['test'] for splits in names.values() if 'test' in splits]
+    if 1 < len(tests) == len(dataset.OFFICIAL_COUNTS):
+        count = Counter(name for test in tests for name in test)
+        odd = sorted(name for name in whole if count[name] != 1)
+        if odd:
+            yield f'{some(odd)} are not in exactly one test'
 
 
 @check('overlap', 'data')
 def overlap(case: Case) -> Iterator[Finding]:
-    """No training clip is one for validation or test."""
-    train, clean = clip_places(case, 'train'), True
-    for name in ('val', 'test'):
-        both = sorted(train & clip_places(case, name))
-        if both:
-            clean = False
+    """No clip is in two loaders."""
+    places = {name: _places(case, name) for name in case.datasets}
+    clean = True
+    for one, other in combinations(places, 2):
+        both = sorted(places[one] & places[other])
+        if not both:
+            continue
+        clean = False
+        named = some([os.path.basename(path) for path in both])
+        text = f'{number(len(both), "clip")} in {one} and {other}: {named}'
+        if one == 'train':
             yield failed(
-                f'{number(len(both), "clip")} of {name}_dataloader are '
-                f'trained on: {some([os.path.basename(p) for p in both])}',
+                text,
                 'give both loaders the same fold, val_ratio and val_seed, '
                 'and each a split of its own',
             )
+        else:
+            yield warned(
+                f'{text}; a checkpoint selected on them flatters the result',
+                'set --val-ratio 0.1',
+            )
     if clean:
-        yield passed(f'none of {len(train)} training clips')
+        yield passed(' and '.join(f'{len(p)} {n}' for n, p in places.items()))
+
+
+def _places(case: Case, loader: str) -> set[str]:
+    """Folders or files of the clips of a loader."""
+    places = set()
+    for dataset in case.datasets[loader]:
+        for index in range(len(dataset)):
+            info = dataset.get_data_info(index)
+            keys = ('frame_dir', 'filename', 'video_id')
+            found = (str(info[key]) for key in keys if info.get(key))
+            places.add(next(found, f'{id(dataset)}/{index}'))
+    return places

@@ -28,18 +28,17 @@ from .core import (
 _CPU_CLIPS = 4  # a whole batch takes too long on a CPU
 
 
-@check('forward', 'samples', 'classes')
-def forward(case: Case) -> Iterator[Finding]:
-    """A training batch gives a finite loss."""
-    if not case.datasets.get('train'):
-        yield skipped('no training data')
-        return
+@check('training step', 'samples', 'consistency')
+def training_step(case: Case) -> Iterator[Finding]:
+    """A training batch gives a finite loss and finite gradients."""
     try:
-        clips, losses = _train(case)
+        clips, losses = _losses(case)
+        total = sum(v.mean() for name, v in losses.items() if 'loss' in name)
+        total.backward()
     except Exception as error:  # of models of any library
         cure = f'correct model or train_pipeline of {case.options.config}'
         if isinstance(error, torch.OutOfMemoryError):
-            size = case.config.train_dataloader.get('batch_size')
+            size = case.loaders['train'].batch_size
             cure = f'lower train_dataloader.batch_size, now {size}'
         yield blamed(error, cure)
         return
@@ -51,35 +50,37 @@ def forward(case: Case) -> Iterator[Finding]:
             'check data_preprocessor, class counts and temperature',
         )
         return
+    peak = ''
+    if torch.cuda.is_available():
+        used = torch.cuda.max_memory_allocated() / 2**30
+        peak = f', at most {used:.1f} GiB of GPU memory'
     listed = [f'{name} {value:.3f}' for name, value in values.items()]
-    yield passed(f'{number(clips, "clip")}, {", ".join(listed)}{_memory()}')
-    if case.options.backward:
-        yield from _backward(case.model, losses)
+    gradients = list(check_gradients(case.model))
+    yield from gradients
+    if not gradients:
+        yield passed(f'{number(clips, "clip")}, {", ".join(listed)}{peak}')
 
 
-def _train(case: Case) -> tuple[int, dict[str, torch.Tensor]]:
-    dataset, cuda = case.datasets['train'][0], torch.cuda.is_available()
-    clips = int(case.config.train_dataloader.get('batch_size', 1))
-    if case.options.batch or not cuda:
-        clips = case.options.batch or _CPU_CLIPS
-    clips, model = min(clips, len(dataset)), case.model
+def _losses(case: Case) -> tuple[int, dict[str, torch.Tensor]]:
+    loader, cuda = case.loaders['train'], torch.cuda.is_available()
+    dataset, model = loader.dataset, case.model
+    batch = getattr(loader.batch_sampler, 'batch_size', 1)
+    clips = case.options.batch or (batch if cuda else _CPU_CLIPS)
+    clips = min(clips, len(dataset))
     model.to('cuda' if cuda else 'cpu').train()
     if case.hook('ClassCountsHook') is not None:
         ClassCountsHook().before_train(
             SimpleNamespace(
                 model=model,
-                train_dataloader=SimpleNamespace(dataset=dataset),
+                train_dataloader=loader,
                 logger=SimpleNamespace(info=lambda text: None),
             )
         )
-    batch = pseudo_collate([dataset[i] for i in _choose(dataset, clips)])
+    data = pseudo_collate([dataset[i] for i in _choose(dataset, clips)])
     mixed = cuda and 'Amp' in kind(case.config.get('optim_wrapper'))
-    with (
-        torch.set_grad_enabled(case.options.backward),
-        torch.autocast('cuda', enabled=mixed),
-    ):
-        batch = model.data_preprocessor(batch, training=True)
-        losses = model(**batch, mode='loss')
+    with torch.autocast('cuda', enabled=mixed):
+        data = model.data_preprocessor(data, training=True)
+        losses = model(**data, mode='loss')
     losses = {n: v for n, v in losses.items() if isinstance(v, torch.Tensor)}
     return clips, losses
 
@@ -95,16 +96,8 @@ def _choose(dataset: Any, count: int) -> list[int]:
     return chosen
 
 
-def _memory() -> str:
-    if not torch.cuda.is_available():
-        return ''
-    peak = torch.cuda.max_memory_allocated() / 2**30
-    return f', at most {peak:.1f} GiB of GPU memory'
-
-
-def _backward(model: Any, losses: dict) -> Iterator[Finding]:
-    total = sum(v.mean() for name, v in losses.items() if 'loss' in name)
-    total.backward()
+def check_gradients(model: torch.nn.Module) -> Iterator[Finding]:
+    """Find parameters without a gradient, or with one that is not finite."""
     gradients = {
         name: p.grad for name, p in model.named_parameters() if p.requires_grad
     }
@@ -126,18 +119,15 @@ def _backward(model: Any, losses: dict) -> Iterator[Finding]:
             'freeze these, or set find_unused_parameters=True for several '
             'GPUs',
         )
-    if not wrong and not bare:
-        yield passed(f'backward: finite in {len(gradients)} tensors')
 
 
-@check('predict', 'samples', 'classes')
-def predict(case: Case) -> Iterator[Finding]:
+@check('prediction', 'samples', 'consistency')
+def prediction(case: Case) -> Iterator[Finding]:
     """A test clip gets a score for each class."""
-    sample = case.samples.get('test')
+    model, sample = case.model.eval(), case.samples.get('test')
     if sample is None:
         yield skipped('no test data')
         return
-    model = case.model.eval()
     try:
         with torch.no_grad():
             batch = model.data_preprocessor(pseudo_collate([sample]))

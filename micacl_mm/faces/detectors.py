@@ -416,7 +416,10 @@ def build_detector(
             'registry.TASK_UTILS and name it with its module, my_module.'
             'MyDetector',
         )
-    detector = TASK_UTILS.build({**face, **kwargs})
+    try:
+        detector = TASK_UTILS.build({**face, **kwargs})
+    except TypeError as error:  # an argument that it does not know
+        raise ConfigError(f'build_detector: {error}') from error
     if not callable(detector):
         raise ConfigError(
             f'build_detector: {kind} is no face detector: it cannot be '

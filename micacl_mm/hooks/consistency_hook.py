@@ -67,36 +67,50 @@ class ConsistencyHook(Hook):
     ) -> None:
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        faults = []
-        for split, loader in loaders.items():
-            classes = classes_of(loader.dataset)
-            for data in innermost(loader.dataset):
-                faults += _wrong_labels(split, data, classes, model)
-            faults += _wrong_counts(model, classes) if classes else ()
-            if split != 'train':
-                faults += self._wrong_evaluation(split, loader)
-        faults += [*_other_classes(loaders), *more]
+        faults = [*find_faults(model, loaders), *more]
         if faults:
             raise ConfigError('ConsistencyHook: ' + '; '.join(faults))
 
-    def _wrong_evaluation(
-        self, split: str, loader: DataLoader
-    ) -> Iterator[str]:
-        batches = loader.batch_sampler
-        samplers = loader.sampler, getattr(batches, 'sampler', None)
-        data = list(innermost(loader.dataset))
-        drops = loader.drop_last or getattr(batches, 'drop_last', False)
-        shuffles = any(
-            getattr(s, 'shuffle', False) or isinstance(s, _RANDOM)
-            for s in samplers
+
+def find_faults(
+    model: nn.Module, loaders: dict[str, DataLoader]
+) -> Iterator[str]:
+    """Find what does not fit between model, data and evaluation.
+
+    Args:
+        model (nn.Module): The whole one.
+        loaders (dict[str, DataLoader]): By split.
+
+    Yields:
+        str: A fault, with what to do after the last colon.
+    """
+    for split, loader in loaders.items():
+        classes = classes_of(loader.dataset)
+        for data in innermost(loader.dataset):
+            yield from _wrong_labels(split, data, classes, model)
+        if classes:
+            yield from _wrong_counts(model, classes)
+        if split != 'train':
+            yield from _wrong_evaluation(split, loader)
+    yield from _other_classes(loaders)
+
+
+def _wrong_evaluation(split: str, loader: DataLoader) -> Iterator[str]:
+    batches = loader.batch_sampler
+    samplers = loader.sampler, getattr(batches, 'sampler', None)
+    data = list(innermost(loader.dataset))
+    drops = loader.drop_last or getattr(batches, 'drop_last', False)
+    shuffles = any(
+        getattr(s, 'shuffle', False) or isinstance(s, _RANDOM)
+        for s in samplers
+    )
+    yield from _wrong_loading(split, drops, shuffles, data)
+    shown, clips = _size(loader.dataset), sum(map(_size, data))
+    if shown > clips:
+        yield (
+            f'{split}_dataloader shows {shown} clips, but there are {clips}: '
+            f'remove {type(loader.dataset).__name__}'
         )
-        yield from _wrong_loading(split, drops, shuffles, data)
-        shown, clips = _size(loader.dataset), sum(map(_size, data))
-        if shown > clips:
-            yield (
-                f'{split}_dataloader shows {shown} clips, but there are '
-                f'{clips}; remove {type(loader.dataset).__name__}'
-            )
 
 
 def empty_epoch(loader: DataLoader) -> ConfigError:
@@ -217,14 +231,15 @@ def _wrong_labels(
 
 
 def _other_classes(loaders: dict[str, DataLoader]) -> Iterator[str]:
-    known = {s: classes_of(loader.dataset) for s, loader in loaders.items()}
-    known = {split: names for split, names in known.items() if names}
-    if len({tuple(names) for names in known.values()}) > 1:
-        (one, first), (other, second) = known.items()
-        yield (
-            f'the classes of {one} are {", ".join(first)}, those of {other} '
-            f'{", ".join(second)}: make names and order agree'
-        )
+    found = [(s, classes_of(loader.dataset)) for s, loader in loaders.items()]
+    found = [(split, names) for split, names in found if names]
+    for split, names in found[1:]:
+        first, expected = found[0]
+        if names != expected:
+            yield (
+                f'the classes of {first} are {", ".join(expected)}, those of '
+                f'{split} {", ".join(names)}: make names and order agree'
+            )
 
 
 def _size(dataset: Any) -> int:

@@ -12,9 +12,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from micacl_mm.cli import demo
+from micacl_mm.apis import DFERInferencer
+from micacl_mm.cli import demo, main
 from micacl_mm.cli import infer as tool
 from micacl_mm.registry import MODELS
+from micacl_mm.visualization import annotated_video
 from tests.visualization.helpers import check_png
 
 from .conftest import NAMES
@@ -30,7 +32,7 @@ def run(place, tmp_path, capsys):
         model += ('--checkpoint', place / 'model.pth', '--device', 'cpu')
         out = ('--out', tmp_path / 'out')
         # Of an option given twice the last one counts.
-        code = tool.main([*map(str, (*arguments, *model, *out, *last))])
+        code = main(['infer', *map(str, (*arguments, *model, *out, *last))])
         return code, tmp_path / 'out', capsys.readouterr()
 
     return run
@@ -139,7 +141,7 @@ def test_wrong_arguments_end_in_a_sentence(run, place, tmp_path):
         (('--config', here['syntax.py']), 'cannot be read as a config'),
         (('--config', here['empty.py']), 'empty.py has no model'),
         (('--config', here['odd.py']), 'NoSuchModel'),
-        (('--checkpoint', 'absent.pth'), 'there is no file absent.pth'),
+        (('--checkpoint', 'absent.pth'), 'there is no checkpoint absent.pth'),
         (('--checkpoint', here['text.pth']), 'cannot be read as a checkp'),
         (('--checkpoint', here['half.pth']), 'cannot be read as a checkp'),
         (('--device', 'gpu'), "device 'gpu' is not available"),
@@ -178,7 +180,7 @@ def test_a_clip_that_cannot_be_drawn_costs_nothing_else(
     def fail(*_):
         raise OSError('disk full')
 
-    monkeypatch.setattr(tool, 'annotate_video', fail)
+    monkeypatch.setattr(annotated_video, 'annotate_video', fail)
     good = write_video(tmp_path / 'good.mp4')
     code, out, said = run(good, '--video')
     assert code == 1 and 'predicted, not drawn, OSError: disk full' in said.err
@@ -191,13 +193,13 @@ def test_what_is_predicted_is_kept_when_the_rest_fails(
     run, tmp_path, monkeypatch
 ):
     clips = [write_video(tmp_path / f'{i}.mp4') for i in range(2)]
-    predict = tool.DFERInferencer.predict
+    predict = DFERInferencer.predict
 
     def breaks(self, inputs, **kwargs):
         yield from predict(self, inputs[:1], **kwargs)
         raise MemoryError
 
-    monkeypatch.setattr(tool.DFERInferencer, 'predict', breaks)
+    monkeypatch.setattr(DFERInferencer, 'predict', breaks)
     with pytest.raises(MemoryError):
         run(*clips)
     path = tmp_path / 'out/predictions.json'
@@ -218,7 +220,7 @@ def test_stock_models_and_options_of_the_config(place, tmp_path, capsys):
     arguments += ['--config', place / 'config.py', '--device', 'cpu']
     arguments += ['--checkpoint', tmp_path / 'stock.pth']
     arguments += ['--cfg-options', *options]
-    assert tool.main([*map(str, arguments)]) == 0, capsys.readouterr().err
+    assert main(['infer', *map(str, arguments)]) == 0, capsys.readouterr().err
     found = json.loads((tmp_path / 'o/predictions.json').read_text())
     assert found['classes'] == ['a', 'b', 'c']
     assert 'instance_weights' not in found['predictions'][0]['timeline'][0]

@@ -81,6 +81,7 @@ def test_defaults_also_for_empty_variables(read, monkeypatch):
         *(('val_ratio', text) for text in ('10%', '1', '-0.1', 'nan', '0,1')),
         ('source', 'video'),
         ('missing', 'Drop'),
+        ('set', '../x'),
         ('group_pattern', '('),
     ],
 )
@@ -90,8 +91,9 @@ def test_wrong_values_are_named(read, monkeypatch, name, text):
         take_options(['x.py', flag, text])
     if text:
         monkeypatch.setenv(variable(name), text)
-        with pytest.raises(ConfigError, match=re.escape(repr(text))):
-            option(name)
+        for read in (lambda: option(name), lambda: take_options(['x.py'])):
+            with pytest.raises(ConfigError, match=re.escape(repr(text))):
+                read()
 
 
 def test_leading_zeros_are_decimal():

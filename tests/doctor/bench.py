@@ -1,4 +1,4 @@
-"""One fault at a time in a healthy set, config or machine."""
+"""A healthy set, config and machine, in which faults are planted."""
 
 import contextlib
 import gc
@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from micacl_mm.cli.doctor import main
 from micacl_mm.datasets import DFEWDataset
-from micacl_mm.doctor import clips, facts
-from micacl_mm.doctor.command import load, main
+from micacl_mm.doctor import clips, install, machine
 from tests.sets import write_dfew_split
 
 from ..records.tiny import ROOT
@@ -45,14 +45,6 @@ VERSIONS = {
     'numpy': '1.26.4',
     'opencv-python': '4.11.0.86',
     'opencv-contrib-python': '4.11.0.86',
-}
-#: A machine on which nothing is wrong.
-MACHINE = {
-    'shared_memory': (16 * GIB, 15 * GIB),
-    'cores': 8,
-    'omp_threads': '4',
-    'free_disk': 100 * GIB,
-    'gpus': [],
 }
 
 
@@ -98,66 +90,67 @@ class Bench:
 
     Args:
         folder (Path): Empty.
+
+    Attributes:
+        config (str): To be added to by a fault.
+        options (dict): Of the command line, likewise.
+        root (Path): Of the set.
+        shm, disk (tuple[int, int]): All and free bytes.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.whole = folder, folder / 'whole'
         write_tree(self.whole)
-        load(whole=True)
         # MMEngine collects garbage whenever it packs a dataset.
         gc.collect()
         gc.freeze()
-        self.healthy, self.said = self.examine(lambda spoilt: None)
+        self.healthy = self.examine(lambda bench: None)
 
-    def examine(self, plant) -> tuple[dict, list[dict]]:
-        """Plant a fault and return statuses by check, and all findings."""
-        self.patch = pytest.MonkeyPatch()
-        self.config, self.options = CONFIG, {}
-        self.root = self.whole
-        self.json = self.folder / 'doctor.json'
-        self.json.unlink(missing_ok=True)
-        saved = dict(os.environ)
-        try:
-            for name, value in MACHINE.items():
-                self.machine(name, value)
+    def examine(self, plant) -> list[dict]:
+        """Plant a fault and return all findings."""
+        self.config, self.options, self.root = CONFIG, {}, self.whole
+        self.shm, self.disk = (16 * GIB, 15 * GIB), (GIB, 100 * GIB)
+        with pytest.MonkeyPatch.context() as self.patch:
+            self.patch.setattr(os, 'environ', dict(os.environ))
+            self.patch.setenv('OMP_NUM_THREADS', '4')
+            self.patch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+            self.patch.setattr(machine, 'count_cores', lambda: 8)
+            self.patch.setattr(machine, 'driver_gpus', list)
+            self.patch.setattr(machine, 'disk_usage', self._usage)
             self.versions()
             counts = {'train': [GROUPS - 1] * 7, 'test': [1] * 7}
             official = dict.fromkeys(range(1, GROUPS + 1), counts)
             self.patch.setattr(DFEWDataset, 'OFFICIAL_COUNTS', official)
             self.patch.setattr(torch.cuda, 'is_available', lambda: False)
             self.patch.setattr(torch.version, 'cuda', None)
-            self.patch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
             self.patch.setattr(clips, 'run_all', in_this_process)
             plant(self)
             return self._run()
-        finally:
-            self.patch.undo()
-            os.environ.clear()
-            os.environ.update(saved)
 
-    def machine(self, name, value) -> None:
-        """Make the machine say something else of itself."""
-        self.patch.setattr(facts, name, lambda *_: value)
+    def _usage(self, folder: Path) -> tuple[int, int]:
+        return self.shm if folder == Path('/dev/shm') else self.disk
 
     def versions(self, **others) -> None:
         """Pretend other versions of packages."""
         others = {k.replace('_', '-'): v for k, v in others.items()}
-        self.patch.setattr(facts, 'version', {**VERSIONS, **others}.get)
+        known = {**VERSIONS, **others}
+        self.patch.setattr(install, 'version_of', known.get)
 
     def spoil(self) -> Path:
         """The root of a copy of the set, to be spoilt."""
-        self.root = self.folder / 'spoilt'
-        shutil.rmtree(self.root, ignore_errors=True)
-        shutil.copytree(self.whole, self.root)
+        if self.root == self.whole:
+            self.root = self.folder / 'spoilt'
+            shutil.rmtree(self.root, ignore_errors=True)
+            shutil.copytree(self.whole, self.root)
         return self.root
 
-    def _run(self) -> tuple[dict, list[dict]]:
-        path = self.folder / 'tiny.py'
+    def _run(self) -> list[dict]:
+        path, out = self.folder / 'tiny.py', self.folder / 'doctor.json'
         path.write_text(self.config)
         options = {
             '--data-root': self.root,
             '--work-dir': self.folder / 'work',
-            '--json': self.json,
+            '--json': out,
             **self.options,
         }
         words = [
@@ -166,38 +159,9 @@ class Bench:
         text = io.StringIO()
         with contextlib.redirect_stdout(text):
             code = main([str(path), *words])
-        found = json.loads(self.json.read_text())
-        assert found['exit_code'] == code
-        statuses: dict[str, list[str]] = {}
-        for finding in found['findings']:
+        whole = json.loads(out.read_text())
+        assert whole['exit_code'] == code
+        for finding in whole['findings']:
             line = f'{finding["status"]} {finding["name"]}: '
             assert line in text.getvalue()
-            statuses.setdefault(finding['name'], []).append(finding['status'])
-        return statuses, found['findings']
-
-    def problem(self, fault) -> str:
-        """What is wrong with what the doctor says of a fault."""
-        statuses, findings = self.examine(fault.plant)
-        left_out = {
-            finding['name']
-            for finding in findings
-            if finding['found'].startswith('needs ')
-        }
-        changed = {
-            name
-            for name in {**self.healthy, **statuses}
-            if statuses.get(name) != self.healthy.get(name)
-            and name not in left_out
-        }
-        if changed != {fault.check, *fault.also}:
-            said = [(f['name'], f['found']) for f in findings]
-            return str([words for words in said if words[0] in changed])
-        told = [
-            finding['found'] + finding['cure']
-            for finding in findings
-            if (finding['name'], finding['status'])
-            == (fault.check, fault.status)
-        ]
-        if not any(fault.cure in text for text in told):
-            return f'no {fault.status} with that cure, but {told}'
-        return ''
+        return whole['findings']

@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from micacl_mm.cli.export import main
+from micacl_mm.cli import main
 from micacl_mm.export.exportable_recognizer import draw_frames
 from micacl_mm.registry import MODELS
 
@@ -39,7 +39,7 @@ CLASSES = ('joy', 'grief', 'rest', 'rage', 'shock', 'disgust', 'fear')
 def run(*argv):
     """Run the tool; its exit code."""
     try:
-        return main([*map(str, argv)])
+        return main(['export', *map(str, argv)])
     except SystemExit as error:
         return error.code
 
@@ -137,8 +137,7 @@ def sentence(capsys):
 def test_paths_that_lead_nowhere(exported, sentence, tmp_path):
     config, checkpoint = exported.pair
     assert 'no config gone.py' in sentence('gone.py', checkpoint)
-    assert 'no file gone.pth' in sentence(config, 'gone.pth')
-    assert 'no file' in sentence(config, tmp_path)
+    assert 'no checkpoint gone.pth' in sentence(config, 'gone.pth')
 
 
 def test_weights_of_something_else(exported, sentence, tmp_path):
@@ -188,9 +187,12 @@ def test_code_in_a_checkpoint_is_not_run(exported, sentence, tmp_path):
     [
         (['--batch-check', 1], '--batch-check must be at least 2, got 1'),
         (['--opset', 11], 'opset must be 18 to '),
-        (['--out', 'x.pt2'], 'which writes .onnx; change one of them'),
-        (['--out', 'x.onnx', '--format', 'both'], '.onnx and .pt2; change'),
-        (['--out', Path(__file__)], 'is a file; name a folder'),
+        (['--out', 'x.pt2'], 'which writes .onnx. Fix: change one'),
+        (
+            ['--out', 'x.onnx', '--format', 'both'],
+            '.onnx and .pt2. Fix: change',
+        ),
+        (['--out', Path(__file__)], 'is a file. Fix: name a folder'),
         (['--shape', 4, 3], 'must have 6 axes'),
         (['--format', 'engine'], "invalid choice: 'engine'"),
         (

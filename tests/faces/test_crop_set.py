@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from micacl_mm import cli
 from micacl_mm.cli import crop_faces
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.faces import BaseFaceDetector, build_detector
@@ -350,7 +351,9 @@ def test_ferv39k_finds_its_crops(tmp_path):
 
 
 def test_the_command(tmp_path, capsys):
-    main = crop_faces.main
+    def main(arguments):
+        return cli.main(['crop-faces', *arguments])
+
     raw, out = str(tmp_path / 'raw'), str(tmp_path / 'out')
     write_walk(tmp_path / 'raw/a.mp4')
     options = ['--face', 'DotFinder', '--size', '32', '--workers', '1']

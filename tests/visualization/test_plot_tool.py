@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from micacl_mm.cli.plot import main
+from micacl_mm.cli import main
 
 from .helpers import LABELS, check_png, record_of, write_run
 
@@ -23,7 +23,7 @@ def plot(capsys, monkeypatch):
     monkeypatch.delenv('DISPLAY', raising=False)
 
     def plot(*arguments):
-        code = main([str(argument) for argument in arguments])
+        code = main(['plot', *map(str, arguments)])
         return code, ''.join(capsys.readouterr())
 
     return plot
@@ -105,8 +105,8 @@ def test_a_folder_of_methods(plot, several):
 def test_options_that_do_not_fit(plot, several):
     for words, *arguments in (
         ('2 different names', several, '--labels', 'one'),
-        ('is for one run', several / 'micacl', '--checkpoint', 'x.pth'),
-        ('there is no x.pth', several / 'baseline', '--checkpoint', 'x.pth'),
+        ('is for one run', several / 'micacl', '--checkpoint', __file__),
+        ('no checkpoint x.pth', several / 'baseline', '--checkpoint', 'x.pth'),
         ('none of the 3 tests', several, '--where', 'selection=last'),
     ):
         code, out = plot(*arguments)

@@ -1,0 +1,285 @@
+"""The wheel, installed in a folder: shipped files, commands, configs."""
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import micacl_mm
+from micacl_mm.cli import COMMANDS
+from micacl_mm.cli.launch import stock_tool
+from micacl_mm.synthetic import make_synthetic
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[1]
+PIP = [sys.executable, '-m', 'pip', '--isolated', '-q']
+OFFLINE = ['--no-deps', '--no-index']
+
+
+def run(*command, cwd=None, **extra):
+    """Run to success, with nothing of this process's own settings."""
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(('MICACL_', 'PYTHON', 'PIP_'))
+    }
+    found = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        # One thread, for losses that are equal to the last bit.
+        env={**env, 'OMP_NUM_THREADS': '1', **extra},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout[-4000:]
+    return found.stdout
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('wheel')
+    copy = folder / 'source'  # builds leave files in their source
+    ignored = shutil.ignore_patterns('__pycache__', '.*', 'tests', 'work_dirs')
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    build = ['--no-build-isolation', '-w', folder]
+    run(*PIP, 'wheel', *OFFLINE, *build, copy)
+    (path,) = folder.glob('*.whl')
+    return path
+
+
+@pytest.fixture(scope='module')
+def python(wheel, tmp_path_factory):
+    """Run Python with the wheel, in a folder of one's own."""
+    site = tmp_path_factory.mktemp('site')
+    run(*PIP, 'install', *OFFLINE, '--target', site, wheel)
+
+    def python(*arguments, cwd, script=sys.executable):
+        where = 'from importlib.util import find_spec as f; '
+        where += 'print(f("micacl_mm").origin)'
+        path = {'PYTHONPATH': str(site)}
+        found = run(sys.executable, '-c', where, cwd=cwd, **path)
+        assert found.startswith(str(site))
+        return run(script, *arguments, cwd=cwd, **path)
+
+    python.site = site
+    return python
+
+
+def test_the_wheel_has_what_users_run(wheel):
+    """OpenMMLab's convention: configs, tools and model index in .mim."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    mim = {
+        n.split('.mim/')[1] for n in names if n.startswith('micacl_mm/.mim')
+    }
+    here = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ('configs', 'tools')
+        for path in (ROOT / folder).rglob('*.*')
+        if path.suffix != '.pyc' and 'dev' not in path.parts
+    }
+    assert {*here, 'model-index.yml'} == mim
+    index = (ROOT / 'model-index.yml').read_text()
+    assert all(name in mim for name in re.findall(r'- (\S+\.yml)', index))
+    assert not [n for n in names if n.startswith(('tests', 'tools', 'con'))]
+
+
+def test_commands_without_a_clone(python, tmp_path):
+    """In one process, which imports the stack once."""
+    model = ['--config', 'micacl_demo', '--checkpoint', 'work/epoch_1.pth']
+    data = ['--data-root', 'set', '--work-dir', 'work']
+    small = ['train_cfg.max_epochs=1', 'train_dataloader.batch_size=4']
+    calls = [
+        ['make-data', 'set', '--clips', '35', '--size', '32', '--folds', '1'],
+        ['doctor', 'micacl_demo', *data, '--cfg-options', *small],
+        ['train', 'micacl_demo', *data, '--cfg-options', *small],
+        ['test', 'micacl_demo', 'work/epoch_1.pth', *data],
+        ['mm', 'analysis_tools/print_config', 'micacl_demo'],
+        ['plot', 'work', '--features', 'none'],
+        ['make-video', 'story.mp4', '--emotions', 'Sad', '--size', '200'],
+        ['infer', 'story.mp4', *model, '--out', 'found'],
+        ['pack', 'set/Clip/clip_224x224', 'faces.pack'],
+        [
+            'crop-faces',
+            'story.mp4',
+            'crops',
+            '--face',
+            'haar',
+            '--workers',
+            '1',
+        ],
+        ['leaderboard', 'work'],
+    ]
+    code = f"""
+from micacl_mm.cli import main
+for words in {calls}:
+    print('$', *words, flush=True)
+    assert main(words) == 0, words
+"""
+    said = python('-c', code, cwd=tmp_path)
+    assert '0 FAIL' in said and 'WAR' in said and 'GEIIM' in said
+    assert any(tmp_path.glob('work/plots/*.png'))
+    assert (tmp_path / 'found/predictions.csv').is_file()
+    made = {'set', 'work', 'story.mp4', 'found', 'faces.pack', 'crops'}
+    assert {*os.listdir(tmp_path)} == made
+    script = python.site / 'bin' / 'micacl'
+    found = python('--help', cwd=tmp_path, script=script)
+    assert {*COMMANDS} <= set(found.split())
+
+
+# ---- configs outside of this project
+
+STOCK = """
+from mmaction.datasets.transforms import (
+    FormatShape, PackActionInputs, RawFrameDecode, Resize)
+from mmaction.models import (
+    ActionDataPreprocessor, I3DHead, Recognizer3D, ResNet3dSlowOnly)
+from mmengine.dataset import DefaultSampler
+from mmengine.hooks import CheckpointHook, LoggerHook
+from mmengine.runner import IterBasedTrainLoop, LogProcessor, ValLoop
+from torch.optim import SGD
+"""
+OURS = """
+from micacl_mm import (
+    GEIIM, WIAN, ClassCountsHook, DFEWDataset, MCCLLoss, NeckChain,
+    RecallMetric, SampleInstances)
+"""
+MODEL = """
+model = dict(
+    type=Recognizer3D,
+    backbone=dict(
+        type=ResNet3dSlowOnly, depth=18, base_channels=4, pretrained=None),
+    neck=dict(
+        type=NeckChain,
+        necks=[
+            dict(type=GEIIM, in_channels=32),
+            dict(type=WIAN, in_channels=32, out_channels=16),
+        ],
+        aux_loss=dict(type=MCCLLoss, num_classes=7, in_channels=16)),
+    cls_head=dict(
+        type=I3DHead, num_classes=7, in_channels=16, average_clips='prob'),
+    data_preprocessor=dict(
+        type=ActionDataPreprocessor, mean=[128] * 3, std=[64] * 3,
+        format_shape='NCTHW'))
+"""
+BODY = f"""
+default_scope = 'mmaction'
+{MODEL}
+pipeline = [
+    dict(type=SampleInstances, num_frames=8, instance_len=2),
+    dict(type=RawFrameDecode),
+    dict(type=Resize, scale=(32, 32), keep_ratio=False),
+    dict(type=FormatShape, input_format='NCTHW'),
+    dict(type=PackActionInputs)]
+split = dict(type=DFEWDataset, data_root='data', fold=1, pipeline=pipeline)
+train_dataloader = dict(
+    batch_size=8, num_workers=0,
+    sampler=dict(type=DefaultSampler, shuffle=True),
+    dataset=dict(split='train', val_ratio=0, **split))
+val_dataloader = dict(
+    batch_size=8, num_workers=0,
+    sampler=dict(type=DefaultSampler, shuffle=False),
+    dataset=dict(split='test', test_mode=True, **split))
+val_evaluator = dict(type=RecallMetric)
+train_cfg = dict(type=IterBasedTrainLoop, max_iters=2, val_interval=2)
+val_cfg = dict(type=ValLoop)
+optim_wrapper = dict(optimizer=dict(type=SGD, lr=0.1))
+param_scheduler = []
+default_hooks = dict(
+    logger=dict(type=LoggerHook, interval=1),
+    checkpoint=dict(type=CheckpointHook, by_epoch=False, interval=2))
+custom_hooks = [dict(type=ClassCountsHook)]
+log_processor = dict(type=LogProcessor, window_size=1, by_epoch=False)
+randomness = dict(seed=0)
+"""
+IMPORTS = """
+custom_imports = dict(imports=['micacl_mm'], allow_failed_imports=False)
+"""
+
+
+def as_text(body, prefix=''):
+    """The body with names in place of classes."""
+
+    def name(match):
+        where = prefix if hasattr(micacl_mm, match[1]) else ''
+        return f"type='{where}{match[1]}'"
+
+    return re.sub(r'\btype=(\w+)', name, body)
+
+
+def test_configs_of_three_forms_train_alike(python, tmp_path):
+    """Bare names by MMAction2's own train.py, as mim calls it."""
+    make_synthetic(tmp_path / 'data', num_clips=35, size=32, folds=(1,))
+    ours, seen = ['-m', 'micacl_mm', 'train'], []
+    for form, text, command in (
+        ('bare', IMPORTS + as_text(BODY), [stock_tool('train')]),
+        ('dotted', as_text(BODY, 'micacl_mm.'), ours),
+        ('new_style', STOCK + OURS + BODY, ours),
+    ):
+        (tmp_path / f'{form}.py').write_text(text)
+        work_dir = tmp_path / form
+        python(*command, f'{form}.py', '--work-dir', work_dir, cwd=tmp_path)
+        (path,) = work_dir.glob('*/vis_data/scalars.json')
+        *lines, last = map(json.loads, path.read_text().splitlines())
+        names = ('loss', 'loss_cls', 'loss_mccl')
+        seen.append([[line[name] for name in names] for line in lines])
+        assert len(lines) == 2 and 'acc/UAR' in last
+        saved = torch.load(work_dir / 'iter_2.pth', weights_only=True)
+        assert saved['state_dict']['neck.aux_loss.class_counts'].sum() > 0
+    assert all(map(math.isfinite, sum(seen[0], [])))
+    assert seen[0] == seen[1] == seen[2]
+
+
+LIBRARIES = ('mmpretrain', 'timm', 'torchvision')
+ALONE = f"""
+import sys
+from importlib.machinery import PathFinder
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition('.')[0] not in {LIBRARIES}:
+            return super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+import torch
+import micacl_mm
+from micacl_mm.registry import MODELS
+from mmengine.registry import init_default_scope
+
+init_default_scope('mmaction')
+{as_text(MODEL)}
+print(type(MODELS.build(model)).__name__)
+for kind in ('mmpretrain.ResNet', 'timm.resnet18', 'torchvision.resnet18'):
+    try:
+        MODELS.build(dict(type='FrameBackbone', backbone=dict(type=kind)))
+    except ImportError as error:
+        print(error)
+frames = MODELS.build(
+    dict(type='FrameBackbone', backbone=dict(type='ResNet', depth=18)))
+print(tuple(frames(torch.rand(1, 3, 2, 32, 32)).shape))
+print(sorted(set({LIBRARIES}) & set(sys.modules)))
+"""
+
+
+def test_image_libraries_are_for_frame_backbone_alone(python, tmp_path):
+    lines = python('-c', ALONE, cwd=tmp_path).splitlines()
+    model, *errors, shape, imported = lines[-6:]
+    assert model == 'Recognizer3D' and imported == '[]'
+    commands = ('mmpretrain==1.2.0', 'timm torch', 'torchvision torch==')
+    for library, error, command in zip(
+        LIBRARIES, errors, commands, strict=True
+    ):
+        assert error.startswith(f'FrameBackbone: a backbone of {library} ')
+        assert f'run: pip install {command}' in error
+    # MMAction2's own 2-D backbones are there all the same.
+    assert shape == '(1, 512, 1, 1, 1)'
