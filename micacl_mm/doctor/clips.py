@@ -13,6 +13,7 @@ from typing import Any, Optional
 import numpy as np
 from mmengine.dataset import Compose
 
+from micacl_mm.datasets.base import BaseDFERDataset
 from micacl_mm.hooks.bad_files import (
     BadFileError,
     WatchedPipeline,
@@ -128,7 +129,7 @@ def _frames(path: str, info: dict) -> Sequence[str]:
 
 @check('files', 'data')
 def files(case: Case) -> Iterator[Finding]:
-    """All listed files are there, and none is empty."""
+    """All listed files are there, none is empty, none is of two clips."""
     clips = list_clips(case.built())
     case.clips = [clip for clip in clips if set(clip.sizes) != {-1}]
     gone = [clip.path for clip in clips if set(clip.sizes) == {-1}]
@@ -151,9 +152,27 @@ def files(case: Case) -> Iterator[Finding]:
             f'{number(len(empty), "file")} of zero bytes: {some(empty)}',
             f'{_AGAIN}, or delete the files',
         )
-    if not gone and not absent and not empty:
+    twice = list(_named_twice(case))
+    if twice:
+        yield warned(
+            f'{number(len(twice), "clip")} in two folders: {some(twice)}',
+            'remove the folder that does not belong there',
+        )
+    if not (gone or absent or empty or twice):
         total = sum(len(clip.files) for clip in clips)
         yield passed(f'{number(total, "file")} of {len(clips)} clips')
+
+
+def _named_twice(case: Case) -> Iterator[str]:
+    """Clips that two folders of one copy name, such as 00002 and 000002."""
+    ours = (d for _, d in case.built() if isinstance(d, BaseDFERDataset))
+    dataset = next(ours, None)
+    if dataset is not None and dataset.copy:
+        places: dict[tuple[str, str], list[str]] = defaultdict(list)
+        root = os.path.join(dataset.data_root, dataset.copy)
+        for clip in dataset.find_clips(root):
+            places[clip.key, clip.base].append(_short(clip.path))
+        yield from (' = '.join(p) for p in places.values() if len(p) > 1)
 
 
 @check('duplicates', 'data')

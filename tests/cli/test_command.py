@@ -118,6 +118,13 @@ def test_wrong_names_are_answered_with_what_there_is(
     assert words.startswith('trian') or found.count('\n') == 1
 
 
+def while_formatting():
+    """What MMEngine makes of Ctrl-C while it writes a config."""
+    error = SyntaxError('Failed to format the config file')
+    error.__context__ = KeyboardInterrupt()
+    return error
+
+
 @pytest.mark.parametrize(
     ('error', 'code', 'said'),
     [
@@ -125,6 +132,7 @@ def test_wrong_names_are_answered_with_what_there_is(
         (PermissionError(13, 'Permission denied', 'w'), 2, "denied: 'w'"),
         (OSError(28, 'No space left on device'), 2, 'No space left'),
         (KeyboardInterrupt(), 130, 'stopped'),
+        (while_formatting(), 130, 'stopped'),
         (BrokenPipeError(), 1, ''),
         (FileNotFoundError('of code that is not ours'), None, ''),
         (ValueError('of code that is not ours'), None, ''),

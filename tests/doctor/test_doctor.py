@@ -201,6 +201,12 @@ def videos_wanted_where_frames_are(bench):
     bench.options['--source'] = 'videos'
 
 
+@scene(files='WARN clip_224x224/000011|remove the folder')
+def clip_in_two_folders(bench):
+    folder = clip_dir(bench.spoil(), 11)
+    shutil.copytree(folder, folder.with_name('000011'))
+
+
 @scene(data='WARN 00011 (thumb.jpg)|00012 (00010_00000.jpg)|remove')
 def frames_of_another_clip_or_of_none(bench):
     root = bench.spoil()
