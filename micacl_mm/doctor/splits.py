@@ -135,7 +135,8 @@ def _misplaced(case: Case) -> Iterator[str]:
     ours = (d for _, d in case.built() if isinstance(d, BaseDFERDataset))
     dataset, names = next(ours), defaultdict(dict)
     for (variant, split), rows in case.rows.items():
-        names[variant][split] = {row.video_id for row in rows}
+        where = f'{dataset.VARIANT} {variant}'.strip()
+        names[where][split] = {row.video_id for row in rows}
     parts = [part for splits in names.values() for part in splits.values()]
     whole = set().union(*parts)
     for variant, splits in names.items():

@@ -531,7 +531,7 @@ class TestOtherSets:
             *('model', 'split files', 'folds', 'overlap', 'duplicates')
         }
         found = said['folds']['found']
-        assert found == 'all: Action/Sad/0001 are in train and in test'
+        assert found == 'subset all: Action/Sad/0001 are in train and in test'
 
     def test_videos(self, tmp_path):
         """One is cut off, and some are of a kind that nobody reads."""
