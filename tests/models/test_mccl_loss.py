@@ -303,7 +303,7 @@ def test_errors_say_what_to_change():
         (dict(num_classes=2), y, (), 'ClassCountsHook'),
         (two, torch.rand(4, 2), (), 'mixup'),
         (two, torch.rand(4, 3).softmax(1), (), 'over 3 classes.*agree'),
-        (dict(class_counts=[1]), y, (), 'a label 1; classes count from 0'),
+        (dict(class_counts=[1]), y, (), 'from 0 to 1; classes count from 0'),
         ({**two, **narrow, 'prototypes': True}, y, (), 'set in_channels=8'),
         ({**two, **narrow, 'queue_size': 4}, y, (), 'set in_channels=8'),
         (dict(two, focal='attached'), y, (), 'needs the class scores'),

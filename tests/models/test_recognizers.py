@@ -64,6 +64,16 @@ def recognizer(kind, backbone, neck, head, **kwargs):
     return model
 
 
+def model3d(neck, channels=C, **kwargs):
+    head = dict(type='I3DHead', in_channels=channels)
+    return recognizer('Recognizer3D', SLOW_ONLY, neck, head, **kwargs)
+
+
+def model2d(neck, channels=512, backbone=TSM, **kwargs):
+    head = dict(type='TSNHead', in_channels=channels)
+    return recognizer('Recognizer2D', backbone, neck, head, **kwargs)
+
+
 def video(views, videos=2, frames=2):
     return torch.rand(videos, views, 3, frames, 32, 32)
 
@@ -188,9 +198,7 @@ def test_features_are_extracted_behind_a_neck(options, kind):
 
 @pytest.mark.parametrize('kind', ['TSMHead', 'TRNHead', 'RGBPoseHead'])
 def test_heads_that_cannot_follow_name_the_one_that_can(kind):
-    model = recognizer(
-        'Recognizer3D', SLOW_ONLY, WIAN, dict(type='I3DHead', in_channels=C)
-    )
+    model = model3d(WIAN)
     options = dict(type=kind, num_classes=K, in_channels=C)
     if kind == 'RGBPoseHead':
         options['in_channels'] = (C, C)
@@ -200,18 +208,14 @@ def test_heads_that_cannot_follow_name_the_one_that_can(kind):
 
 
 def test_wrong_head_channels_name_the_right_ones():
-    model = recognizer(
-        'Recognizer3D', SLOW_ONLY, WIAN, dict(type='I3DHead', in_channels=7)
-    )
+    model = model3d(WIAN, 7)
     with pytest.raises(ValueError, match=f'set in_channels={C} there'):
         model(video(M), samples([0, 1]), mode='loss')
 
 
 @pytest.mark.parametrize('mode', ['loss', 'predict'])
 def test_clips_that_are_no_bag_are_refused(mode):
-    model = recognizer(
-        'Recognizer3D', SLOW_ONLY, WIAN, dict(type='I3DHead', in_channels=C)
-    )
+    model = model3d(WIAN)
     # 2 videos x 6 clips would make 3 whole bags, one of them of both videos.
     with pytest.raises(
         ValueError, match='6 clips.*num_instances=4.*num_clips'
@@ -220,27 +224,21 @@ def test_clips_that_are_no_bag_are_refused(mode):
 
 
 def test_several_bags_a_video_in_training_are_refused():
-    model = recognizer(
-        'Recognizer3D', SLOW_ONLY, WIAN, dict(type='I3DHead', in_channels=C)
-    )
+    model = model3d(WIAN)
     with pytest.raises(ValueError, match='2 videos came as 4 bags'):
         model(video(2 * M), samples([0, 1]), mode='loss')
 
 
 def test_stock_necks_join_frames_in_2d():
-    tpn = dict(type='NeckChain', num_instances=M, necks=[GEIIM])
-    model = recognizer(
-        'Recognizer2D', TSM, tpn, dict(type='TSNHead', in_channels=C)
-    )
+    chain = dict(type='NeckChain', num_instances=M, necks=[GEIIM])
+    model = model2d(chain, C)
     model.neck.stock_necks.append(torch.nn.Identity())
     with pytest.raises(ValueError, match='joins the frames.*num_instances=1'):
         scores(model, pictures(M))
 
 
 def test_a_list_of_necks_names_the_chain():
-    model = recognizer(
-        'Recognizer3D', SLOW_ONLY, WIAN, dict(type='I3DHead', in_channels=C)
-    )
+    model = model3d(WIAN)
     model.neck = MODELS.build([GEIIM, WIAN])
     with pytest.raises(TypeError, match="type='NeckChain'"):
         model(video(M), samples([0, 1]), mode='loss')
@@ -267,29 +265,33 @@ def test_max_testing_views():
         scores(model, crops)
 
 
-TPN = dict(
-    type='TPN',
-    in_channels=(16, 32),
-    out_channels=32,
-    spatial_modulation_cfg=dict(in_channels=(16, 32), out_channels=32),
-    temporal_modulation_cfg=dict(downsample_scales=(1, 1)),
-    upsample_cfg=dict(scale_factor=(1, 1, 1)),
-    downsample_cfg=dict(downsample_scale=(1, 1, 1)),
-    level_fusion_cfg=dict(
-        in_channels=(32, 32),
-        mid_channels=(32, 32),
+def tpn(channels, out, scale, **kwargs):
+    return dict(
+        type='TPN',
+        in_channels=channels,
         out_channels=32,
-        downsample_scales=((1, 1, 1), (1, 1, 1)),
-    ),
-    aux_head_cfg=dict(out_channels=K, loss_weight=0.5),
-)
+        spatial_modulation_cfg=dict(in_channels=channels, out_channels=out),
+        temporal_modulation_cfg=dict(downsample_scales=(scale, scale)),
+        upsample_cfg=dict(scale_factor=(1, 1, 1)),
+        downsample_cfg=dict(downsample_scale=(1, 1, 1)),
+        level_fusion_cfg=dict(
+            in_channels=(32, 32),
+            mid_channels=(32, 32),
+            out_channels=32,
+            downsample_scales=((1, 1, 1), (1, 1, 1)),
+        ),
+        **kwargs,
+    )
 
 
 def test_tpn_and_its_loss_in_front_of_bags():
     chain = dict(
         type='NeckChain',
         num_instances=M,
-        necks=[TPN, dict(type='GEIIM', in_channels=2048)],
+        necks=[
+            tpn((16, 32), 32, 1, aux_head_cfg=dict(out_channels=K)),
+            dict(type='GEIIM', in_channels=2048),
+        ],
     )
     model = recognizer(
         'Recognizer3D',
@@ -299,8 +301,8 @@ def test_tpn_and_its_loss_in_front_of_bags():
     )
     losses = step(model, video(M))
     assert losses['loss_aux'].isfinite()
-    tpn = model.neck.stock_necks[0]
-    assert all(p.grad is not None for p in tpn.parameters())
+    stock = model.neck.stock_necks[0]
+    assert all(p.grad is not None for p in stock.parameters())
 
 
 # Recognizer2D
@@ -311,12 +313,7 @@ def test_frames_are_the_instances_in_2d(kind, segments):
     neck = dict(type=kind, in_channels=512, num_instances=segments)
     if kind == 'WIAN':
         neck['out_channels'] = 512
-    model = recognizer(
-        'Recognizer2D',
-        dict(type='ResNet', depth=18, norm_eval=False),
-        neck,
-        dict(type='TSNHead', in_channels=512),
-    )
+    model = model2d(neck, backbone=TSN)
     step(model, pictures(segments))
     assert all(p.grad.isfinite().all() for p in model.neck.parameters())
     crops = pictures(3 * segments)
@@ -382,9 +379,7 @@ def test_a_loss_of_the_neck_gets_the_class_scores(kind, focal):
 
 
 def test_the_carriers_loss_sees_the_mean_of_a_videos_frames():
-    model = recognizer(
-        'Recognizer2D', TSM, CARRIER, dict(type='TSNHead', in_channels=512)
-    )
+    model = model2d(CARRIER)
     inputs = pictures(M)
     losses = step(model, inputs, labels=(1, 1))
     maps = model.train().backbone(inputs.flatten(0, 1))
@@ -394,30 +389,16 @@ def test_the_carriers_loss_sees_the_mean_of_a_videos_frames():
 
 
 def test_tpn_in_front_in_2d():
-    tpn = dict(
-        type='TPN',
-        in_channels=(256, 512),
-        out_channels=32,
-        spatial_modulation_cfg=dict(in_channels=(256, 512), out_channels=512),
-        temporal_modulation_cfg=dict(downsample_scales=(M, M)),
-        upsample_cfg=dict(scale_factor=(1, 1, 1)),
-        downsample_cfg=dict(downsample_scale=(1, 1, 1)),
-        level_fusion_cfg=dict(
-            in_channels=(32, 32),
-            mid_channels=(32, 32),
-            out_channels=32,
-            downsample_scales=((1, 1, 1), (1, 1, 1)),
-        ),
-    )
+    stock = tpn((256, 512), 512, M)
     chain = dict(
         type='NeckChain',
         num_instances=1,
-        necks=[tpn, dict(type='PassThroughNeck')],
+        necks=[stock, dict(type='PassThroughNeck')],
         aux_loss=CARRIER['aux_loss'],
     )
     head = dict(type='TPNHead', in_channels=2048)
     backbone = dict(TSM, out_indices=(2, 3))
-    plain = recognizer('Recognizer2D', backbone, tpn, head).eval()
+    plain = recognizer('Recognizer2D', backbone, stock, head).eval()
     model = recognizer('Recognizer2D', backbone, chain, head)
     assert step(model, pictures(M, 3), (1, 1, 0))['loss_mccl'] > 0
     state = {
@@ -436,28 +417,19 @@ def test_tpn_in_front_in_2d():
 
 @pytest.mark.parametrize('name', ['fcn_test', 'max_testing_views'])
 def test_what_2d_recognizers_cannot_do_is_refused(name):
-    model = recognizer(
-        'Recognizer2D',
-        TSM,
-        dict(GEIIM, in_channels=512),
-        dict(type='TSNHead', in_channels=512),
-        test_cfg={name: M},
-    )
+    model = model2d(dict(GEIIM, in_channels=512), test_cfg={name: M})
     with pytest.raises(ValueError, match=f'use {name}.*remove it'):
         scores(model, pictures(M))
 
 
 def test_a_backbone_that_joins_frames_makes_fewer_instances():
     backbone = dict(TSM, num_segments=8, temporal_pool=True)
-    head = dict(type='TSNHead', in_channels=512)
     wrong = dict(GEIIM, in_channels=512, num_instances=8)
-    model = recognizer('Recognizer2D', backbone, wrong, head)
+    model = model2d(wrong, backbone=backbone)
     for mode in ('loss', 'predict'):
         with pytest.raises(ValueError, match='4 clips.*num_instances=8'):
             model(pictures(8), samples([0, 1]), mode=mode)
-    model = recognizer(
-        'Recognizer2D', backbone, dict(wrong, num_instances=4), head
-    )
+    model = model2d(dict(wrong, num_instances=4), backbone=backbone)
     step(model, pictures(8))
     assert scores(model, pictures(16)).isfinite().all()
 
@@ -533,26 +505,8 @@ def test_stock_heads_take_logits_of_bfloat16():
 @pytest.mark.parametrize('stage', ['backbone', 'neck', 'head'])
 def test_stages_in_tensor_mode(stage):
     for model, inputs, size in (
-        (
-            recognizer(
-                'Recognizer3D',
-                SLOW_ONLY,
-                WIAN,
-                dict(type='I3DHead', in_channels=C),
-            ),
-            video(M),
-            C,
-        ),
-        (
-            recognizer(
-                'Recognizer2D',
-                TSM,
-                dict(WIAN, in_channels=512),
-                dict(type='TSNHead', in_channels=C),
-            ),
-            pictures(M),
-            512,
-        ),
+        (model3d(WIAN), video(M), C),
+        (model2d(dict(WIAN, in_channels=512), C), pictures(M), 512),
     ):
         model.eval()
         x = model(inputs, stage=stage)
@@ -565,12 +519,7 @@ def test_stages_in_tensor_mode(stage):
 
 
 def test_copies_and_pickles():
-    model = recognizer(
-        'Recognizer2D',
-        TSM,
-        dict(WIAN, in_channels=512),
-        dict(type='TSNHead', in_channels=C),
-    )
+    model = model2d(dict(WIAN, in_channels=512), C)
     inputs = pictures(M)
     expected = scores(model, inputs)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):

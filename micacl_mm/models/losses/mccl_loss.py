@@ -208,8 +208,8 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         prototypes: bool,
         queue_size: int,
     ) -> None:
-        self.projection, self.prototypes, self.in_channels = None, None, None
-        self.queue = None
+        self.projection = self.prototypes = self.queue = None
+        self.in_channels = None
         if not (projection_channels or prototypes or queue_size):
             return
         if in_channels is None:
@@ -276,31 +276,29 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
                 f'MCCLLoss: features must be of floating point, got '
                 f'{features.dtype}'
             )
-        shapes = tuple(features.shape), tuple(labels.shape)
-        batch = len(shapes[0]) == 2 and len(shapes[1]) in (1, 2)
-        if not batch or shapes[0][0] != shapes[1][0]:
+        got, rows = tuple(features.shape), tuple(labels.shape)
+        size, classes = self.in_channels, self.num_classes
+        wrong = None
+        if len(got) != 2 or len(rows) not in (1, 2) or got[0] != rows[0]:
+            wrong = f'got {got} and {rows}; give one label a bag'
+        elif size not in (None, got[1]):
+            wrong = f'in_channels={size}, got {got}; set in_channels={got[1]}'
+        elif len(rows) == 2 and rows[1] != classes:
+            wrong = (
+                f'num_classes={classes}, but labels over {rows[1]} classes; '
+                'make num_classes and that of the blending agree'
+            )
+        if wrong:
             raise ValueError(
                 'MCCLLoss: features must be (B, D) and labels (B,) or (B, K), '
-                f'got {shapes[0]} and {shapes[1]}; give one label a bag'
+                + wrong
             )
-        channels = features.shape[1]
-        if self.in_channels not in (None, channels):
-            raise ValueError(
-                f'MCCLLoss: in_channels={self.in_channels}, but the features '
-                f'are of size {channels}; set in_channels={channels}'
-            )
-        if labels.dim() == 2 and labels.shape[1] != self.num_classes:
-            raise ValueError(
-                f'MCCLLoss: num_classes={self.num_classes}, but the labels '
-                f'are distributions over {labels.shape[1]} classes; make '
-                'num_classes and that of the blending agree'
-            )
-        expected = (len(features), self.num_classes)
         got = None if scores is None else tuple(scores.shape)
-        if self.uses_scores and got != expected:
+        if self.uses_scores and got != (rows[0], classes):
             raise ValueError(
                 f'MCCLLoss: focal={self.focal!r} needs the class scores, '
-                f'{expected}, got {got}; call loss(features, labels, scores)'
+                f'{(rows[0], classes)}, got {got}; call loss(features, '
+                'labels, scores)'
             )
 
     def _check_values(self, labels: Tensor) -> None:
@@ -310,12 +308,12 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         if not len(labels):
             raise ValueError('MCCLLoss: the batch is empty; give it videos')
         if labels.dim() == 1:
-            for label in (labels.min().item(), labels.max().item()):
-                if not 0 <= label < self.num_classes:
-                    raise ValueError(
-                        f'MCCLLoss: num_classes={self.num_classes}, but there '
-                        f'is a label {label}; classes count from 0'
-                    )
+            low, high = labels.min().item(), labels.max().item()
+            if low < 0 or high >= self.num_classes:
+                raise ValueError(
+                    f'MCCLLoss: num_classes={self.num_classes}, but there are '
+                    f'labels from {low} to {high}; classes count from 0'
+                )
         elif (labels.sum(dim=1) - 1).abs().max() > 1e-3:
             raise ValueError(
                 'MCCLLoss: needs one class a video, or after mixup or cutmix '
