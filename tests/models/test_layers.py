@@ -60,13 +60,6 @@ def test_mix_hop_equals_explicit_sums(depth):
     torch.testing.assert_close(layer(x, graph), naive)
 
 
-def test_mix_hop_of_one_instance_changes_nothing_before_its_projection():
-    layer = MixHop(4)
-    x = torch.randn(2, 1, 4)
-    out = layer(x, torch.ones(1, 1))
-    torch.testing.assert_close(out, layer.project(torch.cat([x, x], -1)))
-
-
 @pytest.mark.parametrize('m', [1, 2, 4, 7])
 def test_multiscale_conv_equals_a_loop(m):
     c = 3
@@ -83,19 +76,6 @@ def test_multiscale_conv_equals_a_loop(m):
                     naive[:, t] += conv.weight[:, 0, k] * x[:, source]
         naive += conv.bias
     torch.testing.assert_close(layer(x), naive)
-
-
-def test_multiscale_conv_of_width_three_sees_both_neighbours():
-    # The figure: t2 receives from t1 and t3.
-    layer = MultiscaleConv(1, (3,))
-    nn.init.ones_(layer.convs[0].weight)
-    nn.init.zeros_(layer.convs[0].bias)
-    pulse = torch.tensor([0.0, 0.0, 1.0, 0.0])[None, :, None]
-    assert layer(pulse).flatten().tolist() == [0, 1, 1, 1]
-
-
-def test_equal_widths_count_once():
-    assert len(MultiscaleConv(2, (1, 3, 3)).convs) == 2
 
 
 def test_gated_attention_equals_a_loop():
@@ -185,12 +165,18 @@ def test_dmin_equals_a_loop(shape, unbiased):
     torch.testing.assert_close(layer(x), naive, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('unbiased', [False, True])
-def test_dmin_of_one_constant_instance_is_finite(unbiased):
-    x = torch.ones(2, 1, 4, requires_grad=True)
-    out = DMIN(4, unbiased)(x)
-    out.sum().backward()
-    assert out.isfinite().all() and x.grad.isfinite().all()
+@pytest.mark.parametrize('m', [1, 4])
+@pytest.mark.parametrize('dtype', [torch.half, torch.bfloat16, torch.float32])
+def test_dmin_of_equal_instances_has_a_gradient(dtype, m):
+    # A still picture as a video: all variances are 0.
+    slopes, grads = torch.randn(2, m, 8), []
+    for kind in (dtype, torch.float32):
+        x = torch.ones(2, m, 8, dtype=kind, requires_grad=True)
+        out = DMIN(8, unbiased=True).to(kind)(x)
+        (out * slopes.to(kind)).sum().backward()
+        assert out.dtype == kind and x.grad.isfinite().all()
+        grads.append(x.grad.float())
+    torch.testing.assert_close(*grads, rtol=0.01, atol=1)
 
 
 def test_attention_equals_torch_multihead():
@@ -215,12 +201,6 @@ def test_attention_without_biases_and_output_projection():
     x = torch.randn(3, 4, 8)
     torch.testing.assert_close(layer(x), full(x))
     assert len([*layer.parameters()]) == 1
-
-
-def test_attention_does_not_care_for_the_order():
-    layer, x = InstanceAttention(8, 2), torch.randn(3, 5, 8)
-    order = torch.randperm(5)
-    torch.testing.assert_close(layer(x)[:, order], layer(x[:, order]))
 
 
 def test_gradients():

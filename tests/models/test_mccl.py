@@ -185,13 +185,6 @@ def test_zero_groups_get_no_gradient(rows, columns):
     assert loss.isfinite() and z.grad.abs().max() < 100
 
 
-def test_sure_and_impossible_classes_stay_finite():
-    y = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
-    z = torch.randn(4, 8, requires_grad=True)
-    mccl(z, y).backward()
-    assert z.grad.isfinite().all()
-
-
 @pytest.mark.parametrize('form', ['log', 'out'])
 def test_an_unlikely_pair_counts_little(form):
     z = torch.randn(3, 8).double().requires_grad_()

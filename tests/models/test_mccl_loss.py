@@ -229,20 +229,6 @@ def test_half_precision_is_computed_in_float32():
     assert head.bfloat16()(z.bfloat16(), y).isfinite()
 
 
-@pytest.mark.parametrize('form', FORMS)
-@pytest.mark.parametrize('dtype', [torch.half, torch.bfloat16, torch.float32])
-def test_extreme_temperatures_and_lengths_stay_finite(form, dtype):
-    """exp(1 / 1e-6) overflows any float, as does the square of 1e30."""
-    y, unit = torch.arange(12) % 3, F.normalize(torch.randn(12, 16), dim=1)
-    for length in (1, 1e3, 6e4 if dtype == torch.half else 1e30):
-        for temperature in (1e-6, 0.01, 1e3):
-            z = (unit * length).to(dtype).requires_grad_()
-            loss = MCCLLoss(None, [5, 2, 9], (1, 2, 4), form, temperature)
-            value = loss(z, y)
-            value.backward()
-            assert value.isfinite() and z.grad.isfinite().all()
-
-
 @pytest.mark.parametrize('labels', [[0], [0, 1, 2], [0, 1, 1]])
 def test_a_loss_that_never_finds_a_positive_warns_once(monkeypatch, labels):
     said = []

@@ -171,14 +171,6 @@ def test_geiim_over_channels_equals_its_formula(m):
     torch.testing.assert_close(found, naive.mean(1))
 
 
-def test_geiim_knows_the_order_of_instances():
-    neck, x = randomise(build(INSTANCES)), torch.randn(1, 4, 8)
-    order = torch.tensor([2, 0, 3, 1])
-    straight = neck.process(Bag(x)).features[:, order]
-    shuffled = neck.process(Bag(x[:, order])).features
-    assert not torch.allclose(straight, shuffled, atol=1e-3)
-
-
 def test_wian_equals_its_formula():
     neck = randomise(build(BILSTM))
     x, weights = torch.randn(2, 4, 8), torch.randn(2, 4).softmax(1)
@@ -426,11 +418,11 @@ def test_autocast(cfg):
     )
 
 
-@pytest.mark.parametrize('size', [4, 24])
 @torch._dynamo.config.patch(allow_rnn=True)
-def test_neck_and_loss_compile_to_one_graph(size):
+def test_neck_and_loss_compile_to_one_graph():
     torch._dynamo.reset()
-    neck = NeckChain([INSTANCES, BILSTM])
+    short = dict(BILSTM, num_layers=1)
+    neck = NeckChain([INSTANCES, short], num_instances=2)
     loss = MCCLLoss(
         class_counts=[9, 3, 1],
         temperature_mode='batch',
@@ -438,8 +430,8 @@ def test_neck_and_loss_compile_to_one_graph(size):
         in_channels=16,
         prototypes=True,
     )
-    x = torch.randn(4 * size, 8, requires_grad=True)
-    y, scores = torch.arange(size) % 3, torch.randn(size, 3)
+    x = torch.randn(6, 2, 8, requires_grad=True)
+    y, scores = torch.arange(6) % 3, torch.randn(6, 3)
 
     def step(x):
         return loss(neck(x)[0].flatten(1), y, scores)

@@ -1,9 +1,7 @@
 """Necks on bags in stock recognizers, in front of stock heads."""
 
 import copy
-import pickle
 
-import numpy as np
 import pytest
 import torch
 from mmaction.models.heads import BaseHead
@@ -308,53 +306,6 @@ def test_tpn_and_its_loss_in_front_of_bags():
 # Recognizer2D
 
 
-@pytest.mark.parametrize(('kind', 'segments'), [('GEIIM', 3), ('WIAN', 4)])
-def test_frames_are_the_instances_in_2d(kind, segments):
-    neck = dict(type=kind, in_channels=512, num_instances=segments)
-    if kind == 'WIAN':
-        neck['out_channels'] = 512
-    model = model2d(neck, backbone=TSN)
-    step(model, pictures(segments))
-    assert all(p.grad.isfinite().all() for p in model.neck.parameters())
-    crops = pictures(3 * segments)
-    with torch.no_grad():
-        model.eval()
-        maps = model.backbone(crops.flatten(0, 1)).mean((2, 3))
-        bags = maps.unflatten(0, (6, segments)).flatten(0, 1)
-        logits = model.cls_head.fc_cls(model.neck(bags)[0].flatten(1))
-    by_hand = logits.softmax(1).unflatten(0, (2, 3)).mean(1)
-    torch.testing.assert_close(scores(model, crops), by_hand)
-
-
-@pytest.mark.parametrize(
-    ('backbone', 'head'),
-    [
-        (TSM, dict(type='TSMHead', num_segments=M, in_channels=512)),
-        (TSM, dict(type='TSNHead', in_channels=512)),
-        (
-            TSN,
-            dict(type='TRNHead', num_segments=M, in_channels=512),
-        ),
-    ],
-    ids=['tsm', 'tsn', 'trn'],
-)
-def test_a_carrier_changes_nothing_in_2d(backbone, head):
-    with_it = recognizer('Recognizer2D', backbone, CARRIER, head)
-    without = recognizer('Recognizer2D', backbone, None, head)
-    without.load_state_dict(with_it.state_dict(), strict=False)
-    inputs = pictures(M)
-    torch.manual_seed(1), np.random.seed(1)  # dropout, relations of TRN
-    losses = step(with_it, inputs, labels=(1, 1))
-    torch.manual_seed(1), np.random.seed(1)
-    plain = step(without, inputs, labels=(1, 1))
-    assert torch.equal(losses['loss_cls'], plain['loss_cls'])
-    assert losses['loss_mccl'].isfinite() and 'loss_mccl' not in plain
-    without.load_state_dict(with_it.state_dict(), strict=False)
-    assert head['type'] == 'TRNHead' or torch.equal(
-        scores(with_it, inputs), scores(without, inputs)
-    )
-
-
 @pytest.mark.parametrize(
     'kind, focal',
     [('Recognizer3D', 'detached'), ('RecognizerGCN', 'attached')],
@@ -437,28 +388,6 @@ def test_a_backbone_that_joins_frames_makes_fewer_instances():
 # other recognizers
 
 
-def graph_model(neck):
-    return recognizer(
-        'RecognizerGCN',
-        STGCN,
-        neck,
-        dict(type='GCNHead', in_channels=16),
-    )
-
-
-def test_a_carrier_changes_nothing_on_skeletons():
-    with_it, without = graph_model(CARRIER), graph_model(None)
-    without.load_state_dict(with_it.state_dict(), strict=False)
-    with_it.test_cfg = dict(max_testing_views=4)  # of no meaning here
-    inputs = skeletons(1)
-    losses, plain = (
-        step(with_it, inputs, (1, 1)),
-        step(without, inputs, (1, 1)),
-    )
-    assert torch.equal(losses['loss_cls'], plain['loss_cls'])
-    assert losses['loss_mccl'].isfinite()
-
-
 @pytest.mark.parametrize('kind', ['RecognizerAudio', 'MMRecognizer3D'])
 def test_recognizers_that_would_drop_the_neck_say_so(kind):
     model = recognizer(kind, TSN, CARRIER, dict(type='TSNHead', in_channels=C))
@@ -516,11 +445,3 @@ def test_stages_in_tensor_mode(stage):
             'head': (2, K),
         }[stage]
         assert x.shape[:2] == (rows, columns) and x.isfinite().all()
-
-
-def test_copies_and_pickles():
-    model = model2d(dict(WIAN, in_channels=512), C)
-    inputs = pictures(M)
-    expected = scores(model, inputs)
-    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert torch.equal(scores(other, inputs), expected)

@@ -17,10 +17,16 @@ from torch.utils._pytree import tree_leaves
 from micacl_mm.hooks import NonFiniteLossHook
 from micacl_mm.models import LongTailCrossEntropyLoss, MCCLLoss, NeckChain
 
-N, M, C, K = 4, 4, 8, 3
+N, M, C, K = 3, 2, 8, 3
 CPU = torch.device('cpu')
 GEIIM = dict(type='GEIIM', in_channels=C)
-WIAN = dict(type='WIAN', in_channels=C, out_channels=2 * C, num_heads=2)
+WIAN = dict(
+    type='WIAN',
+    in_channels=C,
+    out_channels=2 * C,
+    num_heads=2,
+    num_layers=1,
+)
 READINGS = {
     'plus': ([GEIIM, WIAN], {}),
     'reference': (
@@ -104,10 +110,10 @@ class Training:
             class_counts=[9, 3, 1],
             in_channels=2 * C,
             prototypes=True,
-            queue_size=6,
+            queue_size=4,
             **options,
         )
-        neck = NeckChain(necks, aux_loss=mccl)
+        neck = NeckChain(necks, M, aux_loss=mccl)
         cross_entropy = LongTailCrossEntropyLoss(
             class_counts=[9, 3, 1], logit_adjustment=1.0, gamma=2.0
         )
@@ -168,7 +174,7 @@ def test_one_wait_an_iteration(device, dtype, reading):
     ],
 )
 def test_a_planted_wait_is_counted(plant):
-    neck = NeckChain([GEIIM, WIAN]).to('meta')
+    neck = NeckChain([GEIIM, WIAN], M).to('meta')
     neck.register_bag_hook(lambda bag, _: plant(bag.features[0]))
     with on('meta', None), Waits('meta') as waits:
         neck(torch.empty(N * M, C, device='meta'))
@@ -176,7 +182,7 @@ def test_a_planted_wait_is_counted(plant):
 
 
 def test_a_tensor_on_another_device_is_seen():
-    neck = NeckChain([GEIIM]).to('meta')
+    neck = NeckChain([GEIIM], M).to('meta')
     neck.necks[0].norm.weight = nn.Parameter(torch.ones(C))
     match = pytest.raises(AssertionError, match='norm on')
     with on('meta', None), Waits('meta'), match:

@@ -37,7 +37,7 @@ def one_rank():
     torch.distributed.destroy_process_group()
 
 
-@pytest.mark.parametrize('pooling', ['mean', 'attention', 'none'])
+@pytest.mark.parametrize('pooling', ['attention', 'none'])
 def test_a_whole_model(pooling):
     pytest.importorskip('mmpretrain')
     backbone = dict(
@@ -78,17 +78,6 @@ def test_a_whole_model(pooling):
             again = twin(x, samples([0, 1]), mode='predict')
             for sample, score in zip(again, scores, strict=True):
                 torch.testing.assert_close(sample.pred_score, score)
-
-
-def test_without_a_neck():
-    pytest.importorskip('mmpretrain')
-    model = recognizer(dict(type='FrameBackbone', backbone=RESNET)).eval()
-    x = torch.randn(2, 4, 3, 3, 32, 32)
-    found = model(x, samples([0, 1]), mode='predict')
-    rows = model.backbone(x.flatten(0, 1)).flatten(1)  # (8, C')
-    scores = model.cls_head.fc_cls(rows).softmax(1).view(2, 4, 3).mean(1)
-    for sample, expected in zip(found, scores, strict=True):
-        torch.testing.assert_close(sample.pred_score, expected)
 
 
 def test_distributed_training_finds_every_parameter_in_use(one_rank):

@@ -11,7 +11,6 @@ from micacl_mm.registry import MODELS
 
 from .cases import (
     MMPRETRAIN,
-    SMALL_RESNET,
     TIMM,
     TORCHVISION,
     VIT,
@@ -121,13 +120,6 @@ def test_torchvision_googlenet_loses_its_extra_classifiers():
     feature.sum().backward()
     assert feature.shape == (1, 1024, 1, 1, 1)
     assert all(p.grad is not None for p in model.parameters())
-
-
-def test_mmaction_equals_its_own_model_frame_by_frame():
-    model = build(SMALL_RESNET).eval()
-    x = clips()
-    expected = naive_mean(lambda f: model.backbone(f).mean((2, 3)), x)
-    close(model(x).flatten(1), expected)
 
 
 def test_parts_of_mmpretrains_models_are_found_in_its_own_registry():
