@@ -125,7 +125,9 @@ for words in {calls}:
     print('$', *words, flush=True)
     assert main(words) == 0, words
 """
-    said = python('-c', code, cwd=tmp_path)
+    script = python.site / 'all.py'
+    script.write_text(code)
+    said = python(script, cwd=tmp_path)
     assert '0 FAIL' in said and 'WAR' in said and 'GEIIM' in said
     assert any(tmp_path.glob('work/plots/*.png'))
     assert (tmp_path / 'found/predictions.csv').is_file()
