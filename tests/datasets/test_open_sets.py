@@ -18,14 +18,18 @@ from micacl_mm.datasets.cremad_dataset import (
     TAIL_ORDER,
     list_checksum,
 )
+from micacl_mm.datasets.pack import pack_frames
 from micacl_mm.errors import ConfigError, DataError, MissingFileError
+from micacl_mm.utils.video import read_video
 from tests.sets import (
     files_below,
+    frame_number,
     logged,
     open_clips,
     touch,
     write_frames,
     write_open_set,
+    write_video,
 )
 
 KINDS = {
@@ -217,6 +221,22 @@ def test_every_clip_is_found(kind, source, above, tmp_path, small):
             found = [p for p in places if f'/{clip}.' in f'{p}.']
             assert [places[p]['label'] for p in found] == [label]
     assert files_below(tmp_path) == before
+
+
+@each_kind
+def test_a_pack_fits(kind, tmp_path, small):
+    write_open_set(tmp_path, kind, frames)
+    pack_frames(tmp_path / 'faces', tmp_path / 'set.pack', 1)
+    data = load(kind, tmp_path, pack=str(tmp_path / 'set.pack'))
+    info = data.get_data_info(0)
+    data = info['pack'].read(info['pack_clip'], info['frames'][1])
+    assert data == Path(info['frame_dir'], info['frames'][1]).read_bytes()
+
+
+def test_flash_videos_are_read(tmp_path):
+    write_video(tmp_path / 'a.flv', 6)
+    images = list(read_video(str(tmp_path / 'a.flv')))
+    assert [frame_number(image) for image in images] == list(range(6))
 
 
 @each_kind
