@@ -169,12 +169,14 @@ def test_the_commands_of_the_page(tmp_path, monkeypatch, frames):
     result = json.loads(path.read_text())
     assert result['classes'] == CLASSES
     assert result['dataset'] == 'folder-faces'
-    table = re.findall(r'^(\w+) +\d+ +[\d.-]+$', log, re.M)
-    assert table == [*CLASSES, 'UAR', 'WAR']
+    table = re.findall(r'^(\w+) +\d+(?: +[\d.-]+){3}$', log, re.M)
+    assert table == CLASSES and '6 clips, percent: UAR' in log
     matrix = torch.tensor(result['confusion_matrix'])
     assert matrix.sum(1).tolist() == result['clips_per_class'] == [3, 2, 1]
     assert (path.parent / 'confusion_matrix.png').stat().st_size > 5000
 
+    if frames:
+        return
     clip = next((tmp_path / 'faces' / CLASSES[0]).iterdir())
     command = page_command('infer').replace('new.mp4', str(clip))
     run(tmp_path, command.replace('centerface', 'none'), *options)

@@ -22,7 +22,7 @@ from micacl_mm.errors import (
     check_choice,
 )
 from micacl_mm.utils.files import DRAWN_MARKER
-from micacl_mm.utils.folders import find_file
+from micacl_mm.utils.folders import find_file, walk
 
 from .layouts import (
     COMPLETE,
@@ -156,6 +156,7 @@ class BaseDFERDataset(BaseActionDataset):
         self.pack = pack
         self.list_file = os.path.expanduser(ann_file)
         self.layout = self.copy = ''
+        self.listed = 0
         self.foreign: dict[str, list[str]] = {}
         self._opened: Optional[FramePack] = None
         self._check_args()
@@ -241,6 +242,12 @@ class BaseDFERDataset(BaseActionDataset):
 
     def _split_in_two(self) -> tuple[list[SplitRow], list[SplitRow]]:
         """Rows of the split, and those on the other side of the slice."""
+        if self.split == 'val' and not self.val_ratio:
+            raise ConfigError(
+                f"{type(self).__name__}: split='val' needs val_ratio above "
+                '0, since the set has no validation split',
+                "set the same val_ratio, e.g. 0.1, here and for split='train'",
+            )
         official = 'test' if self.split == 'test' else 'train'
         rows, rest = self._read(official), []
         if official == 'train' and self.val_ratio:
@@ -301,15 +308,24 @@ class BaseDFERDataset(BaseActionDataset):
 
     def find_split_file(self, *names: str) -> str:
         """Path of the first split file that exists of those named."""
-        for folder in find_folders(self.data_root, self.SPLIT_FOLDER):
+        folders = list(find_folders(self.data_root, self.SPLIT_FOLDER))
+        for folder in folders:
             for path in (find_file(folder, name) for name in names):
                 if path:
                     return path
+        there = [
+            os.path.relpath(entry.path, self.data_root)
+            for top in folders
+            for folder in walk(top, 3)
+            for entry in folder.files
+            if entry.name.lower().endswith(('.csv', '.txt'))
+        ]
+        others = f', but {shorten(sorted(there), 4)}' if there else ''
         self._fail(
             MissingFileError,
             f'no split file {self.SPLIT_FOLDER}/{names[-1]} below '
-            f'{self.data_root}',
-            'unpack the split files of the release there',
+            f'{self.data_root}{others}',
+            'unpack the split files of the release there, or rename these',
         )
 
     def read_lines(self, path: str) -> list[tuple[int, str]]:
@@ -467,6 +483,7 @@ class BaseDFERDataset(BaseActionDataset):
 
     def _log_counts(self, loaded: list, rest: list) -> None:
         variant = getattr(self, self.VARIANT or '_', 'all')
+        place = f', {self.VARIANT} {variant}' if self.VARIANT else ''
         split = 'test' if self.split == 'test' else 'train'
         official = self.OFFICIAL_COUNTS.get(variant, {}).get(split)
         classes = self.metainfo['classes']
@@ -483,8 +500,8 @@ class BaseDFERDataset(BaseActionDataset):
                 'the official set.'
             )
         print_log(
-            f'{type(self).__name__}, {f"{self.VARIANT} {variant}".strip()}, '
-            f'{self.split}: {counts} Found {self.source} in {self.layout}.',
+            f'{type(self).__name__}{place}, {self.split}: {counts} Found '
+            f'{self.source} in {self.layout}.',
             logger='current',
         )
 
@@ -494,7 +511,6 @@ class BaseDFERDataset(BaseActionDataset):
         check_choice(name, ('frames', 'videos'), source=self.source)
         check_choice(name, ('raise', 'drop'), missing=self.missing)
         self._check_ratio('val_ratio', self.val_ratio)
-        self._check_has_val()
         if self.pack and self.source == 'videos':
             raise ConfigError(
                 f"{type(self).__name__}: a pack needs source='frames', got "
@@ -509,14 +525,6 @@ class BaseDFERDataset(BaseActionDataset):
                 f'{type(self).__name__}: {name} must be in [0, 1), got '
                 f'{value!r}',
                 'use 0.1 to hold out 10 % of each class',
-            )
-
-    def _check_has_val(self) -> None:
-        if self.split == 'val' and self.val_ratio == 0:
-            raise ConfigError(
-                f"{type(self).__name__}: split='val' needs val_ratio above "
-                '0, since the set has no validation split',
-                "set the same val_ratio, e.g. 0.1, here and for split='train'",
             )
 
     def _check_root(self) -> None:

@@ -77,9 +77,6 @@ Download CAER.zip at caer-dataset.github.io"""
     def _split_in_two(self) -> tuple[list[SplitRow], list[SplitRow]]:
         return self.relabel(self._read(self.split)), []
 
-    def _check_has_val(self) -> None:
-        """The set has a validation split."""
-
     def find_clips(self, root: str) -> Iterable[FoundClip]:
         """List the clips on disk, keyed by split, emotion and name."""
         return find_emotion_clips(root, self.source, _EMOTIONS)

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, NoReturn, Optional, Union
 
 from mmaction.utils import ConfigType
-from mmengine.logging import print_log
 
 from micacl_mm.errors import ConfigError, DataError, check_choice
 from micacl_mm.registry import DATASETS
@@ -24,7 +23,6 @@ from micacl_mm.utils.folders import (
 from .base import BaseDFERDataset, shorten
 from .splits import (
     SplitRow,
-    describe_counts,
     find_shared,
     hold_out,
     name_groups,
@@ -188,14 +186,31 @@ class ClassFolderDataset(BaseDFERDataset):
         clips = self._find()
         rows = self.relabel(self._cut(clips)[self.split])
         if not rows:
-            self._fail_without_clips()
+            cure, ratio = f'add a folder {self.split}', CUTS[self.split]
+            if ratio:
+                cure += (
+                    f', or set {ratio} (--{ratio.replace("_", "-")}) above 0 '
+                    'with at least two clips, or persons, of a class'
+                )
+            self._fail(
+                DataError,
+                f'there must be a clip for split {self.split!r} in '
+                f'{self.data_root}, got none',
+                cure,
+            )
         infos = self.take_clips(
             rows,
             {clip.name.lower(): clip.path for clip in clips},
             f'folders of the classes in {self.data_root}',
         )
-        given = any(clip.folder.split == self.split for clip in clips)
-        self._log_labels([info['label'] for info in infos], given)
+        labels = [info['label'] for info in infos]
+        self._log_counts(labels, [])
+        names = enumerate(self.metainfo['classes'])
+        bare = [name for label, name in names if label not in labels]
+        if bare:
+            given = any(clip.folder.split == self.split for clip in clips)
+            why = '' if given else ': a single clip or person stays in train'
+            self._warn(f'{self.split} has no {", ".join(bare)}{why}.')
         return infos
 
     def _find(self) -> list[ClassClip]:
@@ -253,9 +268,6 @@ class ClassFolderDataset(BaseDFERDataset):
             )
         return splits
 
-    def _check_has_val(self) -> None:
-        """A folder may hold it, which is seen later."""
-
     def _check_filled(self, clips: Sequence[ClassClip], splits: set) -> None:
         """See that there are clips of each split, and class to train on."""
         full = {(clip.folder.split, clip.folder.name) for clip in clips}
@@ -275,36 +287,6 @@ class ClassFolderDataset(BaseDFERDataset):
                 f'{", ".join(bare)}',
                 'put clips there, or move the folder out',
             )
-
-    def _fail_without_clips(self) -> NoReturn:
-        cure, ratio = f'add a folder {self.split}', CUTS[self.split]
-        if ratio:
-            cure += (
-                f', or set {ratio} (--{ratio.replace("_", "-")}) above 0 with '
-                'at least two clips, or persons, of a class'
-            )
-        self._fail(
-            DataError,
-            f'there must be a clip for split {self.split!r} in '
-            f'{self.data_root}, got none',
-            cure,
-        )
-
-    def _log_labels(self, labels: Sequence[int], given: bool) -> None:
-        """Log the clips of each class and how unequal they are."""
-        classes = self.metainfo['classes']
-        counts = [labels.count(i) for i in range(len(classes))]
-        ratio = max(counts) / min(k for k in counts if k)
-        print_log(
-            f'{type(self).__name__}, {self.split}: '
-            f'{describe_counts(classes, labels, [], None)} Imbalance '
-            f'{ratio:.1f} : 1. Found {self.source} in {self.layout}.',
-            logger='current',
-        )
-        bare = [n for n, k in zip(classes, counts, strict=True) if not k]
-        if bare:
-            why = '' if given else ': a single clip or person stays in train'
-            self._warn(f'{self.split} has no {", ".join(bare)}{why}.')
 
 
 def find_classes(
@@ -438,7 +420,7 @@ def _clips(folder: ClassFolder) -> Iterator[ClassClip]:
         name = normalise(prefix + below)
         # Without suffix, so that a video and its face crops are in one split.
         key = kind == 'videos', name.lower()
-        if key in seen:
+        if key in seen and kind != 'other':
             fail(
                 'clips must differ by more than suffix and case, got '
                 f'{seen[key]} and {path}',

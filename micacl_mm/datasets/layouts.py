@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from micacl_mm.utils.folders import (
     VIDEO_SUFFIXES,
@@ -371,9 +371,7 @@ def _probe_frames(path: str, named: bool) -> dict:
     frames = list_frames(path)
     if not frames:
         raise ValueError(f'no image in {path}')
-    clip = os.path.basename(path)
-    number = int(clip) if named and clip.isdecimal() else None
-    own, foreign = own_frames(frames, number)
+    own, foreign = own_frames(frames, os.path.basename(path), named)
     if not own:
         raise ValueError(f'the frames in {path} are of another clip')
     # The size of every frame would cost a request each. An unpacking that
@@ -388,40 +386,48 @@ def _probe_frames(path: str, named: bool) -> dict:
 
 
 def own_frames(
-    names: Sequence[str], number: Optional[int] = None
+    names: Sequence[str], clip: str = '', numbered: bool = False
 ) -> tuple[list[str], list[str]]:
     """Part the frames of a clip from images that belong elsewhere.
 
     The frames of a clip are named alike, but for their numbers and suffix:
     ``12_1.jpg``, ``12_2.jpg`` or ``1.jpg``, ``2.png``. Of several ways of
-    naming the one that begins with the clip's own number is the clip's, then
+    naming the one that begins with the clip's own name is the clip's, then
     one with numbers that half of the images have. The same name with two
     suffixes is one frame.
 
     Args:
         names (Sequence[str]): Images of one folder in natural order.
-        number (int, optional): Number of the clip, if ``12_1.jpg`` can only
-            be of clip 12. Defaults to None.
+        clip (str): Name of the folder. Where some images begin with it, those
+            that begin with another clip's are none of its. Defaults to ''.
+        numbered (bool): Whether ``12_1.jpg`` can only be of clip 12. Defaults
+            to False.
 
     Returns:
         tuple[list[str], list[str]]: Its frames, and the others.
     """
     stems = {name: os.path.splitext(name)[0].lower() for name in names}
     suffixes = {name: os.path.splitext(name)[1].lower() for name in names}
+    shape, own_name = _shape(clip), _unpadded(clip)
+    fronts = {
+        name: _unpadded(re.sub(r'[_-]\d+$', '', stem))
+        for name, stem in stems.items()
+        if _shape(stem) in (f'{shape}_#', f'{shape}-#')
+    }
+    if not numbered and own_name not in fronts.values():
+        fronts = {}
     ways: dict[str, tuple] = {}
     for name, stem in stems.items():
-        front = re.match(r'(\d+)[_-]\d+$', stem)
-        of = int(front[1]) if front and number is not None else None
-        way = re.sub(r'\d+', '#', stem)
-        ways[name] = of, way if '#' in way else ''
+        way = _shape(stem)
+        ways[name] = fronts.get(name), way if '#' in way else ''
     counts = Counter(ways.values())
-    foreign = {way for way in counts if way[0] not in (None, number)}
-    fitting = [way for way in counts if way not in foreign]
+    fitting = [way for way in counts if way[0] in (None, own_name)]
     if not fitting:
         return [], list(names)
 
     def rank(way: tuple) -> tuple:
-        return way[0] is not None, way[1] != '', counts[way]
+        own = numbered and way[0] is not None
+        return own, way[1] != '', counts[way]
 
     best = max(fitting, key=rank)  # the first of equals
     if best[0] is None and 2 * counts[best] < len(names):
@@ -436,6 +442,14 @@ def own_frames(
         [name for name in names if name in kept],
         [name for name in names if name not in kept],
     )
+
+
+def _shape(name: str) -> str:
+    return re.sub(r'\d+', '#', name.lower())
+
+
+def _unpadded(name: str) -> str:
+    return re.sub(r'\d+', lambda digits: str(int(digits[0])), name.lower())
 
 
 def _one_padding(names: set[str], stems: dict[str, str]) -> set[str]:

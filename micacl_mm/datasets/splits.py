@@ -49,10 +49,13 @@ def describe_counts(
     rest: Sequence[int],
     official: Optional[Sequence[int]],
 ) -> str:
-    """Say how many clips of each class there are and should be."""
+    """Say how many clips of each class there are, and should be."""
     counts, whole = Counter(loaded), Counter([*loaded, *rest])
     listed = [f'{name} {counts[i]}' for i, name in enumerate(classes)]
     text = f'{len(loaded)} clips ({", ".join(listed)}).'
+    if counts:
+        ratio = max(counts.values()) / min(counts.values())
+        text += f' Imbalance {ratio:.1f} : 1.'
     if rest:
         text += f' {len(rest)} more of train are in the other part.'
     if official is None:

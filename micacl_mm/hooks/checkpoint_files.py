@@ -3,7 +3,6 @@
 import errno
 import lzma
 import re
-import shutil
 import struct
 import zipfile
 import zlib
@@ -46,8 +45,6 @@ class AtomicBackend(LocalBackend):
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if shutil.disk_usage(path.parent).free < len(obj):
-                raise OSError(errno.ENOSPC, 'No space left on device')
             with replacing(path) as part:
                 part.write_bytes(obj)
         except OSError as error:

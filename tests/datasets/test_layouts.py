@@ -196,6 +196,14 @@ def test_dfew_split_folders(tmp_path, old, new):
     assert ids(load(tmp_path)) == IDS
 
 
+@pytest.mark.parametrize('new', ['training/set_1.csv', 'train_1.txt', '1.csv'])
+def test_split_files_of_other_names_are_named(tmp_path, new):
+    write_dfew(tmp_path, ROWS)
+    move(tmp_path, f'{TRAIN}/set_1.csv', f'{SPLIT}/{new}')
+    with pytest.raises(FileNotFoundError, match=f', but {SPLIT}/{new}. Fix'):
+        load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ('old', 'new'),
     [
@@ -376,26 +384,6 @@ def test_clip_root_wins_over_the_search(tmp_path, monkeypatch):
         assert '--clip-root' in err.value.cure
 
 
-def test_links(tmp_path):
-    """To folders they are followed; in circles and to nothing they end."""
-    write_dfew(tmp_path / 'disk', ROWS)
-    root = tmp_path / 'set'
-    write_dfew_split(root, 'train', ROWS)
-    (root / 'Clip').symlink_to(tmp_path / 'disk/Clip')
-    (root / 'again').symlink_to(root)
-    (root / 'loop').symlink_to('loop')
-    (root / 'EmoLabel_DataSplit/loop').symlink_to('loop')
-    (root / 'Clip/clip_224x224/00002').symlink_to('00002')
-    write_frames(root / 'Clip/clip_224x224/00001', ['00001_00001.jpg'])
-    (root / 'Clip/clip_224x224/00001/00001_00002.jpg').mkdir()
-    assert ids(load(root)) == IDS
-    write_ferv(root, SCENES)
-    for name in ('War/Happy', 'War/loop', 'War/Fear/0003'):
-        path = root / '2_ClipsforFaceCrop' / name
-        path.symlink_to(path.name)
-    assert ids(load_ferv(root)) == SCENES
-
-
 # ---- frames
 
 
@@ -450,7 +438,8 @@ FOREIGN = {
 @pytest.mark.parametrize(('own', 'others'), FOREIGN.values(), ids=FOREIGN)
 def test_frames_that_belong_elsewhere_are_left_out(tmp_path, own, others):
     names = sorted([*own, *others], key=natural_key)
-    assert own_frames(names, 7) == (own, sorted(others, key=natural_key))
+    others = sorted(others, key=natural_key)
+    assert own_frames(names, '00007', True) == (own, others)
     write_frames(tmp_path / FACES / '00007', [*own, *others])
     write_dfew_split(tmp_path, 'train', [(7, 1)])
     with logged() as lines:
@@ -459,6 +448,29 @@ def test_frames_that_belong_elsewhere_are_left_out(tmp_path, own, others):
     told = [line for line in lines if 'not named like' in line]
     assert bool(told) == bool(others) == bool(dataset.foreign)
     assert all(f'{len(others)} images in 1 clips' in line for line in told)
+
+
+ELSEWHERE = {
+    'frames of a numbered clip': ('0010', ['0010_1.jpg', '0010_2.jpg']),
+    'not padded': ('0010', ['10_1.jpg', '10_2.jpg', '10_3.jpg']),
+    'with dashes': ('0010', ['0010-01.jpg', '0010-02.jpg']),
+    'of a person': ('anna_001', ['anna_001_1.png', 'anna_001_2.png']),
+}
+
+
+@pytest.mark.parametrize(('clip', 'own'), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_frames_that_begin_with_the_name_of_another_clip(clip, own):
+    """Also of sets whose frames may be called anything."""
+    others = [n.replace('10', '11').replace('_001', '_002') for n in own]
+    others += ['thumb.jpg', '1.jpg']
+    names = sorted([*own, *others], key=natural_key)
+    assert own_frames(names, clip) == (own, sorted(others, key=natural_key))
+    # Without any of its own name nobody knows.
+    year = ['2024_1.jpg', '2024_2.jpg']
+    assert own_frames(year, clip) == (year, [])
+    plain = ['9.jpg', '10.jpg', '11.jpg']
+    assert own_frames(plain, '10') == (plain, [])
+    assert own_frames([*plain, '10_1.jpg'], '10') == (plain, ['10_1.jpg'])
 
 
 def test_a_clip_of_nothing_but_foreign_frames_is_missing(tmp_path):

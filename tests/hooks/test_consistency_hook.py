@@ -138,10 +138,6 @@ def test_chance_in_a_test_is_refused(step, name):
         check_train(val=test)
 
 
-def test_a_flip_that_never_flips_is_no_chance():
-    check_test(loader(pipeline=[*TEST, dict(type='Flip', flip_ratio=0)]))
-
-
 def test_lost_and_shuffled_clips_are_refused():
     with pytest.raises(ValueError, match='drop_last=True'):
         check_test(loader(drop_last=True))
@@ -160,13 +156,6 @@ def test_all_faults_are_told_at_once():
         check_test(test)
     for text in ('label 5', 'drop_last', 'SampleInstances and Flip'):
         assert text in str(error.value)
-
-
-def test_data_without_classes_is_left_alone():
-    data = BaseDataset(lazy_init=True)
-    data.load_data_list = lambda: [dict(label=[1, 9]), dict()]
-    data.full_init()
-    check_test(DataLoader(data))
 
 
 def test_what_is_joined_is_looked_into():

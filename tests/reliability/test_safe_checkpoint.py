@@ -9,7 +9,6 @@ import signal
 import zipfile
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from filelock import FileLock
 from mmengine.fileio import get_file_backend
 from mmengine.hooks import Hook
 
-from micacl_mm.hooks import SafeCheckpointHook, checkpoint_files
+from micacl_mm.hooks import SafeCheckpointHook
 from micacl_mm.hooks.checkpoint_files import find_start, is_broken, is_whole
 
 from . import noise
@@ -209,13 +208,6 @@ def test_a_change_of_place_or_name_forgets_nothing(
     assert (begun / 'last_checkpoint').read_text() == str(last)
 
 
-def test_a_checkpoint_of_another_format_is_resumed(data, whole, begun):
-    path = begun / 'epoch_1.pth'
-    file = torch.load(path, weights_only=True)
-    torch.save(file, path, _use_new_zipfile_serialization=False)
-    noise.assert_same(train(data, begun, resume=True), whole[0])
-
-
 @pytest.mark.parametrize(
     ('kind', 'problem'),
     [
@@ -316,7 +308,7 @@ def test_a_metric_that_there_is_not_is_known_at_the_start(
     [
         ('AccMetric', 'acc/top1'),
         ('AccMetric', 'auto'),
-        ('RecallMetric', 'acc/recall/b'),
+        ('RecallMetric', ['acc/recall/b', 'acc/F1']),
     ],
 )
 def test_the_metrics_that_there_are(data, tmp_path, metric, best):
@@ -393,23 +385,9 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_is_replaced_as_a_whole(tmp_path, monkeypatch):
-    path = tmp_path / 'new folder' / 'a.pth'
-    put(b'old', path)
-    put(b'new', path)
-    assert path.read_bytes() == b'new' and names(path.parent) == ['a.pth']
-    monkeypatch.setattr(
-        checkpoint_files.shutil,
-        'disk_usage',
-        lambda path: SimpleNamespace(free=3 << 20),
-    )
-    with pytest.raises(OSError, match=r'needs 4.0 MiB.*disk is full'):
-        put(bytes(4 << 20), path)
-    assert path.read_bytes() == b'new' and names(path.parent) == ['a.pth']
-
-
 def test_a_real_limit_of_the_system(tmp_path):
-    path = tmp_path / 'a.pth'
+    path = tmp_path / 'new folder' / 'a.pth'
+    put(b'new', path)
     put(b'old', path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
@@ -419,7 +397,7 @@ def test_a_real_limit_of_the_system(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert caught.value.errno == errno.EFBIG
-    assert path.read_bytes() == b'old' and names(tmp_path) == ['a.pth']
+    assert path.read_bytes() == b'old' and names(path.parent) == ['a.pth']
 
 
 def test_every_part_of_a_checkpoint_is_broken(tmp_path):
