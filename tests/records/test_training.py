@@ -80,7 +80,7 @@ MATTER = [
     {
         'custom_hooks': [
             dict(type='ClassCountsHook'),
-            dict(type='SafeDataHook', bad_data='skip'),
+            dict(type='SafeDataHook', bad_data='resample'),
         ]
     },
     {'auto_scale_lr__enable': True},
