@@ -418,9 +418,14 @@ class DFERInferencer(BaseInferencer):
         Of a face only the frames count in which it was seen; a window with
         too few of them stays in the timeline, without scores.
         """
+        cut = np.zeros(len(clip), bool)
         if prediction.track is not None:
-            _, seen = prediction.track.boxes_at(range(len(clip)))
+            boxes, seen = prediction.track.boxes_at(range(len(clip)))
             prediction.frames_without_face = np.flatnonzero(~seen).tolist()
+            height, width = clip.frame(0).shape[:2]
+            low, high = boxes[:, :2], boxes[:, 2:]
+            near = 0.1 * (high - low).max(1, keepdims=True)  # smoothed boxes
+            cut = ((low < near) | (high > [width, height] - near)).any(1)
         jobs = []
         for part in cut_windows(clip.seconds, clip.duration, window, stride):
             frames = np.setdiff1d(part.frames, prediction.frames_without_face)
@@ -428,6 +433,7 @@ class DFERInferencer(BaseInferencer):
             bag = BagPrediction(part.start, part.end, share)
             prediction.bags.append(bag)
             if len(frames):
+                bag.cut = float(cut[frames].mean())
                 jobs.append((bag, frames))
         jobs = [job for job in jobs if job[0].seen >= self.min_seen] or jobs
         found = []

@@ -27,6 +27,8 @@ class BagPrediction:
         end (float): In seconds.
         seen (float): Share of its frames in which the face was seen; 1 where
             none was looked for.
+        cut (float): Share of these in which its box reaches the border of
+            the frame, which may cut it.
         scores (np.ndarray, optional): One a class, (K,), sum 1. None where
             the face was seen in too few frames.
         frames (np.ndarray): Numbers of the sampled frames, in their order;
@@ -42,6 +44,7 @@ class BagPrediction:
     start: float
     end: float
     seen: float = 1.0
+    cut: float = 0.0
     scores: Optional[np.ndarray] = None
     frames: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     instances: int = 1
@@ -56,6 +59,7 @@ class BagPrediction:
             start=round(self.start, 3),
             end=round(self.end, 3),
             seen=round(self.seen, 3),
+            cut=round(self.cut, 3),
             label=None,
             scores=None,
             frames=[],
@@ -210,15 +214,15 @@ def write_results(
     windows = [
         [
             *(row['clip'], row.get('face')),
-            *(window[name] for name in ('start', 'end', 'seen', 'label')),
+            *(window[k] for k in ('start', 'end', 'seen', 'cut', 'label')),
             *_scores(window, classes),
             *_box(window),
         ]
         for row in good
         for window in row['timeline']
     ]
-    head = ['clip', 'face', 'start', 'end', 'seen', 'label', *classes, *_BOX]
-    _write_table(folder / 'timeline.csv', head, windows)
+    head = ['clip', 'face', 'start', 'end', 'seen', 'cut', 'label', *classes]
+    _write_table(folder / 'timeline.csv', [*head, *_BOX], windows)
 
 
 def write_features(path: Path, found: Sequence[ClipPrediction]) -> None:

@@ -101,6 +101,13 @@ def test_a_window_in_which_the_face_is_rarely_seen_does_not_count(
     assert line['seen'] < 0.25 and line['box'] is None
 
 
+def test_a_face_that_the_border_cuts_is_said(infer):
+    # The square reaches the border at 160 in frame 110.
+    (found,) = infer.predict(scene(frames=140), window=1, stride=1)
+    shares = [bag.to_dict(found.classes)['cut'] for bag in found.bags]
+    assert shares[:4] == [0] * 4 and shares[-1] == 1
+
+
 def test_a_face_that_is_rarely_seen_anywhere_is_predicted(infer):
     (found,) = infer.predict(scene(frames=20, hidden=range(1, 20)))
     assert np.isfinite(found.scores).all()

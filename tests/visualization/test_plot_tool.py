@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from micacl_mm.cli import main
+from micacl_mm.visualization import plots
 
 from .helpers import LABELS, check_png, record_of, write_run
 
@@ -84,8 +85,15 @@ def test_nothing_at_all_is_an_error(plot, tmp_path):
 
 
 @pytest.fixture
-def several(tmp_path):
-    """Two seeds of one method and one of another."""
+def several(tmp_path, monkeypatch):
+    """Two seeds of one method and one of another; empty pictures."""
+
+    def save(figure, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return path
+
+    monkeypatch.setattr(plots, 'save', save)
     for method, seed in (('micacl', 0), ('micacl', 1), ('baseline', 0)):
         record = record_of(MATRIX, method=method, seed=seed)
         config = f'model = dict(type={method!r})\n'

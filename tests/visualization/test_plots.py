@@ -87,10 +87,10 @@ def test_confusion_adds_the_runs(drawn, tmp_path):
     assert texts == [f'{value}' for value in expected.ravel()]
 
 
-@pytest.mark.parametrize('suffix', ['pdf', 'svg', 'png'])
+@pytest.mark.parametrize('suffix', ['pdf', 'svg'])
 def test_formats(tmp_path, suffix):
     path = plot_confusion([of_hits(1, 2, 3)], tmp_path / f'new/a.{suffix}')
-    start = {'pdf': b'%PDF', 'svg': b'<?xml', 'png': b'\x89PNG'}[suffix]
+    start = {'pdf': b'%PDF', 'svg': b'<?xml'}[suffix]
     assert path.read_bytes().startswith(start)
 
 
