@@ -7,11 +7,11 @@ import numpy as np
 from mmaction.utils import ConfigType
 from mmcv.transforms import BaseTransform
 
-from micacl_mm.errors import ConfigError, DataError, check_choice
+from micacl_mm.errors import ConfigError, DataError
 from micacl_mm.registry import TRANSFORMS
 
 from .detectors import Detector, build_detector
-from .tracking import FaceTrack, NoFaceError, find_faces, main_face
+from .tracking import FaceTrack, find_faces, main_face
 
 _CENTERFACE = dict(type='CenterFaceDetector')
 # Their coordinates would have to move with a crop that moves.
@@ -147,12 +147,9 @@ class CropFaces(BaseTransform):
             frames. Defaults to 4.
         smoothing (float): Width of the smoothing in frames of the clip.
             Defaults to 2.0.
-        missing (str): What to do about other frames without a face.
-            ``'nearest'`` takes the box nearest in time, ``'raise'`` raises.
-            Defaults to ``'nearest'``.
 
     Raises:
-        NoFaceError: For a clip without any face, or by ``missing='raise'``.
+        NoFaceError: For a clip without any face.
         ValueError: For a wrong argument, or frames that cannot be cropped.
 
     Example:
@@ -172,9 +169,7 @@ class CropFaces(BaseTransform):
         size: Optional[int] = 224,
         max_gap: int = 4,
         smoothing: float = 2.0,
-        missing: str = 'nearest',
     ) -> None:
-        check_choice('CropFaces', ('nearest', 'raise'), missing=missing)
         if size is not None and (not isinstance(size, int) or size < 1):
             raise ConfigError(
                 f'CropFaces: size must be a positive integer, got {size!r}'
@@ -192,7 +187,6 @@ class CropFaces(BaseTransform):
         self.size = size
         self.max_gap = max_gap
         self.smoothing = smoothing
-        self.missing = missing
 
     def transform(self, results: dict) -> dict:
         """Replace the frames by crops of the face.
@@ -220,12 +214,6 @@ class CropFaces(BaseTransform):
             track = self._find(images, numbers, clip)
         boxes, found = track.boxes_at(numbers)
         absent = np.unique(numbers[~found]).tolist()
-        if absent and self.missing == 'raise':
-            raise NoFaceError(
-                f'{clip}: no face in frames {absent}',
-                "use missing='nearest' or a larger max_gap, or leave the "
-                'clip out',
-            )
         squares = square_boxes(track.nearest_boxes(numbers), self.margin)
         size = self.size
         if size is None:
@@ -269,8 +257,7 @@ class CropFaces(BaseTransform):
         return (
             f'{type(self).__name__}(detector={self.config!r}, '
             f'margin={self.margin}, size={self.size}, '
-            f'max_gap={self.max_gap}, smoothing={self.smoothing}, '
-            f'missing={self.missing!r})'
+            f'max_gap={self.max_gap}, smoothing={self.smoothing})'
         )
 
 

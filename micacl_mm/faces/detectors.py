@@ -311,64 +311,39 @@ class HaarFaceDetector(BaseFaceDetector):
 class QuickDetector:
     """Finds the faces of a clip's frames in a fraction of the time.
 
-    Frames are shrunk until the smallest known face is just large enough.
-    Now and then, and after a face was lost, a large picture is searched for
-    faces that the small one does not show.
+    Whole frames are searched now and then; in between frames are shrunk until
+    the smallest known face is just large enough.
 
     Args:
         detector (Callable): See :class:`BaseFaceDetector`.
-        max_side (int): Longer side of a large picture. Defaults to 480.
         face_side (int): What is large enough, in pixels. Defaults to 56.
-        large_every (int): Looks from one at a large picture to the next.
-            Defaults to 15.
+        whole_every (int): Looks from one at a whole frame to the next.
+            Defaults to 5.
     """
 
     def __init__(
-        self,
-        detector: Detector,
-        max_side: int = 480,
-        face_side: int = 56,
-        large_every: int = 15,
+        self, detector: Detector, face_side: int = 56, whole_every: int = 5
     ) -> None:
         self.detector = detector
-        self.max_side = max_side
         self.face_side = face_side
-        self.large_every = large_every
-        self._side = max_side
-        self._looks = self._known = 0
+        self.whole_every = whole_every
+        self._side = self._looks = 0
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """Find the faces of the next frame, (H, W, 3) to (K, 5)."""
-        large = np.zeros((0, 5), np.float32)
-        if self._looks % self.large_every == 0:
-            large = self._find(frame, self.max_side)
-            sizes = np.ptp(large[:, :4].reshape(-1, 2, 2), axis=1).max(1)
-            longer = max(frame.shape[:2])
+        longer = max(frame.shape[:2])
+        whole = self._looks % self.whole_every == 0
+        self._looks += 1
+        small, scale = _shrink(frame, longer if whole else self._side)
+        name = type(self.detector).__name__
+        faces = detect_checked(self.detector, small, name)
+        faces[:, :4] /= scale
+        if whole:
+            sizes = np.ptp(faces[:, :4].reshape(-1, 2, 2), axis=1).max(1)
             # With no face at all, those of a sixth of the frame count.
             least = sizes.min() if len(sizes) else longer / 6
             steps = math.ceil(longer * self.face_side / least / _STRIDE)
-            self._side = min(self.max_side, _STRIDE * steps)
-            self._looks = self._known = 0
-        if self._side == self.max_side and len(large):
-            return self._count(large)
-        small = self._count(self._find(frame, self._side))
-        x, y = (large[:, 0:2] + large[:, 2:4]).T[..., None] / 2  # (K, 1)
-        x1, y1, x2, y2, _ = small.T
-        known = (x1 < x) & (x < x2) & (y1 < y) & (y < y2)
-        return np.concatenate([small, large[~known.any(1)]])
-
-    def _count(self, faces: np.ndarray) -> np.ndarray:
-        """After a face was lost, the next look is at a large picture."""
-        lost = len(faces) < self._known
-        self._looks = 0 if lost else self._looks + 1
-        self._known = len(faces)
-        return faces
-
-    def _find(self, frame: np.ndarray, side: int) -> np.ndarray:
-        frame, scale = _shrink(frame, side)
-        name = type(self.detector).__name__
-        faces = detect_checked(self.detector, frame, name)
-        faces[:, :4] /= scale
+            self._side = _STRIDE * steps
         return faces
 
 

@@ -187,8 +187,6 @@ def test_longer_gaps_take_the_nearest_box_and_are_reported():
     assert results['frames_without_face'] == [40, 50, 60, 70]
     lefts = results['face_boxes'][:, 0].tolist()
     assert lefts == [0, 3, 6, 6, 6, 21, 21, 21, 24, 27]
-    with pytest.raises(NoFaceError, match=r'00042: .* \[40, 50, 60, 70\]'):
-        crop(max_gap=3, missing='raise')(clip(planted, range(10, 110, 10)))
 
 
 def test_a_clip_without_any_face():
@@ -234,7 +232,6 @@ def test_wrong_inputs():
 @pytest.mark.parametrize(
     'wrong',
     [
-        dict(missing='guess'),
         dict(size=0),
         dict(size=2.5),
         dict(margin=-0.5),

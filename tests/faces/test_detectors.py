@@ -211,38 +211,21 @@ def test_nothing_is_downloaded(monkeypatch, centerface):
     assert len(CenterFaceDetector()(portrait())) == 1
 
 
-class Marked(BaseFaceDetector):
-    """Boxes of white regions; small ones only in large pictures."""
-
-    def __init__(self, least=0):
-        self.least, self.sides = least, []
-
-    def detect(self, frame):
-        self.sides.append(max(frame.shape))
-        found = DotDetector()(frame)
-        return found[found[:, 2] - found[:, 0] >= self.least]
-
-
 def test_a_quick_look_finds_the_same_faces_in_small_pictures():
     frame = dots([[80, 80, 240, 240], [400, 320, 560, 480]], 720, 960)
-    detector = Marked()
-    quick = QuickDetector(detector, face_side=32, large_every=3)
-    for _ in range(5):
-        found = quick(frame)
-        np.testing.assert_allclose(found, DotDetector()(frame), atol=6)
-    assert detector.sides == [480, 192, 192, 192, 480, 192, 192]
+    sides = []
 
+    def noting(picture):
+        sides.append(max(picture.shape))
+        return DotDetector()(picture)
 
-def test_a_face_that_only_large_pictures_show_is_found_now_and_then():
-    frame = dots([[80, 80, 240, 240]], 720, 960)
-    both = dots([[80, 80, 240, 240], [400, 320, 448, 368]], 720, 960)
-    quick = QuickDetector(Marked(least=20), large_every=2)
-    assert [len(quick(f)) for f in (frame, both, both)] == [1, 1, 2]
-
-
-def test_a_lost_face_is_looked_for_in_a_large_picture():
-    frame, detector = dots([[80, 80, 240, 240]], 720, 960), Marked()
-    quick = QuickDetector(detector, face_side=32)
-    counts = [len(quick(f)) for f in (frame, dots([], 720, 960), frame)]
-    assert counts == [1, 0, 1]
-    assert detector.sides == [480, 192, 192, 480, 192]
+    quick = QuickDetector(noting, face_side=32, whole_every=3)
+    for _ in range(4):
+        np.testing.assert_allclose(quick(frame), DotDetector()(frame), atol=6)
+    assert sides == [960, 192, 192, 960]
+    # New faces tell how small pictures may be, and so does none.
+    tiny = dots([[80, 80, 100, 100]], 720, 960)
+    for frame, side in ((tiny, 960), (dots([], 720, 960), 192)):
+        quick, sides[:] = QuickDetector(noting, face_side=32), []
+        assert [len(quick(frame)) for _ in range(2)] == [frame is tiny] * 2
+        assert sides == [960, side]
