@@ -1,7 +1,9 @@
 """`micacl plot` from the command line to the files."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,8 +87,8 @@ def test_nothing_at_all_is_an_error(plot, tmp_path):
 
 
 @pytest.fixture
-def several(tmp_path, monkeypatch):
-    """Two seeds of one method and one of another; empty pictures."""
+def empty(monkeypatch):
+    """Draw all, and write empty files: what is in them is tested above."""
 
     def save(figure, path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,6 +96,11 @@ def several(tmp_path, monkeypatch):
         return path
 
     monkeypatch.setattr(plots, 'save', save)
+
+
+@pytest.fixture
+def several(tmp_path, empty):
+    """Two seeds of one method and one of another."""
     for method, seed in (('micacl', 0), ('micacl', 1), ('baseline', 0)):
         record = record_of(MATRIX, method=method, seed=seed)
         config = f'model = dict(type={method!r})\n'
@@ -139,3 +146,13 @@ def test_recalls_of_rows(plot, rows, tmp_path):
     code, out = plot(*arguments, *methods, '--where', 'selection=val')
     assert code == 0 and str(tmp_path / 'recall.png') in out
     check_png(tmp_path / 'recall.png')
+
+
+def test_the_page_shows_what_the_code_does(empty, tmp_path, monkeypatch):
+    page = Path(__file__).parents[2] / 'docs/plots.md'
+    (code,) = re.findall(r'```py\n(.*?)```', page.read_text(), re.S)
+    write_run(tmp_path / 'work_dirs/micacl_demo', record_of(MATRIX), SCALARS)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    made = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert made == {'confusion.pdf', 'recall.svg', 'curves.pdf'}
