@@ -318,11 +318,11 @@ class QuickDetector:
         detector (Callable): See :class:`BaseFaceDetector`.
         face_side (int): What is large enough, in pixels. Defaults to 56.
         whole_every (int): Looks from one at a whole frame to the next.
-            Defaults to 5.
+            Defaults to 6.
     """
 
     def __init__(
-        self, detector: Detector, face_side: int = 56, whole_every: int = 5
+        self, detector: Detector, face_side: int = 56, whole_every: int = 6
     ) -> None:
         self.detector = detector
         self.face_side = face_side
