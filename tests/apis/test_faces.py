@@ -24,7 +24,8 @@ def scene(frames=40, hidden=(), faces=1, speed=1):
             continue
         left = 10 + speed * index
         texture = rng.integers(100, 256, (SIDE, SIDE, 3))
-        clip[index, 20 : 20 + SIDE, left : left + SIDE] = texture
+        place = clip[index, 20 : 20 + SIDE, left : left + SIDE]
+        place[:] = texture[:, : place.shape[1]]
         if faces == 2:
             clip[index, 90:110, 150 - index : 160] = 255
     return clip

@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 
 from micacl_mm.apis import DFERInferencer
 from micacl_mm.apis.features import collect_features
-from micacl_mm.cli import export
+from micacl_mm.cli import main
 from micacl_mm.doctor.configs import checkpoint as doctor
 from micacl_mm.doctor.core import FAIL, Case
 from micacl_mm.hooks import ResultHook
@@ -127,11 +127,9 @@ def test_what_does_not_fit_is_refused(place, way, kind):
 @pytest.mark.parametrize('kind', KINDS)
 def test_export_and_doctor_refuse_it_too(place, kind, capsys):
     config, path = str(place.folder / 'config.py'), str(save(place, kind))
-    with pytest.raises(SystemExit) as left:
-        export.main([config, path, '--format', 'program'])
-    assert left.value.code == 2
+    assert main(['export', config, path, '--format', 'program']) == 2
     assert 'the checkpoint does not fit' in capsys.readouterr().err
-    case = Case(SimpleNamespace(checkpoint=path), model=place.model)
+    case = Case(SimpleNamespace(checkpoint=path), config=place.cfg)
     (finding,) = doctor(case)
     assert finding.status == FAIL and 'does not fit' in str(finding)
 
