@@ -199,7 +199,7 @@ def test_each_trouble_is_one_sentence_and_the_rest_goes_on(tmp_path):
     expected = {
         'empty.mp4': 'the file is empty',
         'text.mp4': 'no picture can be read',
-        'cut.mp4': 'no picture can be read',
+        'cut.mp4': 'the file is cut off',
         'some.mp4': 'the file is cut off',
         'faceless.mp4': 'no face found in any frame',
         'link.mp4': 'no such file',
