@@ -74,6 +74,12 @@ def test_links_lead_somewhere(page):
             assert (ROOT / page.parent / target).exists(), target
 
 
+def test_the_tests_of_the_lowest_versions_are_there():
+    script = (ROOT / 'tools/dev/test_versions.sh').read_text()
+    names = re.findall(r'\btests/[\w/]+\.py', script)
+    assert names and all((ROOT / name).is_file() for name in names)
+
+
 def test_the_chinese_readme_is_equal():
     """Commands, figures, configs and links; comments are translated."""
 

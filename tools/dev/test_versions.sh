@@ -16,7 +16,7 @@ core=(
   tests/models/test_bag.py tests/models/test_layers.py
   tests/models/test_necks.py tests/models/test_mccl_loss.py
   tests/models/test_long_tail_loss.py tests/models/test_recognizers.py
-  tests/datasets/test_dfew_dataset.py tests/datasets/test_ferv39k_dataset.py
+  tests/datasets/test_split_files.py
   tests/datasets/test_class_folder_dataset.py tests/hooks/test_hooks.py
   tests/records/test_rows.py tests/security/test_checkpoints.py
 )
