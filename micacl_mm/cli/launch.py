@@ -119,7 +119,13 @@ def complete(name: str, arguments: Sequence[str]) -> list[str]:
     defaults = ['--seed', '0'] if name == 'train' else []
     if given.config:
         config = find_config(given.config)
-        arguments[arguments.index(given.config)] = config
+        # Another argument may be called like it, such as the work directory.
+        found = (
+            [*arguments[:i], config, *arguments[i + 1 :]]
+            for i, argument in enumerate(arguments)
+            if argument == given.config
+        )
+        arguments = next(a for a in found if parse_stock(a).config == config)
         parts = [
             f'{key}{value}'.removeprefix('set')
             for key in ('set', 'fold', 'subset')

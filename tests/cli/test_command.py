@@ -183,13 +183,14 @@ def test_a_stack_that_cannot_be_imported(
 # ---- the stock tools
 
 
+@pytest.mark.parametrize('work_dir', ['w', 'micacl_demo'])
 @pytest.mark.parametrize('command', [['train'], ['mm', 'train.py']])
-def test_the_tool_gets_what_follows_its_name(stock_call, command):
-    line = ['--work-dir', 'w', 'micacl_demo', '--resume']
+def test_the_tool_gets_what_follows_its_name(stock_call, command, work_dir):
+    line = ['--work-dir', work_dir, 'micacl_demo', '--resume']
     assert cli.main([*command, *line]) == 0
     assert stock_call == [
         str(launch.stock_tool('train')),
-        *('--seed', '0', '--work-dir', 'w'),
+        *('--seed', '0', '--work-dir', work_dir),
         *(find_config('micacl_demo'), '--resume'),
     ]
 
