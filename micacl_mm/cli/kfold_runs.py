@@ -20,11 +20,7 @@ from filelock import FileLock, Timeout
 
 from micacl_mm.errors import ConfigError, MICACLError
 from micacl_mm.hooks.checkpoint_files import NOTE, find_start, is_whole
-from micacl_mm.records.machine import (
-    COMMAND_VARIABLE,
-    command_line,
-    count_cores,
-)
+from micacl_mm.records.machine import COMMAND_VARIABLE, command_line
 from micacl_mm.records.record import (
     FILE_NAME,
     metric_of,
@@ -32,6 +28,7 @@ from micacl_mm.records.record import (
     write_record,
 )
 from micacl_mm.utils.files import write_text
+from micacl_mm.utils.workers import count_cores
 
 from .launch import adjustment_settings
 
@@ -305,23 +302,27 @@ def run_all(runs: Sequence[Run], jobs: int) -> int:
         else:
             _say(f'{run.name}: finished before, {_figures(record)}')
     active: list[_Active] = []
-    try:
-        with _interruptible():
-            return _follow(todo, active, jobs)
-    except BaseException as error:
-        for run in active:
-            run.end()
-        if not isinstance(error, KeyboardInterrupt):
-            raise
-    _say('\nstopped; the same command continues from here')
-    return 130
+    with _interruptible() as asked:
+        try:
+            code = _follow(todo, active, jobs, asked)
+        finally:  # some are active after an interrupt or an error
+            for run in active:
+                run.terminate()
+            for run in active:
+                run.end()
+    if asked:
+        _say('\nstopped; the same command continues from here')
+        return 130
+    return code
 
 
-def _follow(todo: list[Run], active: list['_Active'], jobs: int) -> int:
-    """Start the runs and report how they end."""
+def _follow(
+    todo: list[Run], active: list['_Active'], jobs: int, asked: Sequence[int]
+) -> int:
+    """Start the runs and report how they end, until asked to stop."""
     code, done, total, started = 0, 0, len(todo), time.monotonic()
     environment = _environment(jobs)
-    while active or todo:
+    while (active or todo) and not asked:
         while todo and len(active) < jobs:
             active.append(_Active(todo.pop(0), environment))
         for one in list(active):
@@ -390,10 +391,14 @@ class _Active:
             )
         return True
 
-    def end(self) -> None:
-        """End the tool that runs."""
+    def terminate(self) -> None:
+        """Ask the tool that runs to end."""
         if self._process is not None:
             self._process.terminate()
+
+    def end(self) -> None:
+        """Wait for the end of the tool, or kill it."""
+        if self._process is not None:
             try:
                 self._process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
@@ -427,27 +432,25 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """A closed terminal and ``kill`` end the runs as Ctrl-C does, once.
+def _interruptible() -> Iterator[list[int]]:
+    """Note Ctrl-C, a closed terminal and ``kill``.
 
-    From then on all of them are ignored: the tools get their time to end,
-    and so does this process.
+    They raise nothing, so that no tool starts unnoticed. Once one has come,
+    all of them stay ignored: the tools get their time to end, and so does
+    this process.
+
+    Yields:
+        list[int]: The signals so far.
     """
     names = ('SIGINT', 'SIGTERM', 'SIGHUP')  # Windows lacks the last
     numbers = [getattr(signal, n) for n in names if hasattr(signal, n)]
     before = {number: signal.getsignal(number) for number in numbers}
-
-    def interrupt(*_: Any) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        before.clear()
-        raise KeyboardInterrupt
-
+    asked: list[int] = []
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, interrupt)
+            signal.signal(number, lambda found, _: asked.append(found))
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if asked else handler)

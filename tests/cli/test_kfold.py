@@ -449,6 +449,28 @@ def test_jobs_run_at_the_same_time_and_share_the_cores(tools, monkeypatch):
     assert tools.taken() == ['train1', 'train1', 'test1', 'test1']
 
 
+def test_all_tools_are_told_to_end_before_one_is_waited_for(tools):
+    """Each may take 15 seconds."""
+    told = []
+
+    class Tool:
+        def poll(self):
+            if len(tools.calls) == 2:
+                raise LookupError('a fault of ours')
+
+        def terminate(self):
+            told.append('terminate')
+
+        def wait(self, timeout):
+            told.append('wait')
+
+    tools.hanging = Tool
+    more = (*ONE, '--seeds', '0', '1', '--jobs', '2')
+    with pytest.raises(LookupError):
+        kfold(*more, work_dir='told')
+    assert told == ['terminate', 'terminate', 'wait', 'wait']
+
+
 def test_another_kfold_in_the_folder_is_not_disturbed(tools, capsys):
     folder = Path('busy/fold1/seed0')
     folder.mkdir(parents=True)
