@@ -1,6 +1,7 @@
 """What committed rows rely on: hashes of configs, and defaults behind them."""
 
 import inspect
+import re
 import shlex
 from argparse import ArgumentParser
 
@@ -78,6 +79,10 @@ def test_a_changed_default_changes_what_committed_rows_mean(name):
         )
 
 
+#: Pretraining of a retrained classifier: method and hash of the training.
+RETRAINED = re.compile('features_of_(.+)_([0-9a-f]{10})')
+
+
 def committed_rows():
     """Each setting of results/*.csv: hash, method and overrides."""
     found = {}
@@ -88,8 +93,10 @@ def committed_rows():
                 words = shlex.split(row.cells['command'])
                 options = words[words.index('--cfg-options') + 1 :]
                 method = REFERENCES[1]
-            key = row.cells['config_hash'], method, *options
-            found.setdefault(key, row)
+            expected = row.cells['config_hash']
+            if crt := RETRAINED.fullmatch(row.cells['pretraining']):
+                method, expected = crt.groups()
+            found.setdefault((expected, method, *options), row)
     return found.items()
 
 
