@@ -5,6 +5,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 import warnings
 from collections import Counter
@@ -421,6 +423,16 @@ def test_make_data_prints_what_it_wrote(tmp_path, capsys):
     assert '14/14 clips' in err
     assert main([*words, '--clips', '14', '--seed', '-1']) == 2
     assert 'seed must be' in capsys.readouterr().err
+
+
+def test_drawing_loads_no_torch(tmp_path):
+    code = (
+        'import sys; sys.argv = ["micacl"]\n'
+        'from micacl_mm.cli import main\n'
+        f'main(["make-video", {str(tmp_path / "a.mp4")!r}, "--size", "32"])\n'
+        'assert not {"torch", "mmengine", "mmaction"} & {*sys.modules}'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)
 
 
 def test_linear_probe_finds_a_planted_signal_and_no_other():

@@ -8,7 +8,6 @@ fold = option('fold', 1)
 changes = dict(
     # The stock transforms, with which the committed rows were trained.
     FaceFrameDecode=dict(type='RawFrameDecode'),
-    FastVideoInit=dict(type='DecordInit'),
     RandomResizedCrop=dict(
         area_range=(0.85, 1.0), aspect_ratio_range=(0.9, 1.1)
     ),
