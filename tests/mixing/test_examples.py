@@ -179,10 +179,11 @@ def test_models_of_real_size(monkeypatch, name):
     if name == 'micacl_videomae_dfew':
         changes['num_frames'] = 4
     monkeypatch.undo()
-    ours = image_model(build(load(name, small=True))).eval()
-    theirs = stock_backbone(name, theirs, changes).eval()
+    ours = image_model(build(load(name, small=True)))
+    theirs = stock_backbone(name, theirs, changes)
     state = {k: torch.rand(v.shape) for k, v in ours.state_dict().items()}
     for part in (ours, theirs):
+        part.eval()  # which returns None in some of MMAction2's
         part.load_state_dict(state, strict=True)
     images = name in ('micacl_clip_dfew', 'mccl_tsm_actions')
     clips = torch.rand((8, 3, 32, 32) if images else (1, 3, 4, 32, 32))
