@@ -10,6 +10,7 @@ Gradio: pip install 'micacl_mm[app]'.
 import argparse
 import os
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from micacl_mm.apis.clips import open_clip
 from micacl_mm.apis.loading import read_config
 from micacl_mm.apis.predictions import write_results
 from micacl_mm.cli.launch import limit_threads
-from micacl_mm.errors import ConfigError
+from micacl_mm.errors import ConfigError, DependencyError
 from micacl_mm.options import find_config, take_options
 from micacl_mm.visualization.annotated_video import annotate_video
 from micacl_mm.visualization.clip_picture import plot_prediction
@@ -65,7 +66,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 class Predictor:
-    """What the page asks for.
+    """What the page asks for, from several threads.
 
     Args:
         infer (DFERInferencer): The model with its face detector.
@@ -85,6 +86,7 @@ class Predictor:
         self.folder = folder
         self.window = window
         self.max_seconds = max_seconds
+        self._one_by_one = threading.Lock()  # as all set infer.faces
 
     def video(self, path: str, all_faces: bool = False) -> dict[str, Any]:
         """Predict on a video.
@@ -109,12 +111,13 @@ class Predictor:
                 f'{self.max_seconds:.0f} s',
                 'cut it, or start the app with a larger --max-seconds',
             )
-        self.infer.faces = 'all' if all_faces else 'main'
-        faces = list(
-            self.infer.predict(
-                path, window=self.window, explained=self.infer.explainable
+        with self._one_by_one:
+            self.infer.faces = 'all' if all_faces else 'main'
+            faces = list(
+                self.infer.predict(
+                    path, window=self.window, explained=self.infer.explainable
+                )
             )
-        )
         if faces[0].error is not None:
             raise ClipError(faces[0].error.replace(path, Path(path).name))
         out = Path(tempfile.mkdtemp(dir=self.folder))
@@ -138,9 +141,12 @@ class Predictor:
             frames (Sequence[ndarray]): (H, W, 3) RGB uint8 each, one size.
             seconds (float): What they span.
         """
-        self.infer.faces = 'main'
         fps = len(frames) / max(seconds, 1e-3)
-        (found,) = self.infer.predict(np.stack(frames), window=None, fps=fps)
+        with self._one_by_one:
+            self.infer.faces = 'main'
+            (found,) = self.infer.predict(
+                np.stack(frames), window=None, fps=fps
+            )
         return found
 
 
@@ -273,8 +279,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         import gradio  # noqa: F401
     except ImportError:
-        raise ConfigError(
-            'the app needs Gradio', "pip install 'micacl_mm[app]'"
+        raise DependencyError(
+            'the app needs Gradio', "run: pip install 'micacl_mm[app]'"
         ) from None
     limit_threads()
     config = read_config(find_config(arguments.config))
