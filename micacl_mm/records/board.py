@@ -261,7 +261,7 @@ def build_board(rows: Iterable[ResultRow]) -> list[Table]:
         rows (Iterable[ResultRow]): Checked rows, no run twice.
 
     Returns:
-        list[Table]: DFEW, FERV39k, then the drawn sets, ablations last.
+        list[Table]: Real sets by name, then the drawn ones; ablations last.
     """
     most: dict[tuple[str, ...], int] = defaultdict(int)
     tables = defaultdict(list)
