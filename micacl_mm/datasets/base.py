@@ -572,6 +572,18 @@ class BaseDFERDataset(BaseActionDataset):
                     cure = f'check permissions, or {cure}'
                     break
         # `from None`: the message is the whole story.
+        if kind is MissingFileError:  # or there, and closed to us
+            barred = [
+                folder.path
+                for folder in walk(self.data_root, 2)
+                if isinstance(folder.error, PermissionError)
+            ]
+            if barred:
+                raise DataError(
+                    f'{type(self).__name__}: permission denied to read '
+                    f'{shorten(barred, 3)}',
+                    'make it readable, such as by chmod -R u+rX',
+                ) from None
         raise kind(
             f'{type(self).__name__}: {problem}',
             f'{cure}. Expected tree:\n{self.EXPECTED_TREE}\n',

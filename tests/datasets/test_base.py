@@ -434,3 +434,19 @@ def test_lazy_dataset_reads_nothing_before_it_is_needed(tmp_path):
     assert dataset.metainfo['classes'][0] == 'Happy'
     write_dfew(tmp_path / 'later', ROWS)
     assert len(dataset) == 30 and 'clip_224x224' in dataset.layout
+
+
+@pytest.mark.parametrize('closed', ['', 'EmoLabel_DataSplit', 'Clip', CLIPS])
+def test_closed_folders_are_not_called_absent(dfew, monkeypatch, closed):
+    closed = os.path.normpath(dfew / closed)
+    real = os.scandir
+
+    def refuse(path='.'):
+        if os.path.normpath(path) == closed:
+            raise PermissionError(13, 'Permission denied', str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    with pytest.raises(ValueError, match='permission denied') as error:
+        load(dfew)
+    assert closed in str(error.value) and 'chmod' in error.value.cure
