@@ -1,7 +1,6 @@
 """Face detectors, registered in ``TASK_UTILS``."""
 
 import math
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -16,8 +15,9 @@ from micacl_mm.registry import TASK_UTILS
 
 Detector = Callable[[np.ndarray], np.ndarray]
 _SHORT = {'centerface': 'CenterFaceDetector', 'haar': 'HaarFaceDetector'}
+_CASCADE = 'haarcascade_frontalface_default.xml'
 _STRIDE = 32  # CenterFace takes multiples of it
-_NETS = 3  # kept, one a shape
+_NETS = 2  # kept, one a shape
 # Below this flat grey gives "faces" of a few pixels.
 _MIN_CANVAS = 64
 
@@ -238,66 +238,28 @@ class HaarFaceDetector(BaseFaceDetector):
     :class:`CenterFaceDetector`.
 
     Args:
-        cascade (str): File in OpenCV's folder of cascades, or a path.
-            Defaults to ``'haarcascade_frontalface_default.xml'``.
-        scale_factor (float): Step between the sizes looked for. Defaults to
-            1.1.
-        min_neighbors (int): Hits that make a face. Defaults to 5.
         min_size (int): Least face, in pixels of the shrunk frame. Defaults
             to 30.
         max_side (int): Longer frames are shrunk to so many pixels. Defaults
             to 640.
-
-    Raises:
-        ValueError: For a wrong argument, or a cascade that is not there.
     """
 
-    def __init__(
-        self,
-        cascade: str = 'haarcascade_frontalface_default.xml',
-        scale_factor: float = 1.1,
-        min_neighbors: int = 5,
-        min_size: int = 30,
-        max_side: int = 640,
-    ) -> None:
-        self._check_positive(
-            min_neighbors=min_neighbors,
-            min_size=min_size,
-            max_side=max_side,
-            **{'scale_factor - 1': scale_factor - 1},
-        )
-        self.cascade = cascade
-        self.scale_factor = scale_factor
-        self.min_neighbors = min_neighbors
+    def __init__(self, min_size: int = 30, max_side: int = 640) -> None:
+        self._check_positive(min_size=min_size, max_side=max_side)
         self.min_size = min_size
         self.max_side = max_side
-        # An absolute path wins over the folder.
-        self._path = os.path.join(cv2.data.haarcascades, cascade)
-        if not os.path.isfile(self._path):
-            raise ConfigError(
-                f'{type(self).__name__}: no cascade {self._path}',
-                f'name a file of {cv2.data.haarcascades} or a path',
-            )
 
     def load(self) -> cv2.CascadeClassifier:
         """Read the cascade."""
-        try:
-            cascade = cv2.CascadeClassifier(self._path)
-        except (cv2.error, SystemError):  # OpenCV raises either
-            cascade = None
-        if cascade is None or cascade.empty():
-            raise ConfigError(
-                f'{type(self).__name__}: {self._path} is no cascade of OpenCV'
-            )
-        return cascade
+        return cv2.CascadeClassifier(cv2.data.haarcascades + _CASCADE)
 
     def detect(self, frame: np.ndarray) -> np.ndarray:
         """Find the faces of a frame, (H, W, 3) to (K, 5)."""
         small, scale = _shrink(frame, self.max_side)
         boxes, _, scores = self.model.detectMultiScale3(
             cv2.cvtColor(small, cv2.COLOR_RGB2GRAY),
-            scaleFactor=self.scale_factor,
-            minNeighbors=self.min_neighbors,
+            scaleFactor=1.1,
+            minNeighbors=5,
             minSize=(self.min_size, self.min_size),
             outputRejectLevels=True,
         )
