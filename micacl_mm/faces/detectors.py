@@ -305,7 +305,9 @@ class QuickDetector:
             # With no face at all, those of a sixth of the frame count.
             least = sizes.min() if len(sizes) else longer / 6
             steps = math.ceil(longer * self.face_side / least / _STRIDE)
-            self._side = _STRIDE * steps
+            # Not to and fro: a network of another size takes time.
+            if not 0.7 * self._side <= _STRIDE * steps <= self._side:
+                self._side = _STRIDE * steps
         return faces
 
 
