@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral
 from typing import Any, Optional
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -46,7 +47,7 @@ class ConsistencyHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check everything that a training uses."""
         loaders = {'train': runner.train_dataloader}
-        if not len(runner.train_dataloader):
+        if fills_no_batch(runner.train_dataloader):
             raise empty_epoch(runner.train_dataloader)
         if runner.val_loop is not None:
             loaders['val'] = runner.val_loop.dataloader
@@ -111,6 +112,12 @@ def _wrong_evaluation(split: str, loader: DataLoader) -> Iterator[str]:
             f'{split}_dataloader shows {shown} clips, but there are {clips}: '
             f'remove {type(loader.dataset).__name__}'
         )
+
+
+def fills_no_batch(loader: DataLoader) -> bool:
+    """Whether epochs are empty; an endless sampler fills any batch."""
+    sampler = getattr(loader.batch_sampler, 'sampler', None)
+    return not (len(loader) or isinstance(sampler, InfiniteSampler))
 
 
 def empty_epoch(loader: DataLoader) -> ConfigError:

@@ -8,6 +8,7 @@ from mmengine.dataset import (
     ClassBalancedDataset,
     ConcatDataset,
     DefaultSampler,
+    InfiniteSampler,
     RepeatDataset,
 )
 from mmengine.registry import DefaultScope
@@ -113,6 +114,10 @@ def test_a_training_set_that_fills_no_batch_is_refused(clips):
     text = f'has {clips} clips, which do not fill one batch of 4'
     with pytest.raises(ValueError, match=text):
         check_train(few)
+    # Of a training by iterations, which begins it again.
+    endless = InfiniteSampler(few.dataset)
+    few = dict(labels=[0] * clips, batch_size=4, drop_last=True)
+    check_train(loader(**few, sampler=endless))
 
 
 def test_another_order_of_classes_is_refused():
