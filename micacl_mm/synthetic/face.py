@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .geometry import Points, crease_depths, face_points, head_outline, project
+from .geometry import crease_depths, face_points, head_outline, project
 from .scene import Identity, Scene
 
 Colour = np.ndarray | Sequence[float] | float
@@ -75,11 +75,12 @@ class FacePainter:
         cuts = np.cumsum([len(p) for p in points.values()])[:-1]
         points = dict(zip(points, np.split(flat, cuts), strict=True))
 
-        canvas = self.backdrop.copy()
-        self._head(canvas, units, points, pose)
-        self._eyes(canvas, points, scene.gaze[index], pose[5])
-        self._mouth(canvas, units, points)
-        self._front(canvas, points, pose)
+        self.canvas = canvas = self.backdrop.copy()
+        self.units, self.points, self.pose = units, points, pose
+        self._head()
+        self._eyes(scene.gaze[index])
+        self._mouth()
+        self._front()
         if scene.occluder is not None:
             track, colour = scene.occluder
             x, y, first, second, angle = track[index].tolist()
@@ -148,15 +149,10 @@ class FacePainter:
             self._disc(image, centre, 0.1 + 0.4 * radius, colour)
         return cv2.blur(image, (self.width // 10,) * 2)
 
-    def _head(
-        self,
-        canvas: np.ndarray,
-        units: dict[int, float],
-        points: Points,
-        pose: np.ndarray,
-    ) -> None:
-        who, layer, mask = self.who, self.layer, self.mask
-        outline = head_outline(who, units[26])
+    def _head(self) -> None:
+        who, pose = self.who, self.pose
+        canvas, layer, mask = self.canvas, self.layer, self.mask
+        outline = head_outline(who, self.units[26])
         if who.hair_style in (2, 3):  # long hair, or full, behind the head
             reach = [1.22, 1.3] if who.hair_style == 2 else [1.18, 1.06]
             back = outline * reach + [0, 0.18 * (who.hair_style == 2)]
@@ -170,24 +166,19 @@ class FacePainter:
         self._flood(layer, 0.82 * who.skin)
         inner = project(outline * [0.82, 0.88], pose, 0.2)
         self._fill(layer, inner, who.skin)
-        self._soft(layer, units, points, pose)
+        self._soft()
         blur = int(self.scale * self.width) // 40 * 2 + 1
         cv2.blur(layer, (blur, blur), dst=layer)
-        self._creases(layer, units, points)
+        self._creases()
         cv2.blur(layer, (3, 3), dst=layer)
         self._flood(mask, 0)
         self._fill(mask, project(outline, pose, 0.1), 255)
         cv2.copyTo(layer, mask, canvas)
 
-    def _soft(
-        self,
-        layer: np.ndarray,
-        units: dict[int, float],
-        points: Points,
-        pose: np.ndarray,
-    ) -> None:
+    def _soft(self) -> None:
         """Shading that is blurred: sockets, cheeks, nose, beard."""
-        who = self.who
+        who, layer, pose = self.who, self.layer, self.pose
+        units, points = self.units, self.points
         if who.beard:
             x = np.linspace(-1, 1, 15) * who.face_width
             top = np.stack([x, 0.66 - 0.45 * np.abs(x) ** 0.5], 1)
@@ -211,10 +202,9 @@ class FacePainter:
         self._line(layer, bridge, np.minimum(1.06 * who.skin, 255), 0.07)
         self._disc(layer, tip, 0.07, np.minimum(1.08 * who.skin, 255))
 
-    def _creases(
-        self, layer: np.ndarray, units: dict[int, float], points: Points
-    ) -> None:
-        skin, depths = self.who.skin, crease_depths(self.who, units)
+    def _creases(self) -> None:
+        layer, points, skin = self.layer, self.points, self.who.skin
+        depths = crease_depths(self.who, self.units)
         for name, crease in points.items():
             if name.startswith('crease'):
                 key = name.removesuffix('_r').removesuffix('_l')
@@ -226,14 +216,9 @@ class FacePainter:
             self._line(layer, points[f'wing_{side}'], 0.7 * skin, 0.025)
             self._fill(layer, points[f'nostril_{side}'], 0.35 * skin)
 
-    def _eyes(
-        self,
-        canvas: np.ndarray,
-        points: Points,
-        gaze: np.ndarray,
-        zoom: float,
-    ) -> None:
-        who, layer, mask = self.who, self.layer, self.mask
+    def _eyes(self, gaze: np.ndarray) -> None:
+        who, points, zoom = self.who, self.points, self.pose[5]
+        canvas, layer, mask = self.canvas, self.layer, self.mask
         self._flood(layer, (232, 236, 238))
         self._flood(mask, 0)
         iris = zoom / self.scale
@@ -255,10 +240,9 @@ class FacePainter:
             under = points[f'eye_{side}'][17:]
             self._line(canvas, under, 0.6 * who.skin, 0.015)
 
-    def _mouth(
-        self, canvas: np.ndarray, units: dict[int, float], points: Points
-    ) -> None:
-        who, layer, mask = self.who, self.layer, self.mask
+    def _mouth(self) -> None:
+        who, units, points = self.who, self.units, self.points
+        canvas, layer, mask = self.canvas, self.layer, self.mask
         self._fill(canvas, points['lips'], who.lips)
         self._flood(layer, (35, 25, 55))
         if units[26] > 0.3:
@@ -274,14 +258,12 @@ class FacePainter:
         if np.abs(gap[8] - gap[25]).sum() < 0.03 * self.scale:
             self._line(canvas, points['lip_line'], 0.4 * who.lips, 0.025)
 
-    def _front(
-        self, canvas: np.ndarray, points: Points, pose: np.ndarray
-    ) -> None:
+    def _front(self) -> None:
         """Brows, hair over the forehead, glasses."""
-        who = self.who
+        who, canvas, pose = self.who, self.canvas, self.pose
         tone = 0.75 * np.minimum(who.hair, 0.55 * who.skin)
         for side in 'rl':
-            self._fill(canvas, points[f'brow_{side}'], tone)
+            self._fill(canvas, self.points[f'brow_{side}'], tone)
         if who.hair_style:
             outline = head_outline(who, 0.0)
             upper = outline[outline[:, 1] < -0.3] * 1.06
