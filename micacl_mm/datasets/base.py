@@ -564,14 +564,6 @@ class BaseDFERDataset(BaseActionDataset):
         )
 
     def _fail(self, kind: type, problem: str, cure: str) -> NoReturn:
-        if kind is MissingFileError:  # perhaps it is there
-            for folder in walk(self.data_root, 2):
-                if folder.error and os.path.exists(folder.path):
-                    reason = folder.error.strerror
-                    problem += f'; {folder.path} cannot be read: {reason}'
-                    cure = f'check permissions, or {cure}'
-                    break
-        # `from None`: the message is the whole story.
         if kind is MissingFileError:  # or there, and closed to us
             barred = [
                 folder.path
@@ -584,6 +576,7 @@ class BaseDFERDataset(BaseActionDataset):
                     f'{shorten(barred, 3)}',
                     'make it readable, such as by chmod -R u+rX',
                 ) from None
+        # `from None`: the message is the whole story.
         raise kind(
             f'{type(self).__name__}: {problem}',
             f'{cure}. Expected tree:\n{self.EXPECTED_TREE}\n',

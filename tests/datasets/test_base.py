@@ -281,21 +281,6 @@ def test_clips_that_cannot_be_used_are_missing(dfew, monkeypatch):
     assert dataset[2]['total_frames'] == 2
 
 
-@pytest.mark.parametrize('barred', ['.', 'EmoLabel_DataSplit', 'Clip', CLIPS])
-def test_folders_that_may_not_be_read_are_named(dfew, monkeypatch, barred):
-    scandir, barred = os.scandir, os.path.normpath(dfew / barred)
-
-    def refuse(path):
-        if os.path.normpath(path) == barred:
-            raise PermissionError(13, 'Permission denied', str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, 'scandir', refuse)
-    text = f'{barred} cannot be read: Permission denied. Fix: check perm'
-    with pytest.raises(FileNotFoundError, match=text):
-        load(dfew)
-
-
 def test_videos_that_cannot_be_used_are_missing(tmp_path):
     folder = tmp_path / 'Clip/original'
     for number, _ in ROWS:
