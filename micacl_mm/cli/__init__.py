@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Optional
+from typing import Any, Optional, TextIO
 
 from micacl_mm.errors import DependencyError, MICACLError
 from micacl_mm.version import __version__
@@ -83,10 +83,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         return 2
     try:
         return _run(name, rest)
-    except BrokenPipeError:  # of `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except BaseException as error:
+        if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         if _is_interrupt(error):
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # while Python ends
             resume = '; run the same command to resume'
@@ -98,6 +98,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             raise
         print(f'micacl {name}: {error}', file=sys.stderr)
         return 2
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether nobody reads on, as behind ``| head``."""
+    try:
+        print(file=stream, flush=True)
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _is_of_system(error: BaseException) -> bool:

@@ -133,7 +133,7 @@ def while_formatting():
         (OSError(28, 'No space left on device'), 2, 'No space left'),
         (KeyboardInterrupt(), 130, 'stopped'),
         (while_formatting(), 130, 'stopped'),
-        (BrokenPipeError(), 1, ''),
+        (BrokenPipeError(32, 'Broken pipe'), 2, 'Broken pipe'),  # a worker's
         (FileNotFoundError('of code that is not ours'), None, ''),
         (ValueError('of code that is not ours'), None, ''),
     ],
@@ -143,7 +143,6 @@ def test_errors_end_in_a_line(monkeypatch, capfd, error, code, said):
         raise error
 
     monkeypatch.setattr('micacl_mm.cli.train.main', fail)
-    monkeypatch.setattr(os, 'dup2', lambda *_: None)
     before = signal.getsignal(signal.SIGINT)
     try:
         if code is None:
@@ -158,6 +157,22 @@ def test_errors_end_in_a_line(monkeypatch, capfd, error, code, said):
     found = capfd.readouterr().err.strip()
     assert found == (f'micacl train: {error}' if code == 2 else found)
     assert said in found and '\n' not in found
+
+
+def test_a_reader_that_leaves_ends_it_silently():
+    """As ``head`` does."""
+    script = (
+        'from micacl_mm import cli\n'
+        'from micacl_mm.cli import make_video\n'
+        'make_video.main = lambda argv: [print("x" * 99) for _ in range(9999)]'
+        '\nraise SystemExit(cli.main(["make-video"]))'
+    )
+    pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen([sys.executable, '-c', script], **pipe) as process:
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b''
+    assert process.returncode == 1
 
 
 @pytest.mark.parametrize(
