@@ -31,6 +31,7 @@ from micacl_mm.hooks.logit_adjustment_hook import adjust_by_checkpoint
 from micacl_mm.models.necks import BaseBagNeck
 from micacl_mm.records.config_hash import inner_dataset, short_type
 from micacl_mm.registry import INFERENCERS
+from micacl_mm.utils.video import read_video
 
 from .clips import (
     Clip,
@@ -384,10 +385,16 @@ class DFERInferencer(BaseInferencer):
         """Follow the main face of a clip, or all that are there for long."""
         every = max(1, round(clip.fps / LOOKS_PER_SECOND))
 
+        wanted = {*range(0, len(clip), every), len(clip) - 1}
+        frames = ((number, clip.frame(number)) for number in sorted(wanted))
+        if os.path.isfile(clip.path):  # decord would decode far ahead
+            frames = enumerate(read_video(clip.path))
+
         def looks() -> Iterator[tuple[int, np.ndarray]]:
-            for number in sorted({*range(0, len(clip), every), len(clip) - 1}):
-                yield number, clip.frame(number)
-                tick(_LOOKED * (number + 1) / len(clip))
+            for number, frame in frames:
+                if number in wanted:
+                    yield number, frame
+                    tick(_LOOKED * (number + 1) / len(clip))
 
         tracks = find_faces(
             looks(),
