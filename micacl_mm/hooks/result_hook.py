@@ -118,13 +118,14 @@ class ResultHook(Hook):
         self._trained = True
 
     def before_train(self, runner: Runner) -> None:
-        """Describe the training; a resumed one must keep the classes."""
+        """Describe the training; a resumed one must keep its data."""
         dataset, before = runner.train_dataloader.dataset, None
         if runner.iter > 0:  # else weights to start from, of any classes
             before = self._meta
             check_classes(before, dataset)
         counts = _known_counts(dataset)
         self._facts = training_facts(runner.cfg, dataset, counts, before)
+        Training.from_meta(before).check_resumed(self._facts)
         size = num_instances_of(_unwrapped(runner.model))
         self._facts['num_instances'] = size
 

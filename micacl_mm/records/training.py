@@ -99,6 +99,26 @@ class Training(NamedTuple):
             return self.chosen_on
         return 'last' if self.is_complete else 'other'
 
+    def check_resumed(self, facts: Mapping[str, Any]) -> None:
+        """Refuse to resume this training on other clips.
+
+        Args:
+            facts (Mapping): What :func:`training_facts` says of the one that
+                resumes it.
+
+        Raises:
+            DataError: Set, fold, subset, copy or clips of each class differ.
+        """
+        for name in ('dataset', 'fold', 'subset', 'copy', 'class_counts'):
+            old, new = getattr(self, name), facts.get(name)
+            if None not in (old, new) and old != '' and old != new:
+                raise DataError(
+                    f'--resume: the training so far had {name} {old}, now it '
+                    f'is {new}',
+                    'repeat the options of the first start, or train in '
+                    'another --work-dir',
+                )
+
     def mismatch(self, dataset: Any) -> str:
         """Say that the tested set is not of the split that was trained on.
 

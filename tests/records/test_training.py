@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from micacl_mm.errors import DataError
 from micacl_mm.records import training as module
 from micacl_mm.records.config_hash import (
     config_hash,
@@ -200,6 +201,28 @@ def test_facts_of_a_training(config):
     )
     assert again['config_hash'] == found.config_hash
     assert again['pretraining'] == 'Kinetics-400'
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(dataset='ferv39k'),
+        dict(fold=2),
+        dict(subset='War'),
+        dict(copy='Clip/other'),
+        dict(class_counts=[8, 1]),
+    ],
+    ids=str,
+)
+def test_a_training_is_resumed_on_its_own_data(change):
+    facts = dict(dataset='dfew', fold=1, class_counts=[8, 4])
+    facts |= dict(subset='Daily', copy='Clip/clip_224x224')
+    before = Training(**facts)
+    before.check_resumed(facts)
+    Training().check_resumed(facts)  # of a foreign checkpoint
+    before.check_resumed({**facts, 'copy': None, 'class_counts': None})
+    with pytest.raises(DataError, match=f'had {[*change][0]} '):
+        before.check_resumed({**facts, **change})
 
 
 def test_selection(config):
