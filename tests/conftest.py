@@ -41,6 +41,13 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
+def _ctrl_c():
+    """A command that Ctrl-C has stopped ignores it from then on."""
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
 def _seed():
     # Not above: what hands the tests out to workers starts without torch.
     import numpy as np

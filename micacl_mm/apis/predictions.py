@@ -27,8 +27,6 @@ class BagPrediction:
         end (float): In seconds.
         seen (float): Share of its frames in which the face was seen; 1 where
             none was looked for.
-        cut (float): Share of these in which its box reaches the border of
-            the frame, which may cut it.
         scores (np.ndarray, optional): One a class, (K,), sum 1. None where
             the face was seen in too few frames.
         frames (np.ndarray): Numbers of the sampled frames, in their order;
@@ -39,12 +37,13 @@ class BagPrediction:
         attention (Tensor, optional): WIAN's, (heads, M, M).
         feature (np.ndarray, optional): (C,), what enters the classification,
             if asked for.
+        cut (float): Share of the frames with the face in which its box
+            reaches the border of the frame, which may cut it.
     """
 
     start: float
     end: float
     seen: float = 1.0
-    cut: float = 0.0
     scores: Optional[np.ndarray] = None
     frames: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     instances: int = 1
@@ -52,6 +51,7 @@ class BagPrediction:
     adjacency: Optional[Tensor] = None
     attention: Optional[Tensor] = None
     feature: Optional[np.ndarray] = None
+    cut: float = 0.0
 
     def to_dict(self, classes: Sequence[str]) -> dict:
         """Only what JSON knows."""

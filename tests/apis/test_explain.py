@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from torch import nn
 
 from micacl_mm import GEIIM, WIAN, NeckChain, PassThroughNeck
@@ -46,6 +47,7 @@ class Model(nn.Module):
 
 
 def build(name):
+    init_default_scope('mmaction')
     classes = dict(
         GEIIM=GEIIM,
         WIAN=WIAN,

@@ -21,7 +21,6 @@ from micacl_mm.records.rows import (
     CLASSES,
     COLUMNS,
     PUBLISHED_COLUMNS,
-    RECALLS,
     read_published,
     read_rows,
 )
@@ -326,4 +325,3 @@ def test_a_good_row_and_record_are_read(tmp_path):
     assert runs.result_of_run(tmp_path / 'result.json').classes == tuple(
         CLASSES
     )
-    assert len(RECALLS) == 7
