@@ -2,11 +2,14 @@
 
   micacl export CONFIG CHECKPOINT
   micacl export CONFIG CHECKPOINT --format both --out DIR
+  micacl export CONFIG CHECKPOINT --half
 
 onnx is an ONNX file (.onnx), program one of torch.export (.pt2). Input frames
 (N, views, C, T, H, W), uint8, RGB from 0 to 255; output scores (N, classes).
 Each is run at a batch of 1 and of --batch-check before it is written, and
-refused where a score differs from PyTorch's by more than 1e-4. Without --out
+refused where a score differs from PyTorch's by more than 1e-4. --half writes
+an ONNX file in float16, half the size, refused above 5e-3 or where a predicted
+class differs; its name ends in _fp16. Without --out
 it is written beside the checkpoint. No data set is needed; the data options
 of the training (--data-root) are, where the config finds its classes there.
 docs/export.md has more.
@@ -39,6 +42,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     add('--format', choices=[*SUFFIXES, 'both'], default='onnx')
     add('--out', type=Path, help='a file .onnx or .pt2, else a folder')
     add('--batch-check', type=int, default=3, metavar='N')
+    add('--half', action='store_true', help='ONNX in float16')
     add('--opset', type=int, help='of ONNX; default: that of torch')
     add(
         '--shape',
@@ -55,8 +59,13 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(
             f'--batch-check must be at least 2, got {args.batch_check}'
         )
+    if args.half and args.format != 'onnx':
+        parser.error('--half is for --format onnx')
     args.config = Path(find_config(args.config))
-    args.targets = find_targets(args.format, args.out, args.checkpoint)
+    stem = args.checkpoint.stem + ('_fp16' if args.half else '')
+    args.targets = find_targets(
+        args.format, args.out, args.checkpoint.with_name(f'{stem}.pth')
+    )
     return args
 
 
@@ -112,7 +121,7 @@ def main(argv: Sequence[str]) -> int:
         for kind, path in args.targets.items():
             same = dict(metadata=metadata, batch=args.batch_check)
             if kind == 'onnx':
-                same['opset'] = args.opset
+                same.update(opset=args.opset, half=args.half)
                 done = export.export_onnx(model, path, shape, **same)
             else:
                 done = export.export_program(model, path, shape, **same)

@@ -24,8 +24,10 @@ from .exportable_recognizer import (
     trace,
 )
 
-#: Largest difference of a score that is accepted.
-TOLERANCE = 1e-4
+#: Largest difference of a score that is accepted, and in half precision.
+TOLERANCE, HALF_TOLERANCE = 1e-4, 5e-3
+#: Scores closer than this are a tie in half precision, either may win.
+TIE = 1e-3
 #: Bytes that protobuf, and so an ONNX file, can hold.
 LIMIT = 2**31 - 1
 #: Name of the description inside a program.
@@ -48,6 +50,7 @@ def export_onnx(
     batch: int = 3,
     opset: Optional[int] = None,
     dtype: torch.dtype = torch.uint8,
+    half: bool = False,
 ) -> Exported:
     """Write a recognizer as one ONNX file, if it gives the same scores.
 
@@ -69,6 +72,9 @@ def export_onnx(
             Defaults to None, that of the installed torch.
         dtype (torch.dtype): Of the frames. Defaults to torch.uint8, which
             cannot be mistaken for frames scaled to 0..1.
+        half (bool): Weights and arithmetic in float16; the scores are
+            float32. They may then differ from PyTorch's float32 scores by
+            5e-3, and the predicted classes must be equal. Defaults to False.
 
     Returns:
         Exported: the path, and the largest difference of a score.
@@ -94,6 +100,10 @@ def export_onnx(
             'holds 2 GB; export the program of torch.export'
         )
     proto = _convert(trace(model, shape, dtype), opset)
+    if half:
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        proto = convert_float_to_float16(proto, keep_io_types=True)
     texts = {k: json.dumps(v) for k, v in (metadata or {}).items()}
     onnx.helper.set_model_props(proto, texts)
     with replacing(Path(path)) as part:
@@ -106,7 +116,7 @@ def export_onnx(
             raise ExportError(
                 f'the ONNX file cannot be run: {reason(error)}'
             ) from error
-        difference = check_scores(run, model, shape, dtype, batch)
+        difference = check_scores(run, model, shape, dtype, batch, half)
     return Exported(Path(path), difference)
 
 
@@ -248,6 +258,7 @@ def check_scores(
     shape: Sequence[int],
     dtype: torch.dtype,
     batch: int,
+    half: bool = False,
 ) -> float:
     """Compare with the model at a batch of one and at another.
 
@@ -258,13 +269,16 @@ def check_scores(
         shape (Sequence[int]): Of one video.
         dtype (torch.dtype): Of the frames.
         batch (int): The other batch size.
+        half (bool): Allow what float16 loses. Defaults to False.
 
     Returns:
         float: the largest difference of a score.
 
     Raises:
-        ExportError: It is above ``TOLERANCE`` or no number, or ``run`` fails.
+        ExportError: It is above the tolerance or not finite, a predicted
+            class differs, or ``run`` fails.
     """
+    tolerance = HALF_TOLERANCE if half else TOLERANCE
     largest = 0.0
     for size in (1, batch):
         frames = draw_frames(size, shape, dtype)
@@ -283,11 +297,17 @@ def check_scores(
                 f'{tuple(expected.shape)}'
             )
         difference = (found - expected).abs().max().item()
-        if not difference <= TOLERANCE:  # nan is refused, too
+        if not difference <= tolerance:  # nan is refused, too
             raise ExportError(
                 f'the scores of the exported model differ by {difference:.1e} '
-                f'from those of PyTorch, {TOLERANCE:.0e} are allowed; nothing '
+                f'from those of PyTorch, {tolerance:.0e} are allowed; nothing '
                 'was written'
+            )
+        chosen = expected.gather(1, found.argmax(1, keepdim=True))
+        if (expected.amax(1, keepdim=True) - chosen > TIE).any():
+            raise ExportError(
+                'the exported model predicts other classes than PyTorch; '
+                'nothing was written'
             )
         largest = max(largest, difference)
     return largest

@@ -143,6 +143,58 @@ def test_one_instance_and_one_class(tmp_path):
     assert scores.tolist() == [[1.0], [1.0]]
 
 
+@pytest.mark.parametrize('name', ['micacl', 'image model'])
+def test_half_precision(name, model, passing, tmp_path):
+    model = {'micacl': model, 'image model': passing}[name]
+    path = tmp_path / 'x.onnx'
+    done = export_onnx(model, path, SHAPE, ABOUT, half=True)
+    assert 1e-6 < done.max_difference <= 5e-3
+    graph = onnx.load(path).graph
+    kinds = {t.data_type for t in graph.initializer if len(t.dims) > 1}
+    assert onnx.TensorProto.FLOAT not in kinds
+    session = start(path)
+    assert session.get_inputs()[0].type == 'tensor(uint8)'
+    assert session.get_outputs()[0].type == 'tensor(float)'
+    assert session.get_modelmeta().custom_metadata_map['size'] == '[8, 8]'
+    for batch in (1, 2, 7):
+        frames = draw_frames(batch, SHAPE)
+        (found,) = session.run(None, {'frames': frames.numpy()})
+        expected = reference_scores(model, frames)
+        torch.testing.assert_close(
+            torch.from_numpy(found), expected, atol=5e-3, rtol=0
+        )
+
+
+def test_what_float16_cannot_hold_is_refused(tmp_path):
+    model = build(PASSING)
+    # Features of 1e6: the float32 scores are fine.
+    model.backbone.backbone[1].weight.data.mul_(1e6)
+    model.cls_head.fc_cls.weight.data.div_(1e6)
+    with pytest.raises(ExportError, match='5e-03 are allowed|other classes'):
+        export_onnx(model, tmp_path / 'x.onnx', SHAPE, half=True)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_other_classes_are_refused(passing):
+    def expect(scores):
+        return lambda frames: torch.tensor([scores] * len(frames))
+
+    def check(run, half=True):
+        return check_scores(run, passing, SHAPE, torch.uint8, 2, half)
+
+    with pytest.MonkeyPatch.context() as patch:
+        near = expect([0.4, 0.402, 0.198])
+        patch.setattr(files, 'reference_scores', lambda m, x: near(x))
+        assert check(expect([0.399, 0.401, 0.2])) < 5e-3
+        with pytest.raises(ExportError, match='other classes'):
+            check(expect([0.402, 0.4, 0.198]))
+        tie = expect([0.4, 0.4005, 0.1995])
+        patch.setattr(files, 'reference_scores', lambda m, x: tie(x))
+        assert check(expect([0.4005, 0.4, 0.1995])) < 5e-3
+        with pytest.raises(ExportError, match='1e-04 are allowed'):
+            check(expect([0.4005, 0.4, 0.1995]), half=False)
+
+
 def test_opset_and_swapped_channels(tmp_path, passing):
     path = tmp_path / 'x.onnx'
     swapped = dict(PASSING['data_preprocessor'], to_rgb=True)

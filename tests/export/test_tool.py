@@ -99,6 +99,16 @@ def test_what_is_printed(exported, tmp_path, capsys):
     assert float(text.split('score ')[1].split()[0]) <= 1e-4
 
 
+def test_half_is_a_file_of_its_own(exported, tmp_path, capsys):
+    before = exported.onnx.read_bytes()
+    assert run(*exported.pair, '--half') == 0
+    half = exported.onnx.with_stem('epoch_1_fp16')
+    assert half.stat().st_size < 0.75 * len(before)
+    assert exported.onnx.read_bytes() == before
+    assert f'{half}: 0.' in capsys.readouterr().out
+    half.unlink()
+
+
 @pytest.mark.parametrize('kind, length', [('frames', 5), ('video', 21)])
 def test_the_example_without_our_package(exported, kind, length, tmp_path):
     path = tmp_path / ('clip.mp4' if kind == 'video' else 'clip')
@@ -193,6 +203,7 @@ def test_code_in_a_checkpoint_is_not_run(exported, sentence, tmp_path):
             '.onnx and .pt2. Fix: change',
         ),
         (['--out', Path(__file__)], 'is a file. Fix: name a folder'),
+        (['--half', '--format', 'both'], '--half is for --format onnx'),
         (['--shape', 4, 3], 'must have 6 axes'),
         (['--format', 'engine'], "invalid choice: 'engine'"),
         (
