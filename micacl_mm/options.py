@@ -133,14 +133,11 @@ def flag(name: str) -> str:
 
 
 def option(name: str, default: Any = None) -> Any:
-    """Return the value of an option, for a variable of a config.
+    """Return the parsed value of an option, for a variable of a config.
 
     Args:
         name (str): One of :data:`OPTIONS`.
         default (Any): Where it is not given, or empty. Defaults to None.
-
-    Returns:
-        Any: the parsed value.
 
     Raises:
         ConfigError: The value has the wrong form.

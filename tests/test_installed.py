@@ -16,7 +16,6 @@ import torch
 import micacl_mm
 from micacl_mm.cli import COMMANDS
 from micacl_mm.cli.launch import stock_tool
-from micacl_mm.synthetic import make_synthetic
 
 pytestmark = pytest.mark.slow
 
@@ -93,48 +92,13 @@ def test_the_wheel_has_what_users_run(wheel):
     assert not [n for n in names if n.startswith(('tests', 'tools', 'con'))]
 
 
-def test_commands_without_a_clone(python, tmp_path):
-    """In one process, which imports the stack once."""
-    model = ['--config', 'micacl_demo', '--checkpoint', 'work/epoch_1.pth']
-    data = ['--data-root', 'set', '--work-dir', 'work']
-    small = ['train_cfg.max_epochs=1', 'train_dataloader.batch_size=4']
-    calls = [
-        ['make-data', 'set', '--clips', '35', '--size', '32', '--folds', '1'],
-        ['doctor', 'micacl_demo', *data, '--cfg-options', *small],
-        ['train', 'micacl_demo', *data, '--cfg-options', *small],
-        ['test', 'micacl_demo', 'work/epoch_1.pth', *data],
-        ['mm', 'analysis_tools/print_config', 'micacl_demo'],
-        ['plot', 'work', '--features', 'none'],
-        ['make-video', 'story.mp4', '--emotions', 'Sad', '--size', '200'],
-        ['infer', 'story.mp4', *model, '--out', 'found'],
-        ['pack', 'set/Clip/clip_224x224', 'faces.pack'],
-        [
-            'crop-faces',
-            'story.mp4',
-            'crops',
-            '--face',
-            'haar',
-            '--workers',
-            '1',
-        ],
-        ['leaderboard', 'work'],
-    ]
-    code = f"""
-from micacl_mm.cli import main
-for words in {calls}:
-    print('$', *words, flush=True)
-    assert main(words) == 0, words
-"""
-    script = python.site / 'all.py'
-    script.write_text(code)
-    said = python(script, cwd=tmp_path)
+def test_commands_without_a_clone(used, python):
+    folder, said = used
     assert '0 FAIL' in said and 'WAR' in said and 'GEIIM' in said
-    assert any(tmp_path.glob('work/plots/*.png'))
-    assert (tmp_path / 'found/predictions.csv').is_file()
-    made = {'set', 'work', 'story.mp4', 'found', 'faces.pack', 'crops'}
-    assert {*os.listdir(tmp_path)} == made
+    assert any(folder.glob('work/plots/*.png'))
+    assert (folder / 'found/predictions.csv').is_file()
     script = python.site / 'bin' / 'micacl'
-    found = python('--help', cwd=tmp_path, script=script)
+    found = python('--help', cwd=folder, script=script)
     assert {*COMMANDS} <= set(found.split())
 
 
@@ -218,18 +182,65 @@ def as_text(body, prefix=''):
     return re.sub(r'\btype=(\w+)', name, body)
 
 
-def test_configs_of_three_forms_train_alike(python, tmp_path):
-    """Bare names by MMAction2's own train.py, as mim calls it."""
-    make_synthetic(tmp_path / 'data', num_clips=35, size=32, folds=(1,))
-    ours, seen = ['-m', 'micacl_mm', 'train'], []
-    for form, text, command in (
-        ('bare', IMPORTS + as_text(BODY), [stock_tool('train')]),
-        ('dotted', as_text(BODY, 'micacl_mm.'), ours),
-        ('new_style', STOCK + OURS + BODY, ours),
-    ):
-        (tmp_path / f'{form}.py').write_text(text)
-        work_dir = tmp_path / form
-        python(*command, f'{form}.py', '--work-dir', work_dir, cwd=tmp_path)
+FORMS = {
+    'bare': IMPORTS + as_text(BODY),
+    'dotted': as_text(BODY, 'micacl_mm.'),
+    'new_style': STOCK + OURS + BODY,
+}
+
+
+@pytest.fixture(scope='module')
+def used(python, tmp_path_factory):
+    """A folder after many commands, and what they said.
+
+    In one process, which imports the stack once.
+    """
+    folder = tmp_path_factory.mktemp('used')
+    for form, text in FORMS.items():
+        (folder / f'{form}.py').write_text(text)
+    model = ['--config', 'micacl_demo', '--checkpoint', 'work/epoch_1.pth']
+    data = ['--data-root', 'data', '--work-dir', 'work']
+    small = ['train_cfg.max_epochs=1', 'train_dataloader.batch_size=4']
+    crop = ['story.mp4', 'crops', '--face', 'haar', '--workers', '1']
+    calls = [
+        ['make-data', 'data', '--clips', '35', '--size', '32', '--folds', '1'],
+        ['doctor', 'micacl_demo', *data, '--cfg-options', *small],
+        ['train', 'micacl_demo', *data, '--cfg-options', *small],
+        ['test', 'micacl_demo', 'work/epoch_1.pth', *data],
+        ['mm', 'analysis_tools/print_config', 'micacl_demo'],
+        ['plot', 'work', '--features', 'none'],
+        ['make-video', 'story.mp4', '--emotions', 'Sad', '--size', '200'],
+        ['infer', 'story.mp4', *model, '--out', 'found'],
+        ['pack', 'data/Clip/clip_224x224', 'faces.pack'],
+        ['crop-faces', *crop],
+        ['leaderboard', 'work'],
+        *(
+            ['train', f'{x}.py', '--work-dir', x]
+            for x in ('dotted', 'new_style')
+        ),
+    ]
+    code = f"""
+from micacl_mm.cli import main
+for words in {calls}:
+    print('$', *words, flush=True)
+    assert main(words) == 0, words
+"""
+    script = python.site / 'all.py'
+    script.write_text(code)
+    said = python(script, cwd=folder)
+    # Bare names, by MMAction2's own train.py, as mim calls it.
+    stock = [stock_tool('train'), 'bare.py', '--work-dir', 'bare']
+    python(*stock, cwd=folder)
+    made = {'data', 'work', 'story.mp4', 'found', 'faces.pack', 'crops'}
+    made |= {*FORMS, *(f'{form}.py' for form in FORMS)}
+    assert {*os.listdir(folder)} == made
+    return folder, said
+
+
+def test_configs_of_three_forms_train_alike(used):
+    seen = []
+    for form in FORMS:
+        work_dir = used[0] / form
         (path,) = work_dir.glob('*/vis_data/scalars.json')
         *lines, last = map(json.loads, path.read_text().splitlines())
         names = ('loss', 'loss_cls', 'loss_mccl')

@@ -39,7 +39,7 @@ COMMANDS = {
 #: Which continue where they were stopped.
 _RESUMED = {'kfold', 'crop-faces', 'demo', 'make-data', 'make-benchmark'}
 #: These need the stack for their help; those do without it altogether.
-_HEAVY = {'app', 'kfold'}
+_HEAVY = {'app'}
 _LIGHT = {'demo', 'make-data', 'make-benchmark', 'make-video'}
 
 
@@ -56,11 +56,7 @@ def usage() -> str:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run a command.
-
-    Args:
-        argv (Sequence[str], optional): Defaults to None, the command line of
-            this process.
+    """Run a command, by default that of this process.
 
     Returns:
         int: exit code: that of the command; 2 for wrong arguments and other
@@ -160,12 +156,7 @@ class KeyValue(argparse.Action):
 
 
 def make_parser(name: str, doc: str) -> argparse.ArgumentParser:
-    """Make the parser of a command.
-
-    Args:
-        name (str): Of the command.
-        doc (str): Docstring of its module, which becomes the help.
-    """
+    """Make the parser of a command; the docstring is its help."""
     return argparse.ArgumentParser(
         prog=f'micacl {name}',
         description=doc,

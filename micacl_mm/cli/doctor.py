@@ -85,10 +85,7 @@ def _clips(text: str) -> Optional[int]:
 def main(argv: Sequence[str], broken: Optional[BaseException] = None) -> int:
     """Run the checks, print a line for each, and return the exit code.
 
-    Args:
-        argv (Sequence[str]): The command line.
-        broken (BaseException, optional): Why the package cannot be imported;
-            only the installation is checked then. Defaults to None.
+    If the package is broken, only the installation is checked.
     """
     options = parse_args(argv, whole=broken is None)
     load_checks(whole=broken is None)

@@ -1,5 +1,7 @@
 """The runs of kfold: train, choose a checkpoint, test, keep the record."""
 
+import argparse
+import hashlib
 import json
 import os
 import re
@@ -16,27 +18,46 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from filelock import FileLock, Timeout
+import torch
+from mmengine.config import Config, DictAction
 
+from micacl_mm.datasets import BaseDFERDataset
 from micacl_mm.errors import ConfigError, MICACLError
-from micacl_mm.hooks.checkpoint_files import NOTE, find_start, is_whole
+from micacl_mm.evaluation import RecallMetric
+from micacl_mm.hooks.safe_checkpoint_hook import NOTE, find_start, is_whole
+from micacl_mm.options import set_option, variable
+from micacl_mm.records.config_hash import (
+    config_hash,
+    essentials,
+    inner_dataset,
+    short_type,
+)
 from micacl_mm.records.machine import COMMAND_VARIABLE, command_line
+from micacl_mm.records.protocol import (
+    BENCHMARK_MARKER,
+    DRAWN_MARKER,
+    dataset_id,
+)
 from micacl_mm.records.record import (
     FILE_NAME,
     metric_of,
     read_record,
     write_record,
 )
+from micacl_mm.records.statistics import interval, replicates
+from micacl_mm.records.training import chosen_on
+from micacl_mm.registry import DATASETS
 from micacl_mm.utils.files import write_text
-from micacl_mm.utils.workers import count_cores
 
 from .launch import adjustment_settings
 
 MARKER = 'run.json'
 _IN_RECORD = ('method', 'config_hash', 'seed', 'fold')
 _SHOWN = 15  # lines of the log of a failed run
-_LOOK = 0.2  # seconds between two looks at the tools
+_LOOK = 0.1  # seconds between two looks at a tool
 _PATIENCE = 15  # seconds that a tool has to end by itself
+#: Signals that ask to stop.
+_asked: list[int] = []
 
 
 class RunError(MICACLError):
@@ -48,23 +69,14 @@ class ToolError(RunError):
 
 
 class Run(NamedTuple):
-    """A training and its test.
+    """A training and its test, in a folder of its own.
 
-    Args:
-        folder (Path): Its own.
-        facts (dict): What the training is; a folder with another one is
-            refused.
-        options (Namespace): What the user wants.
-        environment (dict): Variables that the tools get.
-        own_settings (list[str]): Settings of the config that the training
-            gets beside the user's.
+    A folder in which other facts are noted is refused.
     """
 
     folder: Path
     facts: dict[str, Any]
     options: Namespace
-    environment: dict[str, str]
-    own_settings: list[str]
 
     @property
     def name(self) -> str:
@@ -113,34 +125,31 @@ class Run(NamedTuple):
                 return record
         return None
 
-    def steps(self) -> Iterator[list[str]]:
-        """Yield the commands that are left; in the end there is a record.
-
-        Each must have ended well before the next is asked for.
+    def finish(self) -> None:
+        """Train and test as far as that is not done.
 
         Raises:
-            RunError: The result is absent or of another run.
-            ConfigError: Another kfold works in the folder, or has begun
-                something else there.
+            RunError: A tool failed, or the result is of another run.
+            ConfigError: Another kfold has begun something else there.
         """
-        with _claimed(self.folder):
-            self.check()  # another kfold may have been here since
-            if self.read() is not None:
-                return
-            marker = self._read_marker() or self.facts
-            self._write_marker(marker)
-            if not marker.get('trained'):
-                yield self._command('train', self._train_arguments())
-                self._write_marker({**marker, 'trained': True})
-            checkpoint = self.choose()
-            if checkpoint is None:
-                raise RunError(
-                    f'there is no checkpoint for --selection '
-                    f'{self.options.selection}',
-                    f'delete {self.folder} to train it again',
-                )
-            yield self._command('test', self._test_arguments(checkpoint))
-            self._keep_record()
+        self.check()  # another kfold may have been here since
+        if self.read() is not None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        marker = self._read_marker() or self.facts
+        self._write_marker(marker)
+        if not marker.get('trained'):
+            self._call('train', self._train_arguments())
+            self._write_marker({**marker, 'trained': True})
+        checkpoint = self.choose()
+        if checkpoint is None:
+            raise RunError(
+                f'there is no checkpoint for --selection '
+                f'{self.options.selection}',
+                f'delete {self.folder} to train it again',
+            )
+        self._call('test', self._test_arguments(checkpoint))
+        self._keep_record()
 
     def choose(self) -> Optional[Path]:
         """Return the checkpoint to test, None if there is none."""
@@ -150,26 +159,50 @@ class Run(NamedTuple):
         best = [path for path in files if path.name.startswith('best_')]
         return max(best, key=lambda path: path.stat().st_mtime, default=None)
 
-    def _command(self, tool: str, arguments: Sequence[str]) -> list[str]:
-        module = ['-m', 'micacl_mm', tool, *arguments]
-        if self.options.launcher == 'none':
-            return [sys.executable, *module]
-        return [
-            *(sys.executable, '-m', 'torch.distributed.run', '--standalone'),
-            *('--nproc-per-node', str(self.options.nproc), *module),
-            *('--launcher', self.options.launcher),
-        ]
+    def _call(self, tool: str, arguments: Sequence[str]) -> None:
+        """Run one of our commands; its output goes to the log."""
+        command = ['-m', 'micacl_mm', tool, *arguments]
+        if self.options.launcher != 'none':
+            command = [
+                *('-m', 'torch.distributed.run', '--standalone'),
+                *('--nproc-per-node', str(self.options.nproc), *command),
+                *('--launcher', self.options.launcher),
+            ]
+        environment = {**os.environ, COMMAND_VARIABLE: command_line()}
+        if self.facts['fold']:
+            environment[variable('fold')] = str(self.facts['fold'])
+        command = [sys.executable, *command]
+        with self.log.open('ab') as stream:
+            stream.write(f'\n$ {shlex.join(command)}\n'.encode())
+            stream.flush()
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
+            while (code := process.poll()) is None and not _asked:
+                time.sleep(_LOOK)
+        if _asked:
+            process.terminate()
+            try:
+                process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise KeyboardInterrupt
+        if code:
+            raise ToolError(f'{tool} ended with exit code {code}')
 
     def _train_arguments(self) -> list[str]:
         settings = [
             *self.options.cfg_options,
             *self.options.train_options,
-            *self.own_settings,
             f'randomness.seed={self.facts["seed"]}',
         ]
         by_iter = 'max_iters' in self.facts['settings'].get('train_cfg', {})
         template = 'iter_{}.pth' if by_iter else 'epoch_{}.pth'
-        begun, _ = find_start(self.folder / NOTE, self.folder, template)
+        begun, _ = find_start(self.folder / NOTE, template)
         # Not from the start, for then the tool would forget load_from.
         resume = ['--resume'] if begun else []
         if resume:  # or MMEngine would resume from that file
@@ -241,23 +274,6 @@ class Run(NamedTuple):
         write_text(self.folder / MARKER, text)
 
 
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Keep another kfold out of a folder.
-
-    Raises:
-        ConfigError: One works there.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / '.kfold.lock', timeout=0):
-            yield
-    except Timeout:
-        raise ConfigError(
-            f'another kfold works in {folder}', 'wait for its end'
-        ) from None
-
-
 def differences(old: Any, new: Any, name: str = '') -> list[str]:
     """Say where two nested settings differ, ``['a.b 1, now 2']``."""
     lists = isinstance(old, list) and isinstance(new, list)
@@ -281,19 +297,8 @@ def _number(path: Path) -> int:
     return int(found[1]) if found else 0
 
 
-# --- all of them ------------------------------------------------------------
-
-
-def run_all(runs: Sequence[Run], jobs: int) -> int:
-    """Run what is not finished.
-
-    Args:
-        runs (Sequence[Run]): In the order in which they start.
-        jobs (int): How many at the same time.
-
-    Returns:
-        int: exit code: 0, 1 if a run failed, 130 if interrupted.
-    """
+def run_all(runs: Sequence[Run]) -> bool:
+    """Run what is not finished, up to the first failure; False for one."""
     todo = []
     for run in runs:
         record = run.read()
@@ -301,109 +306,45 @@ def run_all(runs: Sequence[Run], jobs: int) -> int:
             todo.append(run)
         else:
             _say(f'{run.name}: finished before, {_figures(record)}')
-    active: list[_Active] = []
-    with _interruptible() as asked:
-        try:
-            code = _follow(todo, active, jobs, asked)
-        finally:  # some are active after an interrupt or an error
-            for run in active:
-                run.terminate()
-            for run in active:
-                run.end()
-    if asked:
-        _say('\nstopped; the same command continues from here')
-        return 130
-    return code
-
-
-def _follow(
-    todo: list[Run], active: list['_Active'], jobs: int, asked: Sequence[int]
-) -> int:
-    """Start the runs and report how they end, until asked to stop."""
-    code, done, total, started = 0, 0, len(todo), time.monotonic()
-    environment = _environment(jobs)
-    while (active or todo) and not asked:
-        while todo and len(active) < jobs:
-            active.append(_Active(todo.pop(0), environment))
-        for one in list(active):
+    started = time.monotonic()
+    with _stoppable():
+        for done, run in enumerate(todo, start=1):
+            _say(f'{run.name}: running, log in {run.log}')
             try:
-                if one.goes_on():
-                    continue
-                done += 1
-                elapsed = time.monotonic() - started
-                rest = elapsed / done * (total - done)
-                left = f', about {_clock(rest)} left' if rest else ''
-                _say(
-                    f'{one.run.name}: {_figures(one.run.read())}; {done} of '
-                    f'{total} done in {_clock(elapsed)}{left}'
-                )
+                run.finish()
+                figures = _figures(run.read())
             except (RunError, ValueError, OSError) as error:
-                _report_failure(one.run, error)
-                # Those that run may end, no further one starts.
-                code, todo = 1, []
-            active.remove(one)
-        time.sleep(_LOOK if active else 0)
-    return code
-
-
-def _environment(jobs: int) -> dict[str, str]:
-    """Variables of the tools; runs at the same time share the cores."""
-    found = {**os.environ, COMMAND_VARIABLE: command_line()}
-    if jobs > 1 and 'OMP_NUM_THREADS' not in os.environ:
-        threads = max(1, count_cores() // (2 * jobs))
-        found['OMP_NUM_THREADS'] = str(threads)
-    return found
-
-
-class _Active:
-    """A run whose tools are started one after the other."""
-
-    def __init__(self, run: Run, environment: Mapping[str, str]) -> None:
-        self.run = run
-        self._environment = {**environment, **run.environment}
-        self._steps = run.steps()
-        self._process: Optional[subprocess.Popen] = None
-        self._tool = ''
-        _say(f'{run.name}: running, log in {run.log}')
-
-    def goes_on(self) -> bool:
-        """Start the next tool if the last one has ended; False at the end."""
-        if self._process is not None:
-            code = self._process.poll()
-            if code is None:
-                return True
-            if code:
-                self._steps.close()
-                raise ToolError(f'{self._tool} ended with exit code {code}')
-        command = next(self._steps, None)
-        if command is None:
-            return False
-        self._tool = command[command.index('micacl_mm') + 1]
-        with self.run.log.open('ab') as stream:
-            stream.write(f'\n$ {shlex.join(command)}\n'.encode())
-            stream.flush()
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                env=self._environment,
+                _report_failure(run, error)
+                return False
+            elapsed = time.monotonic() - started
+            rest = elapsed / done * (len(todo) - done)
+            left = f', about {_clock(rest)} left' if rest else ''
+            _say(
+                f'{run.name}: {figures}; {done} of {len(todo)} done in '
+                f'{_clock(elapsed)}{left}'
             )
-        return True
+    return True
 
-    def terminate(self) -> None:
-        """Ask the tool that runs to end."""
-        if self._process is not None:
-            self._process.terminate()
 
-    def end(self) -> None:
-        """Wait for the end of the tool, or kill it."""
-        if self._process is not None:
-            try:
-                self._process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._steps.close()
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Note Ctrl-C, ``kill`` and a closed terminal.
+
+    They raise nothing, so that no tool starts unnoticed. Once one has come,
+    all of them stay ignored: the tool gets its time to end.
+    """
+    names = ('SIGINT', 'SIGTERM', 'SIGHUP')  # Windows lacks the last
+    numbers = [getattr(signal, n) for n in names if hasattr(signal, n)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    _asked.clear()
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, lambda found, _: _asked.append(found))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if _asked else handler)
 
 
 def _report_failure(run: Run, error: Exception) -> None:
@@ -431,26 +372,236 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-@contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Note Ctrl-C, a closed terminal and ``kill``.
+# --- the plan ---------------------------------------------------------------
 
-    They raise nothing, so that no tool starts unnoticed. Once one has come,
-    all of them stay ignored: the tools get their time to end, and so does
-    this process.
 
-    Yields:
-        list[int]: The signals so far.
+def make_plan(options: Namespace) -> list[Run]:
+    """List the runs, fold by fold.
+
+    Raises:
+        ConfigError: The config cannot do what is asked.
+        FileNotFoundError: A split file is missing.
     """
-    names = ('SIGINT', 'SIGTERM', 'SIGHUP')  # Windows lacks the last
-    numbers = [getattr(signal, n) for n in names if hasattr(signal, n)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    asked: list[int] = []
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, lambda found, _: asked.append(found))
+    runs = []
+    for fold in _choose_folds(options):
+        config = trained_config(options, fold)
+        _check(config, options.selection, fold)
+        settings = inner_dataset(config['test_dataloader'])
+        facts = {
+            'method': options.name
+            or config.get('method')
+            or Path(options.config).stem,
+            'config_hash': config_hash(config),
+            'fold': fold,
+            'subset': settings.get('subset'),
+            'data set': _digest(settings),
+            'processes': options.nproc,
+            'settings': essentials(config),
+        }
+        folder = options.work_dir / (f'fold{fold}' if fold else '')
+        runs += [
+            Run(folder / f'seed{seed}', {**facts, 'seed': seed}, options)
+            for seed in options.seeds
+        ]
+    return runs
+
+
+def trained_config(options: Namespace, fold: Optional[int]) -> dict[str, Any]:
+    """Return the variables of the config as the train tool will make it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--settings', nargs='*', action=DictAction)
+    settings = [*options.cfg_options, *options.train_options]
+    given = parser.parse_args(['--settings', *settings]).settings
+    before = dict(os.environ)
+    if fold is not None:
+        set_option('fold', str(fold))
     try:
-        yield asked
+        config = Config.fromfile(options.config)
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if asked else handler)
+        os.environ.clear()
+        os.environ.update(before)
+    config.merge_from_dict(given or {})
+    return config.to_dict()
+
+
+def _choose_folds(options: Namespace) -> Sequence[Optional[int]]:
+    config = trained_config(options, (options.folds or [None])[0])
+    settings = inner_dataset(config.get('train_dataloader'))
+    kind = DATASETS.get(short_type(settings.get('type', '')))
+    if getattr(kind, 'VARIANT', '') != 'fold':
+        if options.folds:
+            raise ConfigError(
+                f'--folds is for sets with folds, but {options.config} trains '
+                f'on {settings.get("type")}, which has none',
+                'leave it out',
+            )
+        return [None]
+    if options.folds:
+        return options.folds
+    found = []
+    for fold in sorted(kind.OFFICIAL_COUNTS):
+        with suppress(FileNotFoundError):  # drawn sets may have fewer folds
+            _digest({**settings, 'fold': fold})
+            found.append(fold)
+    return found or [1]  # which ends in an error that says what to do
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    """Tell a set by its split files and, if it was drawn, by its recipe.
+
+    No clip is looked at. Empty for a set that is none of ours.
+    """
+    kind = DATASETS.get(short_type(settings['type']))
+    if not (kind and issubclass(kind, BaseDFERDataset)):
+        return ''
+    settings = {k: v for k, v in settings.items() if k != 'type'}
+    dataset = kind(**{**settings, 'pipeline': []}, lazy_init=True)
+    parts = [dataset_id(dataset)]
+    parts += [repr(dataset.read_split(name)) for name in ('train', 'test')]
+    for marker in (DRAWN_MARKER, BENCHMARK_MARKER):
+        path = Path(dataset.data_root, marker)
+        parts.append(path.read_text() if path.is_file() else '')
+    text = '\n'.join(parts)
+    return f'{parts[0]} {hashlib.sha256(text.encode()).hexdigest()[:10]}'
+
+
+def _check(
+    config: Mapping[str, Any], selection: str, fold: Optional[int]
+) -> None:
+    """See that there will be a result, before hours of training."""
+    split = chosen_on(config)
+    if selection not in ('last', split):
+        cure = 'set --val-ratio 0.1, or use --selection last or test'
+        if selection == 'test':
+            cure = "set val_ratio=option('val_ratio', 0.1) in the config"
+        where = 'another' if split == 'other' else f'the {split}'
+        raise ConfigError(
+            f'--selection {selection} needs checkpoints chosen on the '
+            f'{selection} split, but the config validates on {where} split',
+            cure,
+        )
+    hooks = _types(config.get('custom_hooks'))
+    metrics = _types(config.get('test_evaluator'))
+    if 'ResultHook' not in hooks or 'RecallMetric' not in metrics:
+        raise ConfigError(
+            'the config writes no result',
+            "add dict(type='ResultHook') to custom_hooks and set "
+            "test_evaluator=dict(type='RecallMetric')",
+        )
+    hook = (config.get('default_hooks') or {}).get('checkpoint') or {}
+    best = hook.get('save_best')
+    if selection != 'last' and not isinstance(best, str):
+        raise ConfigError(
+            f'--selection {selection} needs one best checkpoint, got '
+            f'save_best={best!r}',
+            'set default_hooks.checkpoint.save_best=acc/UAR, or use '
+            '--selection last',
+        )
+    for name in ('train', 'val', 'test'):
+        settings = inner_dataset(config.get(f'{name}_dataloader'))
+        if fold and settings and str(settings.get('fold')) != str(fold):
+            raise ConfigError(
+                f'{name}_dataloader must follow the fold, {fold}, got '
+                f'{settings.get("fold")}',
+                "set fold=option('fold', 1) in the config, as "
+                'configs/_base_/datasets/dfew.py does',
+            )
+
+
+def _types(parts: Any) -> list[str]:
+    parts = parts if isinstance(parts, list) else [parts or {}]
+    return [short_type(str(part.get('type', ''))) for part in parts]
+
+
+# --- the report -------------------------------------------------------------
+
+_SHARED = ('method', 'dataset', 'config_hash', 'selection', 'pretraining')
+
+
+def summarise(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Summarise the records of one method on one set, ready for JSON.
+
+    All metrics are in [0, 1]. ``metrics`` has mean, std, half_width of the
+    95 % interval and count for UAR, WAR, F1 and each recall, ``pooled`` the
+    metrics of all confusion matrices added.
+    """
+    classes = records[0]['classes']
+    matrices = [torch.tensor(r['confusion_matrix']) for r in records]
+    figures = [RecallMetric.summarise(m, classes) for m in matrices]
+    total = torch.stack(matrices).sum(dim=0)
+    pooled = RecallMetric.summarise(total, classes)
+    metrics = {}
+    for name in pooled:
+        values = [
+            (record['fold'], record['seed'], found[name])
+            for record, found in zip(records, figures, strict=True)
+            if found[name] == found[name]  # nan: a class without test clips
+        ]
+        metrics[name] = (
+            interval(replicates(values))._asdict() if values else None
+        )
+    several = len({record['fold'] for record in records}) > 1
+    return {
+        **{name: records[0][name] for name in _SHARED},
+        'logit_adjust': records[0].get('logit_adjust'),
+        'replicates': 'folds' if several else 'seeds',
+        'runs': [
+            {
+                **{k: record[k] for k in ('fold', 'seed', 'epoch')},
+                'dropped': record.get('dropped'),
+                **{k: found[k] for k in ('UAR', 'WAR', 'F1')},
+            }
+            for record, found in zip(records, figures, strict=True)
+        ],
+        'metrics': metrics,
+        'pooled': {k: None if v != v else v for k, v in pooled.items()},
+        'pooled_confusion_matrix': total.tolist(),
+        'classes': classes,
+    }
+
+
+def format_summary(summary: Mapping[str, Any]) -> str:
+    """Lay out a summary as text, in percent."""
+    tau = summary['logit_adjust']
+    adjusted = f', logits adjusted by {tau:g}' if tau else ''
+    lines = [
+        f'{summary["method"]} on {summary["dataset"]}{adjusted}',
+        'fold  seed  epoch    UAR     WAR      F1',
+    ]
+    for run in summary['runs']:
+        fold = '-' if run['fold'] is None else run['fold']
+        figures = '  '.join(_percent(run[k]) for k in ('UAR', 'WAR', 'F1'))
+        lines.append(
+            f'{fold:>4}  {run["seed"]:>4}  {run["epoch"]:>5}  {figures}'
+        )
+    count = summary['metrics']['UAR']['count']
+    what = '1 run' if count == 1 else f'{count} {summary["replicates"]}'
+    width = max(len(name) for name in summary['metrics'])
+    lines += [
+        '',
+        f'{f"over {what}":<{width}}   mean     std   95 % interval   pooled',
+    ]
+    for name, found in summary['metrics'].items():
+        mean, std, half_width = (
+            _percent(found and found[key])
+            for key in ('mean', 'std', 'half_width')
+        )
+        lines.append(
+            f'{name:<{width}}  {mean}  {std}  +- {half_width}'
+            f'       {_percent(summary["pooled"][name])}'
+        )
+    dropped = sum(run['dropped'] or 0 for run in summary['runs'])
+    if dropped:
+        lines.append(f'{dropped} clips of the test splits were left out.')
+    if summary['replicates'] == 'folds':
+        lines.append(
+            'The folds share training clips, so the interval is approximate '
+            'and rather too narrow.'
+        )
+    elif count == 1:
+        lines.append('One run has no interval; give more --folds or --seeds.')
+    return '\n'.join(lines)
+
+
+def _percent(value: Optional[float]) -> str:
+    return '     -' if value is None else f'{100 * value:6.2f}'

@@ -9,12 +9,11 @@ import argparse
 import os
 import runpy
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from micacl_mm.errors import MissingFileError
+from micacl_mm.errors import ConfigError, MissingFileError
 from micacl_mm.options import (
     find_config,
     help_options,
@@ -108,10 +107,6 @@ def complete(name: str, arguments: Sequence[str]) -> list[str]:
     directory of its own. The stock parser takes the last of two, so that the
     user's options win.
 
-    Args:
-        name (str): ``'train'`` or ``'test'``.
-        arguments (Sequence[str]): Of the stock tool.
-
     Raises:
         MissingFileError: There is no such config or checkpoint.
     """
@@ -172,18 +167,6 @@ def _without_idle_workers(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def _explain_empty_epoch(error: AssertionError) -> None:
-    """Raise a clear error where MMEngine asserts that epochs have batches."""
-    from mmengine.runner import Runner
-
-    from micacl_mm.hooks.consistency_hook import empty_epoch
-
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        runner = frame.f_locals.get('self')
-        if 'epoch_length' in str(error) and isinstance(runner, Runner):
-            raise empty_epoch(runner.train_dataloader) from None
-
-
 def add_adjustment(parser: argparse.ArgumentParser) -> None:
     """Add the options of post-hoc logit adjustment to a command."""
     parser.add_argument(
@@ -221,14 +204,11 @@ def adjustment_settings(
 
 
 def run_tool(name: str, arguments: Sequence[str]) -> int:
-    """Run a stock tool as if it had been called itself.
+    """Run a stock tool as if it had been called itself; 0.
 
     Args:
         name (str): Path below MMAction2's tools folder; ``.py`` may go.
         arguments (Sequence[str]): Its command line.
-
-    Returns:
-        int: exit code, 0.
     """
     path = stock_tool(name)
     name = name.removesuffix('.py')
@@ -245,8 +225,13 @@ def run_tool(name: str, arguments: Sequence[str]) -> int:
     try:
         runpy.run_path(str(path), run_name='__main__')
     except AssertionError as error:
-        _explain_empty_epoch(error)
-        raise
+        if 'epoch_length' not in str(error):  # by MMEngine's schedulers
+            raise
+        raise ConfigError(
+            'the training clips do not fill one batch, and drop_last drops it',
+            '--cfg-options train_dataloader.drop_last=False, or a smaller '
+            'train_dataloader.batch_size',
+        ) from None
     import torch
 
     if torch.distributed.is_initialized():

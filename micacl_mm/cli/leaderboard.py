@@ -4,8 +4,7 @@
   micacl leaderboard WORK_DIR ... --add NAME   append rows to RESULTS/NAME.csv
 
 Takes every result.json below the folders. A run with other figures than its
-committed row is listed as an entry "... (rerun)" and is not added: rows are
-never replaced.
+committed row is not added: rows are never replaced.
 """
 
 import argparse
@@ -25,7 +24,6 @@ from micacl_mm.records.rows import (
     add_rows,
     read_folder,
     read_published,
-    rerun_rows,
     write_rows,
 )
 
@@ -67,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     fresh = read_runs(arguments.folders)
     if arguments.add is not None:
         return _add(committed, fresh, folder / f'{arguments.add}.csv')
-    rows = [*committed, *add_rows(committed, rerun_rows(committed, fresh))]
+    rows = [*committed, *add_rows([], fresh)]
     path = folder / PUBLISHED
     published = read_published(path) if path.is_file() else []
     if arguments.folders:  # only what they are compared with

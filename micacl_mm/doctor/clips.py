@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -43,17 +44,9 @@ _SHARED = 0.8  # of the frames of the shorter one
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip on disk.
+    """A clip on disk: its folder or video, and where it is listed.
 
-    Args:
-        path (str): Its folder of frames, or its video.
-        video_id (str): Its name in the set.
-        label (int, optional): Its class.
-        loader (str): The first one that lists it.
-        dataset: The dataset that lists it.
-        index (int): Its place there.
-        files (tuple[str, ...]): Its files, frames in order.
-        sizes (tuple[int, ...]): Bytes of each file, -1 for an absent one.
+    ``sizes`` are the bytes of its files, -1 for an absent one.
     """
 
     path: str
@@ -74,11 +67,7 @@ class Clip:
 def list_clips(datasets: Iterable[tuple[str, Any]]) -> list[Clip]:
     """Look up the files of all clips, each once.
 
-    Args:
-        datasets (Iterable[tuple[str, Any]]): Loader and dataset.
-
-    Returns:
-        list[Clip]: Without those from elsewhere: a pack, skeletons, a server.
+    Not of those from elsewhere: a pack, skeletons, a server.
     """
     found: dict[tuple, tuple] = {}
     for name, dataset in datasets:
@@ -251,13 +240,7 @@ def _straddles(case: Case, group: Sequence[Clip]) -> bool:
 
 @dataclass
 class ClipReport:
-    """Of a clip that was decoded.
-
-    Args:
-        path (str): The clip.
-        damaged (dict[str, str]): Files that cannot be read, with the reason.
-        odd (list[str]): What is unusual: black, still, tiny or grey frames.
-    """
+    """Of a decoded clip: bad files with the reason, and what is unusual."""
 
     path: str
     damaged: dict[str, str] = field(default_factory=dict)
@@ -322,19 +305,15 @@ def decode_clips(clips: Sequence[Clip], workers: int) -> list[ClipReport]:
     progress = Progress(len(clips), show=len(clips) > 500)
     reports = []
     # The clips go to each process once, with their datasets.
-    work = _Decoder(clips)
+    work = partial(_decode_one, clips)
     for report in run_all(range(len(clips)), work, workers, died):
         reports.append(report)
         progress.step()
     return reports
 
 
-@dataclass
-class _Decoder:
-    clips: Sequence[Clip]
-
-    def __call__(self, index: int) -> ClipReport:
-        return decode_clip(self.clips[index])
+def _decode_one(clips: Sequence[Clip], index: int) -> ClipReport:
+    return decode_clip(clips[index])
 
 
 def decode_clip(clip: Clip) -> ClipReport:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from numbers import Integral
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -30,7 +28,6 @@ from .core import (
     blamed,
     check,
     failed,
-    kind,
     passed,
     shorten,
     skipped,
@@ -55,44 +52,13 @@ def config(case: Case) -> Iterator[Finding]:
     init_default_scope(case.config.get('default_scope', 'mmaction'))
     wanted = ('model', 'train_dataloader', 'test_dataloader')
     lacking = [name for name in wanted if not case.config.get(name)]
-    wrapper = kind(case.config.get('optim_wrapper'))
-    gone = [
-        file
-        for file in _weight_files(case.config.to_dict())
-        if not os.path.isfile(file)
-    ]
     if lacking:
         yield failed(
             f'{path} has no {", ".join(lacking)}',
             'use a complete config, such as configs/micacl_dfew.py',
         )
-    elif 'Amp' in wrapper and not torch.cuda.is_available():
-        yield failed(
-            f'{wrapper} needs a GPU, and torch sees none',
-            "set optim_wrapper.type='OptimWrapper'",
-        )
-    elif gone:
-        yield failed(
-            f'no file {some(gone)}',
-            'download the file, or set its path by --cfg-options',
-        )
     else:
         yield passed(path)
-
-
-def _weight_files(value: Any, key: str = '') -> Iterator[str]:
-    """Local files of weights that a config names."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            yield from _weight_files(part, str(name))
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _weight_files(part, key)
-    elif key in ('pretrained', 'load_from', 'checkpoint'):
-        # Others are a URL, or the name of a model in a zoo.
-        local = isinstance(value, str) and '://' not in value
-        if local and value.endswith(('.pth', '.pt')):
-            yield value
 
 
 @check('model', 'config')

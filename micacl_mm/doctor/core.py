@@ -65,12 +65,7 @@ def skipped(why: str) -> Finding:
 
 
 def blamed(error: BaseException, cure: str) -> Finding:
-    """A FAIL in the words of an error.
-
-    Args:
-        error (BaseException): The error; its ``cure`` is used if it has one.
-        cure (str): What to do otherwise.
-    """
+    """A FAIL in the words of an error, with its cure or another."""
     text = str(error)
     if isinstance(error, MICACLError):
         text, cure = error.problem, error.cure or cure
@@ -173,17 +168,9 @@ CHECKS: dict[str, Check] = {}
 
 
 def check(name: str, *needs: str) -> Callable[[Look], Look]:
-    """Register a check.
+    """Register a check, which is skipped if one that it needs fails.
 
-    Args:
-        name (str): For the report.
-        *needs (str): Names of earlier checks; this one is skipped if one of
-            them fails. Every check of a config has some.
-
-    Example:
-        >>> @check('weather')
-        ... def weather(case):
-        ...     yield passed('fine')
+    Every check of a config needs some.
     """
 
     def register(look: Look) -> Look:
@@ -206,14 +193,7 @@ def load_checks(*, whole: bool) -> None:
 
 
 def run_checks(case: Case) -> Iterator[Finding]:
-    """Run all checks that fit the case; none stops the others.
-
-    Args:
-        case (Case): Without a config, checks that need one are omitted.
-
-    Yields:
-        Finding: One or more of each check.
-    """
+    """Run all checks that fit the case; none stops the others."""
     bad = {FAIL, SKIP}
     worst: dict[str, set[str]] = {}
     for name, known in list(CHECKS.items()):
@@ -245,11 +225,7 @@ def _look(look: Look, case: Case) -> list[Finding]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[list[str]]:
-    """Suppress what libraries print and log between the lines.
-
-    Yields:
-        list[str]: Warnings that are logged meanwhile.
-    """
+    """Suppress what libraries print; yield what they log as warnings."""
     try:
         from mmengine.logging import MMLogger
 

@@ -1,4 +1,4 @@
-"""GPU, cores, shared memory and disk, for what a training needs."""
+"""GPU, shared memory and disk, for what a training needs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Optional
 
 import torch
-
-from micacl_mm.utils.workers import count_cores
 
 from .core import (
     Case,
@@ -97,39 +95,6 @@ def _gpu(index: int) -> Finding:
             'wait for them, or choose another one by CUDA_VISIBLE_DEVICES',
         )
     return passed(text)
-
-
-@check('threads')
-def threads(case: Case) -> Iterator[Finding]:
-    """OpenMP threads against cores."""
-    given, cores = os.environ.get('OMP_NUM_THREADS', ''), count_cores()
-    if given and not (given.isdecimal() and 1 <= int(given) <= cores):
-        yield warned(
-            f'OMP_NUM_THREADS={given} with {cores} cores makes convolutions '
-            'on the CPU many times slower',
-            f'export OMP_NUM_THREADS={max(1, cores // 2)}',
-        )
-    else:
-        yield passed(
-            f'OMP_NUM_THREADS={given or max(1, cores // 2)}, {cores} cores'
-        )
-
-
-@check('workers', 'samples')
-def workers(case: Case) -> Iterator[Finding]:
-    """Worker processes against cores."""
-    cores = count_cores()
-    asked = {name: loader.num_workers for name, loader in case.loaders.items()}
-    over = [name for name, count in asked.items() if count > cores]
-    if over:
-        listed = ', '.join(f'{name} {asked[name]}' for name in over)
-        options = ' '.join(f'{n}_dataloader.num_workers={cores}' for n in over)
-        yield warned(
-            f'more worker processes than the {cores} cores: {listed}',
-            f'--cfg-options {options}',
-        )
-    else:
-        yield passed(f'{max(asked.values())} per loader, {cores} cores')
 
 
 @check('shared memory', 'samples')

@@ -88,11 +88,11 @@ def _losses(case: Case) -> tuple[int, dict[str, torch.Tensor]]:
 def _choose(dataset: Any, count: int) -> list[int]:
     """Clips from all over the set, two of them of one class for MCCL."""
     chosen = [i * len(dataset) // count for i in range(count)]
-    first = dataset.get_data_info(0).get('label')
-    for i in range(1, len(dataset)):
-        if count > 1 and dataset.get_data_info(i).get('label') == first:
-            chosen[1] = i
-            break
+    labels = [
+        dataset.get_data_info(i).get('label') for i in range(len(dataset))
+    ]
+    if count > 1 and labels[0] in labels[1:]:
+        chosen[1] = labels.index(labels[0], 1)
     return chosen
 
 

@@ -19,10 +19,10 @@ from micacl_mm.utils.datasets import innermost
 _MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 #: Errors of code or config, unless a file is found to be broken.
 _CODE = (KeyError, TypeError, AttributeError)
-#: Keys of single files in the data of a clip.
-_FILES = ('filename', 'img_path', 'audio_path', 'feature_path')
 #: Most frames of a bad clip that are inspected.
 _MOST = 300
+#: Keys of single files in the data of a clip.
+_FILES = ('filename', 'img_path', 'audio_path', 'feature_path')
 
 
 class BadFileError(DataError):
@@ -30,10 +30,9 @@ class BadFileError(DataError):
 
     Attributes:
         faults (dict[str, str]): What is wrong with it, and with other files
-            of its clip, by path.
+            of its clip, by path; empty in an error that comes from a worker.
     """
 
-    # A worker's error is rebuilt from its message alone.
     faults: dict[str, str] = {}
 
     @classmethod
@@ -45,14 +44,10 @@ class BadFileError(DataError):
 
 
 def clip_faults(paths: Iterable[str]) -> dict[str, str]:
-    """Find the bad frames of a clip, also those of an unusual size.
+    """Find the bad frames among all of a clip, with the fault of each.
 
-    Args:
-        paths (Iterable[str]): All frames of the clip.
-
-    Returns:
-        dict[str, str]: Fault by path. Sizes are no fault where none is that
-        of more frames than any other.
+    An unusual size is one, unless no size is that of more frames than any
+    other.
     """
     faults, sizes = {}, {}
     for path in paths:
@@ -86,9 +81,6 @@ class WatchedPipeline(Compose):
     Decoders disagree on broken files: an error without the file's name, None,
     or frames of different sizes. Until the frames are there each of these is
     a :class:`BadFileError` here; results of good files are unchanged.
-
-    Args:
-        pipeline (Compose): The pipeline to run.
     """
 
     def __init__(self, pipeline: Compose) -> None:
@@ -119,11 +111,7 @@ class WatchedPipeline(Compose):
 
 
 def watch(dataset: Any) -> None:
-    """Use :class:`WatchedPipeline` in a dataset, also within wrappers.
-
-    Args:
-        dataset: Of MMEngine.
-    """
+    """Use :class:`WatchedPipeline` in a dataset, also within wrappers."""
     for part in innermost(dataset):
         pipeline = getattr(part, 'pipeline', None)
         if type(pipeline) is Compose:
@@ -184,24 +172,23 @@ def _bad_frame(results: dict) -> Optional[BadFileError]:
         or results.get('modality', 'RGB') != 'RGB'
     ):
         return None
-    numbers = np.asarray(results['frame_inds']).reshape(-1).tolist()
-    paths = drawn = _named(results, numbers)
-    first = results.get('start_index')
+    template, offset = results['filename_tmpl'], results.get('offset', 0)
+
+    def named(numbers: Iterable[int]) -> list[str]:
+        names = [template.format(number + offset) for number in numbers]
+        return [os.path.join(results['frame_dir'], name) for name in names]
+
+    drawn = named(np.asarray(results['frame_inds']).reshape(-1).tolist())
+    others, first = [], results.get('start_index')
+    total = results.get('total_frames', 0)
     if first is not None and os.path.isdir(results['frame_dir']):
         # The folder is not listed: it may hold frames of other clips. The
         # annotation may have more frames than the folder.
-        last = first + min(results.get('total_frames', 0), _MOST)
         with suppress(IndexError):
-            paths = drawn + _named(results, range(first, last))
-    faults = clip_faults(dict.fromkeys(paths))
+            others = named(range(first, first + min(total, _MOST)))
+    faults = clip_faults(dict.fromkeys(drawn + others))
     found = (BadFileError.of(p, faults) for p in drawn if p in faults)
     return next(found, None)
-
-
-def _named(results: dict, numbers: Iterable[int]) -> list[str]:
-    template, offset = results['filename_tmpl'], results.get('offset', 0)
-    names = [template.format(number + offset) for number in numbers]
-    return [os.path.join(results['frame_dir'], name) for name in names]
 
 
 def _clip_path(results: dict) -> str:

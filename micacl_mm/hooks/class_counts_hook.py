@@ -1,10 +1,10 @@
 """Class counts of the training set, carried to whoever asks for them."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from micacl_mm.errors import DataError
+from micacl_mm.records.weights import bare_model
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.datasets import distinct_labels
 
@@ -12,15 +12,7 @@ from micacl_mm.utils.datasets import distinct_labels
 def count_classes(dataset, num_classes: int) -> list[int]:
     """Count the videos of each class, looking through wrappers.
 
-    Args:
-        dataset: Any dataset of MMAction2 with single labels, also inside
-            ClassBalancedDataset, RepeatDataset, ConcatDataset or a torch
-            Subset. Wrappers that show a video more often do not change how
-            many there are.
-        num_classes (int): K.
-
-    Returns:
-        list[int]: length K.
+    Wrappers that show a video more often do not change how many there are.
 
     Raises:
         DataError: A label outside of [0, K), or labels that are no integers.
@@ -50,8 +42,7 @@ class ClassCountsHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Read the training set once and hand the counts over."""
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = bare_model(runner.model)
         takers = [
             module
             for module in model.modules()

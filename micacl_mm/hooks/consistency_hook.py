@@ -6,7 +6,6 @@ from typing import Any, Optional
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import (
@@ -18,6 +17,7 @@ from torch.utils.data import (
 
 from micacl_mm.errors import ConfigError
 from micacl_mm.records.protocol import sampling_in_words
+from micacl_mm.records.weights import bare_model
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.datasets import innermost
 
@@ -66,8 +66,7 @@ class ConsistencyHook(Hook):
         loaders: dict[str, DataLoader],
         more: Iterable[str] = (),
     ) -> None:
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = bare_model(runner.model)
         faults = [*find_faults(model, loaders), *more]
         if faults:
             raise ConfigError('ConsistencyHook: ' + '; '.join(faults))
@@ -77,10 +76,6 @@ def find_faults(
     model: nn.Module, loaders: dict[str, DataLoader]
 ) -> Iterator[str]:
     """Find what does not fit between model, data and evaluation.
-
-    Args:
-        model (nn.Module): The whole one.
-        loaders (dict[str, DataLoader]): By split.
 
     Yields:
         str: A fault, with what to do after the last colon.
@@ -132,15 +127,7 @@ def empty_epoch(loader: DataLoader) -> ConfigError:
 
 
 def wrong_settings(split: str, loader: Mapping) -> Iterator[str]:
-    """Find what makes a validation or test random, partial or shuffled.
-
-    Args:
-        split (str): ``'val'`` or ``'test'``.
-        loader (Mapping): Settings of its data loader.
-
-    Yields:
-        str: A fault, with what to set.
-    """
+    """Find what makes a validation or test random or partial."""
     batches = loader.get('batch_sampler') or {}
     sampler = loader.get('sampler') or {}
     kind = sampler.get('type', '')  # a class in a pure-Python config
@@ -184,16 +171,10 @@ def classes_of(dataset: Any) -> Optional[list[str]]:
 
 
 def counted_parts(model: nn.Module) -> Iterator[tuple[str, nn.Module, int]]:
-    """Heads and losses that have a number of classes.
+    """Heads and losses, by name, that have a number of classes.
 
     A backbone's ``num_classes`` is that of an unused classifier: timm sets it
     to 0.
-
-    Args:
-        model (nn.Module): The whole one.
-
-    Yields:
-        tuple[str, nn.Module, int]: Name, part and its ``num_classes``.
     """
     for name, part in model.named_modules():
         counted = name.endswith('cls_head') or hasattr(

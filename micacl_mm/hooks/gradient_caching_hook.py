@@ -4,12 +4,12 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from micacl_mm.errors import ConfigError, check_count
 from micacl_mm.models.backbones.chunks import even_sizes, run_in_chunks
+from micacl_mm.records.weights import bare_model
 from micacl_mm.registry import HOOKS
 
 
@@ -57,8 +57,7 @@ class GradientCachingHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Divide the batches of the backbone from now on."""
         self.after_train(runner)  # of a training that failed
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = bare_model(runner.model)
         backbone = getattr(model, 'backbone', None)
         if not isinstance(backbone, nn.Module):
             return  # as the model with which vis_scheduler draws rates

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from micacl_mm.models.logit_adjustment import adjust_logits
 from micacl_mm.records.training import RETRAINED, Training, find_class_counts
+from micacl_mm.records.weights import bare_model
 from micacl_mm.registry import HOOKS
 
 
@@ -26,8 +26,7 @@ def adjust_by_checkpoint(
         model (nn.Module): A recognizer with the weights of the checkpoint.
         tau (float): Strength, see :func:`adjust_logits`.
         checkpoint (Mapping[str, Any]): What the file holds.
-        class_counts (Sequence[int], optional): Training videos of each class.
-            Defaults to None, those that the checkpoint tells.
+        class_counts (Sequence[int], optional): Instead of those that it tells.
 
     Returns:
         RemovableHandle: its ``remove()`` restores the plain logits.
@@ -69,8 +68,7 @@ class LogitAdjustmentHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Adjust the logits of the model."""
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = bare_model(runner.model)
         self._handle = adjust_by_checkpoint(
             model, self.tau, self._known, self.class_counts
         )

@@ -1,19 +1,15 @@
 """The result of a test: a table, a JSON file and a picture."""
 
-import time
 from pathlib import Path
 from typing import Any, Optional
 
 import torch
-from mmengine.dist import get_world_size, master_only
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
 from micacl_mm.errors import ConfigError
 from micacl_mm.evaluation import RecallMetric
-from micacl_mm.records.complexity import measure_complexity
 from micacl_mm.records.record import (
     FILE_NAME,
     collect_record,
@@ -21,6 +17,7 @@ from micacl_mm.records.record import (
 )
 from micacl_mm.records.training import FACTS, Training, training_facts
 from micacl_mm.records.weights import (
+    bare_model,
     check_classes,
     check_fit,
     num_instances_of,
@@ -71,10 +68,6 @@ def _known_counts(dataset: Any) -> Optional[list[int]]:
         return None  # a guest's set
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
-
-
 @HOOKS.register_module()
 class ResultHook(Hook):
     """Prints and keeps the result of a test.
@@ -85,7 +78,7 @@ class ResultHook(Hook):
 
     ``result.json`` is the run's record, see docs/protocol.md: with the
     result go the training that the checkpoint tells of, the way in which it
-    was chosen, the size of the model, the speed and the machine.
+    was chosen, the size of the model and the machine.
     """
 
     def __init__(self) -> None:
@@ -93,9 +86,6 @@ class ResultHook(Hook):
         self._misfit: Optional[ConfigError] = None
         self._facts: dict = {}
         self._trained = False
-        self._bag_shape: Optional[tuple[int, ...]] = None
-        self._bags = 0
-        self._times: list[float] = []
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse a checkpoint of another model; keep what it says.
@@ -126,7 +116,7 @@ class ResultHook(Hook):
         counts = _known_counts(dataset)
         self._facts = training_facts(runner.cfg, dataset, counts, before)
         Training.from_meta(before).check_resumed(self._facts)
-        size = num_instances_of(_unwrapped(runner.model))
+        size = num_instances_of(bare_model(runner.model))
         self._facts['num_instances'] = size
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -140,32 +130,6 @@ class ResultHook(Hook):
         if self._misfit is not None:
             raise self._misfit
         check_classes(self._meta, runner.test_dataloader.dataset)
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Forget an earlier test."""
-        self._bag_shape, self._bags, self._times = None, 0, []
-
-    def before_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None
-    ) -> None:
-        """Look at the first bag."""
-        if batch_idx == 0:
-            inputs = data_batch.get('inputs')
-            sequence = isinstance(inputs, (list, tuple, torch.Tensor))
-            first = inputs[0] if sequence else inputs
-            self._bag_shape = tuple(getattr(first, 'shape', ()))
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Optional[dict] = None,
-        outputs: Optional[list] = None,
-    ) -> None:
-        """Take the time; the first batch, which warms up, does not count."""
-        if batch_idx > 0:
-            self._bags += len(outputs)
-        self._times = [*self._times[:1], time.perf_counter()]
 
     @master_only
     def after_test_epoch(self, runner: Runner, metrics=None) -> None:
@@ -193,7 +157,8 @@ class ResultHook(Hook):
         for hook in runner.hooks:
             if isinstance(hook, LogitAdjustmentHook) and hook.tau:
                 record['logit_adjust'] = hook.tau
-        record |= self._size_and_speed(runner)
+        parameters = bare_model(runner.model).parameters()
+        record['parameters'] = sum(p.numel() for p in parameters)
         write_record(record, folder / FILE_NAME)
         plot_confusion(classes, matrix, folder / 'confusion_matrix.png')
         self._warn(runner, training, record)
@@ -213,21 +178,6 @@ class ResultHook(Hook):
                 FACTS: self._facts,
             }
         )
-
-    def _size_and_speed(self, runner: Runner) -> dict:
-        model = _unwrapped(runner.model)
-        cost = measure_complexity(model, self._bag_shape or ())
-        if cost.problem:
-            runner.logger.warning(f'no GFLOPs in the record: {cost.problem}')
-        speed = None
-        if self._bags:
-            seconds = self._times[1] - self._times[0]
-            speed = get_world_size() * self._bags / seconds
-        return {
-            'parameters': cost.parameters,
-            'gflops': cost.gflops,
-            'bags_per_second': speed,
-        }
 
     @staticmethod
     def _warn(runner: Runner, training: Training, record: dict) -> None:

@@ -4,14 +4,14 @@ from typing import Optional
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
 from micacl_mm.errors import ConfigError
 from micacl_mm.models.bag import Bag
 from micacl_mm.models.necks import BaseBagNeck
 from micacl_mm.models.necks.base_bag_neck import Losses
+from micacl_mm.records.weights import bare_model
 from micacl_mm.registry import HOOKS, MODELS
 
 
@@ -48,14 +48,14 @@ class RetrainClassifierHook(Hook):
                 'leave out --launcher; the features are frozen, which makes '
                 'it cheap',
             )
-        head = getattr(_model(runner), 'cls_head', None)
+        head = getattr(bare_model(runner.model), 'cls_head', None)
         if head is None:
             return
-        for parameter in _model(runner).parameters():
+        for parameter in bare_model(runner.model).parameters():
             parameter.requires_grad_(False)
         for parameter in head.parameters():
             parameter.requires_grad_(True)
-        for part in _model(runner).modules():
+        for part in bare_model(runner.model).modules():
             if isinstance(part, BaseBagNeck):
                 part.losses = _no_losses
         if not self.reset or runner.iter > 0:
@@ -70,15 +70,10 @@ class RetrainClassifierHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None
     ) -> None:
         """Keep the frozen modules in eval mode; each epoch leaves it."""
-        for name, child in _model(runner).named_children():
+        for name, child in bare_model(runner.model).named_children():
             if name != 'cls_head' and child.training:
                 child.eval()
 
 
 def _no_losses(bag: Bag, labels: Optional[Tensor]) -> Losses:
     return {}
-
-
-def _model(runner: Runner) -> nn.Module:
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model

@@ -1,57 +1,184 @@
 """Checkpoints that survive a kill at any moment."""
 
+import errno
 import logging
+import lzma
+import re
 import shutil
+import struct
+import zipfile
+import zlib
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from filelock import FileLock, Timeout
 from mmaction.evaluation import AccMetric
 from mmengine.dist import barrier, is_main_process
 from mmengine.evaluator import BaseMetric
-from mmengine.fileio import LocalBackend
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from micacl_mm.errors import ConfigError
 from micacl_mm.evaluation import RecallMetric
-from micacl_mm.hooks.checkpoint_files import (
-    NOTE,
-    check_resumable,
-    find_start,
-)
 from micacl_mm.registry import HOOKS
-from micacl_mm.utils.files import write_text
+from micacl_mm.utils.files import replacing, write_text
 
+#: Where MMEngine looks up the checkpoint to resume from.
+NOTE = 'last_checkpoint'
 #: Names in the message hub: the epoch (iteration) of the last validation,
 #: and files that are no longer needed.
 _VALIDATED = 'validated'
 _OUTDATED = 'outdated_ckpts'
+#: What ``zipfile`` raises for files that are no whole archives.
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, RuntimeError, ValueError, NotImplementedError),
+)
+#: What a training cannot be resumed without.
+_STATE = ('meta', 'optimizer', 'param_schedulers', 'message_hub')
 
 
-class _LateRemoval(LocalBackend):
-    """Removes files only once the new ones are written."""
+class AtomicBackend(LocalBackend):
+    """MMEngine's file backend ``'atomic'``.
 
-    def __init__(self, hub: MessageHub) -> None:
-        self.hub = hub
+    Writes files whole or not at all: a kill or a power cut leaves the old
+    file or the new one. Removes them once the new ones are written.
+    """
+
+    def __init__(self) -> None:
         self.outdated: list[str] = []
 
-    def remove(self, filepath: str) -> None:
+    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
+        """Write bytes to a file, whose folder is made.
+
+        Raises:
+            OSError: There is no room. The old file, if any, is still there.
+        """
+        path = Path(filepath)
+        try:
+            with replacing(path) as part:
+                part.write_bytes(obj)
+        except OSError as error:
+            limits = {
+                errno.ENOSPC: 'the disk is full',
+                errno.EDQUOT: 'your quota is used up',
+                errno.EFBIG: 'no file may be so large here (ulimit -f)',
+            }
+            if error.errno not in limits:
+                raise
+            raise OSError(
+                error.errno,
+                f'{path.name} needs {len(obj) / 2**20:.1f} MiB, but '
+                f'{limits[error.errno]}; earlier checkpoints are intact. Fix: '
+                'make room, then repeat the command with --resume',
+                str(path.parent),
+            ) from error
+
+    def remove(self, filepath: Union[str, Path]) -> None:
+        """Note a file or folder for :meth:`flush`."""
         self.outdated.append(str(filepath))
         # In the new checkpoint, as a kill may come before the removal.
-        self.hub.update_info(_OUTDATED, list(self.outdated))
+        hub = MessageHub.get_current_instance()
+        hub.update_info(_OUTDATED, list(self.outdated))
 
     rmtree = remove
 
     def flush(self) -> None:
+        """Remove what is outdated."""
         for path in map(Path, self.outdated):
-            if path.is_dir():
+            if path.is_dir():  # of DeepSpeed
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
         self.outdated = []
+
+
+register_backend('atomic', AtomicBackend)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of ``torch.save`` is complete, by its checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except _ZIP_ERRORS:
+        return False
+
+
+def is_broken(path: Path) -> bool:
+    """Whether a file is part of a checkpoint; False for other formats."""
+    with open(path, 'rb') as file:
+        begin = file.read(2)
+    known = b'PK'.startswith(begin) or b'\0\0'.startswith(begin)
+    return known and not is_whole(path)
+
+
+def find_start(note: Path, template: str) -> tuple[Optional[Path], list[Path]]:
+    """Find the checkpoint to resume from, beside MMEngine's note.
+
+    It is the one that the note names. If that is broken or absent, as after
+    a kill while the note was written, it is the whole one that was written
+    last; there may be later ones of an older training. Without a note nothing
+    is resumed. Broken ones that were passed over are returned, too.
+    """
+    if not note.is_file():
+        return None, []
+    try:
+        path = Path(note.read_text(errors='replace').strip())
+        # By its present place: the folder may have been moved or copied.
+        for place in (note.parent / path.name, path) if path.name else ():
+            if _is_there(place):
+                return place, []
+    except (OSError, ValueError):  # no file name in it
+        pass
+    head, tail = map(re.escape, template.split('{}'))
+    files = {}
+    for path in note.parent.iterdir():
+        match = re.fullmatch(rf'{head}(\d{{1,15}}){tail}', path.name)
+        if match:
+            files[path] = (path.stat().st_mtime_ns, int(match[1]))
+    broken: list[Path] = []
+    for path in sorted(files, key=files.__getitem__, reverse=True):
+        if _is_there(path):
+            return path, broken
+        broken.append(path)
+    return None, broken
+
+
+def _is_there(path: Path) -> bool:
+    # Those of DeepSpeed are folders, with checksums of their own.
+    return path.is_dir() or (path.is_file() and not is_broken(path))
+
+
+def check_resumable(path: Path) -> None:
+    """Refuse to resume from a file without the state of a training.
+
+    Raises:
+        ConfigError: It is broken, or has weights alone: a ``best_*.pth``, a
+            published model or a plain state dict.
+    """
+    if is_broken(path):
+        raise ConfigError(
+            f'--resume {path}: the file is cut off or damaged',
+            'resume from another checkpoint of the folder',
+        )
+    try:
+        state = torch.load(
+            path, 'cpu', weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+    except Exception:  # the runner loads it next and names the cause
+        return
+    lacking = [name for name in _STATE if name not in state]
+    if lacking:
+        raise ConfigError(
+            f'--resume {path}: the file has no {", ".join(lacking)}, so '
+            'optimizer and schedule would start anew',
+            'resume from epoch_N.pth, or start a new training from its '
+            'weights with --cfg-options load_from=FILE',
+        )
 
 
 @HOOKS.register_module()
@@ -72,13 +199,13 @@ class SafeCheckpointHook(CheckpointHook):
     - a ``save_best`` that the metrics do not give is refused at the start.
 
     Args:
-        **kwargs: Arguments of ``CheckpointHook``. ``out_dir`` must be a
-            local folder; ``backend_args`` and ``file_client_args`` cannot be
-            given.
+        **kwargs: Arguments of ``CheckpointHook``, but for ``out_dir``,
+            ``backend_args`` and ``file_client_args``: checkpoints go to the
+            work directory.
 
     Raises:
-        ConfigError: Another backend; a checkpoint that cannot be resumed
-            from; a work directory in use; an unknown ``save_best``.
+        ConfigError: Another place; a checkpoint that cannot be resumed from;
+            a work directory in use; an unknown ``save_best``.
 
     Example:
         >>> default_hooks = dict(
@@ -87,11 +214,12 @@ class SafeCheckpointHook(CheckpointHook):
     """
 
     def __init__(self, **kwargs) -> None:
-        given = {'backend_args', 'file_client_args'} & kwargs.keys()
-        if given or '://' in str(kwargs.get('out_dir', '')):
+        places = ('out_dir', 'backend_args', 'file_client_args')
+        given = [name for name in places if kwargs.get(name)]
+        if given:
             raise ConfigError(
-                'SafeCheckpointHook: checkpoints must go to a local folder, '
-                f'got {", ".join(sorted(given)) or kwargs["out_dir"]}',
+                'SafeCheckpointHook: checkpoints go to the work directory, '
+                f'got {", ".join(given)}',
                 'use CheckpointHook for other places',
             )
         super().__init__(**kwargs, backend_args=dict(backend='atomic'))
@@ -114,14 +242,15 @@ class SafeCheckpointHook(CheckpointHook):
         if runner.iter > 0:
             self._find_best(runner)
         super().before_train(runner)
-        self.file_backend = _LateRemoval(runner.message_hub)
-        folder = Path(self.out_dir)
+        folder = Path(runner.work_dir)
         if is_main_process():
-            self._take_lock(runner)
-            for path in {folder, Path(runner.work_dir)}:
-                for part in path.glob('.*.part'):
-                    part.unlink(missing_ok=True)
-            self._warn_of_older(runner)
+            self._take_lock(folder)
+            for part in folder.glob('.*.part'):
+                part.unlink(missing_ok=True)
+            start = self._start
+            if not (start and start.resolve().parent == folder.resolve()):
+                # It names a checkpoint of an earlier training.
+                (folder / NOTE).unlink(missing_ok=True)
         if runner.iter == 0:
             return
         by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
@@ -155,7 +284,7 @@ class SafeCheckpointHook(CheckpointHook):
         self, runner: Runner, metrics: Optional[dict] = None
     ) -> None:
         """Store the best checkpoint, then remove the previous one."""
-        if not isinstance(getattr(self, 'file_backend', 0), _LateRemoval):
+        if not hasattr(self, 'file_backend'):
             return  # a validation without training stores nothing
         runner.message_hub.update_info(_VALIDATED, _steps(runner))
         super().after_val_epoch(runner, metrics)
@@ -183,22 +312,21 @@ class SafeCheckpointHook(CheckpointHook):
                 'first metric',
             )
 
-    def _take_lock(self, runner: Runner) -> None:
-        path = Path(runner.work_dir, '.training.lock')
+    def _take_lock(self, folder: Path) -> None:
         # A process may train again where an error ended its first training.
-        self._lock = FileLock(path, is_singleton=True)
+        self._lock = FileLock(folder / '.training.lock', is_singleton=True)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise ConfigError(
-                f'another training is running in {runner.work_dir}',
+                f'another training is running in {folder}',
                 'wait for its end (after a kill its workers need some '
                 'seconds), or choose another --work-dir',
             ) from None
 
     def _find_start(self, runner: Runner) -> Optional[Path]:
-        note, folder = Path(runner.work_dir, NOTE), self._folder(runner)
-        start, broken = find_start(note, folder, self.filename_tmpl)
+        note = Path(runner.work_dir, NOTE)
+        start, broken = find_start(note, self.filename_tmpl)
         for path in broken:
             runner.logger.warning(
                 f'{path} is broken and skipped; resuming from '
@@ -210,28 +338,10 @@ class SafeCheckpointHook(CheckpointHook):
         lost = broken or note.exists()
         (runner.logger.warning if lost else runner.logger.info)(
             f'No {"whole " if lost else ""}checkpoint to resume from in '
-            f'{folder}: starting from the beginning'
+            f'{runner.work_dir}: starting from the beginning'
         )
         note.unlink(missing_ok=True)  # MMEngine would fail to load that
         return None
-
-    def _folder(self, runner: Runner) -> Path:
-        """Of the checkpoints, before CheckpointHook knows it."""
-        if self.out_dir in (None, runner.work_dir):
-            return Path(runner.work_dir)
-        return Path(self.out_dir, Path(runner.work_dir).name)
-
-    def _warn_of_older(self, runner: Runner) -> None:
-        """The next ``--resume`` could take another training's checkpoint."""
-        note, folder = Path(runner.work_dir, NOTE), Path(self.out_dir)
-        found, _ = find_start(note, folder, self.filename_tmpl)
-        start = self._start
-        if found and not (start and start.exists() and found.samefile(start)):
-            runner.logger.warning(
-                f'{found} belongs to an earlier training: until this one has '
-                'stored a checkpoint, --resume would continue that one. '
-                'Choose another --work-dir to keep them apart'
-            )
 
     def _find_best(self, runner: Runner) -> None:
         """Look up the best checkpoints so far; the folder may have moved.
@@ -243,7 +353,7 @@ class SafeCheckpointHook(CheckpointHook):
         for key, old in list(hub.runtime_info.items()):
             if not key.startswith('best_ckpt') or not old:
                 continue
-            path = self._folder(runner) / Path(old).name
+            path = Path(runner.work_dir, Path(old).name)
             hub.update_info(key, str(path) if path.exists() else None)
             if not path.exists():
                 runner.logger.warning(

@@ -1,11 +1,8 @@
 """Data that depend on the seed alone, and a policy for bad files."""
 
-import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -22,17 +19,14 @@ from micacl_mm.evaluation import RecallMetric
 from micacl_mm.hooks.bad_files import BadFileError, watch
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.datasets import class_labels, data_info
-from micacl_mm.utils.files import write_text
 
 POLICIES = ('raise', 'resample')
-#: The list of bad files in the work directory, a JSON object per line.
-LIST = 'bad_files.jsonl'
 #: Keys in the meta information of samples: the name of a training clip; that
 #: the sample replaces an unreadable test clip, which no metric may count;
 #: and on the first sample of a batch its bad clips.
 CLIP, STAND_IN, BAD_CLIPS = 'clip', 'stand_in', 'bad_clips'
 #: Clips that are tried in a row before the data as a whole are at fault.
-_TRIES = 100
+TRIES = 100
 #: Arguments of a DataLoader that a replacement takes over.
 _LOADER = (
     *('num_workers', 'collate_fn', 'pin_memory', 'timeout', 'worker_init_fn'),
@@ -60,8 +54,7 @@ class SafeDataHook(Hook):
       place, drawn by the seed. In validation and test the metric covers fewer
       clips, and says so.
 
-    Bad files are logged at the end of the epoch and listed in
-    ``bad_files.jsonl`` in the work directory.
+    Bad files are logged at the end of the epoch, each once.
 
     Args:
         bad_data (str): ``'raise'`` or ``'resample'``. Defaults to
@@ -70,7 +63,7 @@ class SafeDataHook(Hook):
     Raises:
         ConfigError: An unknown policy; or a metric that would count clips
             that were not read.
-        BadFileError: By the policy, or if no clip can be read any more.
+        BadFileError: By the policy, or if no clip of a class can be read.
 
     Example:
         >>> custom_hooks = [dict(type='SafeDataHook', bad_data='resample')]
@@ -81,6 +74,7 @@ class SafeDataHook(Hook):
         self.bad_data = bad_data
         self._first_seed: Optional[int] = None
         self._bad_clips: list[dict] = []
+        self._told: set[str] = set()
         self._by_iter = False
 
     def before_run(self, runner: Runner) -> None:
@@ -89,8 +83,6 @@ class SafeDataHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Take over the loading of the training set."""
-        if runner.iter == 0 and get_rank() == 0:
-            Path(runner.work_dir, LIST).unlink(missing_ok=True)
         loop = runner.train_loop
         _reseed_sampler(loop.dataloader, self._first_seed, runner.seed)
         self._by_iter = isinstance(loop, IterBasedTrainLoop)
@@ -182,24 +174,16 @@ class SafeDataHook(Hook):
             done = 'replaced by others of the class'
         runner.logger.warning(
             f'{mode}, {when}: {counts.total()} clips could not be read '
-            f'({words}) and were {done}, see {LIST}'
+            f'({words}) and were {done}'
         )
-        path, rows = Path(runner.work_dir, LIST), {}
-        if path.is_file():
-            for row in map(json.loads, path.read_text().splitlines()):
-                rows[row['path']] = row
         for clip in found:
             for file, reason in clip['files'].items():
-                if file in rows:
-                    continue
-                row = dict(path=file, reason=reason, split=mode)
-                rows[file] = row | {k: clip[k] for k in ('clip', 'class')}
-                runner.logger.warning(
-                    f'bad file: {file} {reason} (clip {clip["clip"]}, '
-                    f'{clip["class"]})'
-                )
-        lines = (f'{json.dumps(row)}\n' for row in rows.values())
-        write_text(path, ''.join(lines))
+                if file not in self._told:
+                    runner.logger.warning(
+                        f'bad file: {file} {reason} (clip {clip["clip"]}, '
+                        f'{clip["class"]})'
+                    )
+                self._told.add(file)
 
 
 class _Draw(NamedTuple):
@@ -212,12 +196,7 @@ class _Draw(NamedTuple):
 
 
 class _Draws:
-    """A batch sampler that hands out :class:`_Draw` for indices.
-
-    Args:
-        batches: The batch sampler of indices.
-        endless (bool): Number the batches over all passes.
-    """
+    """A batch sampler that hands out :class:`_Draw` for indices."""
 
     def __init__(self, batches: Any, endless: bool) -> None:
         self.batches = batches
@@ -243,14 +222,7 @@ class _Draws:
 
 
 class _SafeClips:
-    """A dataset whose batches are seeded clip by clip, with a policy.
-
-    Args:
-        dataset: The whole one, with its wrappers.
-        policy (str): Of :data:`POLICIES`.
-        mode (str): ``'train'``, ``'val'`` or ``'test'``.
-        seed (int): Of the training.
-    """
+    """A dataset whose batches are seeded clip by clip, with a policy."""
 
     def __init__(
         self, dataset: Any, policy: str, mode: str, seed: int
@@ -285,20 +257,21 @@ class _SafeClips:
 
     def _sample(self, draw: _Draw, bad: list[dict]) -> dict:
         """The sample of a clip, or of the first one that can be read."""
-        candidates = islice(self._candidates(draw.index), _TRIES)
-        for attempt, index in enumerate(candidates):
+        index = draw.index
+        for attempt in range(TRIES):
             try:
                 sample = self._get(index, draw, attempt)
             except BadFileError as error:
                 last = error
                 bad.append(self._describe(index, error, attempt == 0))
+                index = self._other(index)
                 continue
             # Ranks must have as many results as clips.
             if attempt and self.mode != 'train':
                 sample['data_samples'].set_metainfo({STAND_IN: True})
             return sample
         raise BadFileError(
-            f'SafeDataHook: none of {_TRIES} clips in a row can be read, the '
+            f'SafeDataHook: none of {TRIES} clips in a row can be read, the '
             f'last one because {last}',
             'check that the data are where the config says',
         )
@@ -344,21 +317,15 @@ class _SafeClips:
         for index, label in enumerate(labels):
             self._groups[label].append(index)
 
-    def _candidates(self, index: int) -> Iterator[int]:
-        """A clip, then others in its place."""
-        yield index
+    def _other(self, index: int) -> int:
+        """A clip to take the place of a bad one, in training of its class."""
         if self.mode != 'train':
-            while True:
-                index = (index + 1) % len(self)
-                yield index
+            return (index + 1) % len(self)
         group: Sequence[int] = range(len(self))
         for clips in self._groups.values():
             group = clips if index in clips else group
         # By the generator that the failed attempt has seeded.
-        for _ in range(_TRIES // 2):
-            yield group[int(torch.randint(len(group), ()))]
-        while True:  # perhaps no clip of the class can be read
-            yield int(torch.randint(len(self), ()))
+        return group[int(torch.randint(len(group), ()))]
 
 
 def _seed(key: Sequence[int], seed_torch: Callable[[int], Any]) -> None:

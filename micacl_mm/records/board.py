@@ -45,16 +45,6 @@ class Entry:
     Runs of one fold with equal confusion matrices count once: different
     seeds do not give the same mistakes, so these are one training. Those of
     one fold and seed by several commits are averaged.
-
-    Args:
-        rows (tuple[ResultRow, ...]): They agree in
-            :data:`~micacl_mm.records.rows.ENTRY_KEY`.
-        odd_runs (int): Runs that were not tested on all clips of the set.
-            Defaults to 0.
-        outdated (bool): Newer rows of its method have other settings.
-            Defaults to False.
-        best (bool): Its UAR is not significantly below the best one.
-            Defaults to False.
     """
 
     rows: tuple[ResultRow, ...]
@@ -193,7 +183,7 @@ class Entry:
                 len(self.values('commit')) > 1 and not self.outdated
             ),
             'not ranked': not self.comparable,
-            'not committed': not all(row.group for row in self.rows),
+            'not committed': not self.rows[0].group,
         }
         return '; '.join(
             [
@@ -236,16 +226,7 @@ def names_of(entries: Iterable[Entry]) -> list[str]:
 
 
 class Table(NamedTuple):
-    """Entries that were tested on the same clips, best UAR first.
-
-    Args:
-        dataset (str): As in the rows.
-        title (str): For people.
-        ablation (bool): Whether they come from ``ablation*.csv``.
-        order (tuple[str, ...]): Classes from head to tail, by the number of
-            training clips.
-        entries (list[Entry]): Best UAR first.
-    """
+    """Entries that were tested on the same clips, best UAR first."""
 
     dataset: str
     title: str
@@ -255,14 +236,7 @@ class Table(NamedTuple):
 
 
 def build_board(rows: Iterable[ResultRow]) -> list[Table]:
-    """Group rows into entries, and entries into tables.
-
-    Args:
-        rows (Iterable[ResultRow]): Checked rows, no run twice.
-
-    Returns:
-        list[Table]: Real sets by name, then the drawn ones; ablations last.
-    """
+    """Group rows into tables: real sets, drawn ones, ablations."""
     most: dict[tuple[str, ...], int] = defaultdict(int)
     tables = defaultdict(list)
     for row in rows:
@@ -292,7 +266,8 @@ def _entries(
     """Entries of one table."""
     groups, latest = defaultdict(list), {}
     for row in rows:
-        groups[row.key(ENTRY_KEY)].append(row)
+        # Runs that are not committed stand beside the committed entry.
+        groups[bool(row.group), row.key(ENTRY_KEY)].append(row)
         name, date = row.key(_NAME), row.cells['date']
         # What is not committed makes nothing outdated.
         if row.group and date >= latest.get(name, ('',))[0]:

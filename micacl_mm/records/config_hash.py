@@ -65,27 +65,14 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
     Two trainings have one hash if nothing but seed, fold, subset, places of
     files and speed differs between them, see docs/protocol.md. It is the
-    same on all machines.
-
-    Args:
-        config (Mapping[str, Any]): ``Config.to_dict()``.
-
-    Returns:
-        str: the hash.
+    same on all machines. The config is ``Config.to_dict()``, as below.
     """
     text = json.dumps(essentials(config), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def essentials(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that can change the numbers of a training.
-
-    Args:
-        config (Mapping[str, Any]): ``Config.to_dict()``.
-
-    Returns:
-        dict[str, Any]: what :func:`config_hash` hashes, ready for JSON.
-    """
+    """Return the settings that can change the numbers of a training."""
     kept = {name: config[name] for name in _PARTS if config.get(name)}
     # Not load_from, which a resumed training has lost.
     kept['pretraining'] = pretraining_of(config)
@@ -146,14 +133,10 @@ def _idle(value: Any) -> bool:
 def pretraining_of(config: Mapping[str, Any]) -> str:
     """Name the weights that a training starts from.
 
-    Args:
-        config (Mapping[str, Any]): ``Config.to_dict()``.
-
-    Returns:
-        str: the variable ``pretraining``; else the names of the weight files
-        that the config asks for (``pretrained``, ``weights``, ``init_cfg`` of
-        type Pretrained, ``load_from``), without folder and suffix, or the
-        set where it is known; else ``'none'``.
+    It is the variable ``pretraining``; else the names of the weight files
+    that the config asks for (``pretrained``, ``weights``, ``init_cfg`` of
+    type Pretrained, ``load_from``), without folder and suffix, or the set
+    where it is known; else ``'none'``.
     """
     if config.get('pretraining'):
         return str(config['pretraining'])
@@ -186,12 +169,8 @@ def _weights(value: Any) -> list[str]:
 def short_type(name: str) -> str:
     """Name a class alike in a text and in a pure-Python config.
 
-    Args:
-        name (str): ``'GEIIM'``, ``'micacl_mm.models.GEIIM'``, or a name of
-            another library, ``'timm.models.resnet18'``.
-
-    Returns:
-        str: ``'GEIIM'``; of other libraries ``'timm.resnet18'``.
+    ``'micacl_mm.models.GEIIM'`` becomes ``'GEIIM'``,
+    ``'timm.models.resnet18'`` becomes ``'timm.resnet18'``.
     """
     package, _, rest = name.partition('.')
     last = rest.rsplit('.', 1)[-1]
@@ -201,13 +180,6 @@ def short_type(name: str) -> str:
 
 
 def inner_dataset(dataloader: Optional[Mapping[str, Any]]) -> dict[str, Any]:
-    """Settings of the data set within wrappers; the first of several.
-
-    Args:
-        dataloader (Mapping[str, Any], optional): As in a config.
-
-    Returns:
-        dict[str, Any]: empty without a dataloader.
-    """
+    """Settings of the data set within wrappers; the first of several."""
     dataset = (dataloader or {}).get('dataset')
     return dict(next(innermost(dataset))) if dataset else {}

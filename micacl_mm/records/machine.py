@@ -23,9 +23,8 @@ COMMAND_VARIABLE = 'MICACL_COMMAND'
 def describe_machine() -> str:
     """Name the processors in one line, without host or path.
 
-    Returns:
-        str: ``'NVIDIA H100 80GB HBM3 x 8, torch 2.7.0'``, or
-        ``'AMD EPYC, 4 cores, 2 threads, torch 2.7.0'`` without a GPU.
+    ``'NVIDIA H100 80GB HBM3 x 8, torch 2.7.0'``, or without a GPU ``'AMD
+    EPYC, 4 cores, 2 threads, torch 2.7.0'``.
     """
     version = f'torch {torch.__version__.split("+")[0]}'
     ranks = get_world_size()
@@ -44,13 +43,8 @@ def git_commit(
 ) -> str:
     """Return the commit of the checkout that a package is part of.
 
-    Args:
-        package (Path): Its folder. Defaults to this package's.
-        config (str, optional): A config file that should be part of it too.
-
-    Returns:
-        str: short hash, with ``-dirty`` if tracked files differ or the config
-        is not tracked there; empty where there is no checkout or no git.
+    A short hash, with ``-dirty`` if tracked files differ or the config file
+    is not tracked there; empty where there is no checkout or no git.
     """
     git = ['git', '-C', str(package)]
     # An environment in someone else's checkout is no checkout of ours.
@@ -69,9 +63,6 @@ def command_line() -> str:
 
     Paths below the current folder become relative to it; of others only the
     last part is kept.
-
-    Returns:
-        str: for instance ``'micacl kfold configs/x.py'``.
     """
     if command := os.environ.get(COMMAND_VARIABLE):
         return command

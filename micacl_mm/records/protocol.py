@@ -29,16 +29,12 @@ _CROPS = {'CenterCrop': 1, 'ThreeCrop': 3, 'TenCrop': 10}
 
 
 def dataset_id(dataset: Any) -> str:
-    """Name a data set as the leaderboard does.
+    """Name a data set, without wrappers, as the leaderboard does.
 
-    Args:
-        dataset: A built one, without wrappers.
-
-    Returns:
-        str: ``'dfew'``, ``'ferv39k'``, ``'synthetic-v1-medium'`` for a
-        benchmark set, ``'synthetic'`` for another drawn one and for a
-        benchmark set whose labels are not the reference's; of other data
-        sets the name in their meta information or that of the class.
+    ``'dfew'``, ``'ferv39k'``, ``'synthetic-v1-medium'`` for a benchmark set,
+    ``'synthetic'`` for another drawn one and for a benchmark set whose labels
+    are not the reference's; of other data sets the name in their meta
+    information or that of the class.
     """
     root = Path(getattr(dataset, 'data_root', None) or '.')
     drawn = isinstance(dataset, BaseDFERDataset) and (
@@ -58,12 +54,8 @@ def dataset_id(dataset: Any) -> str:
 def frames_of(dataset: Any) -> Optional[str]:
     """Tell whether a benchmark set has the frames of its level.
 
-    Args:
-        dataset: A built one, without wrappers.
-
-    Returns:
-        str | None: ``'reference'``, to the byte; ``'differ'``, by rounding
-        on another machine or by far; None for other sets.
+    ``'reference'``, to the byte; ``'differ'``, by rounding on another machine
+    or by far; None for other sets.
     """
     if not dataset_id(dataset).startswith('synthetic-'):
         return None
@@ -87,12 +79,7 @@ def _recipe(root: Path) -> Optional[dict]:
 def count_dropped(dataset: Any, clips: int) -> Optional[int]:
     """Count the clips of the official split that were not tested.
 
-    Args:
-        dataset: A built one, without wrappers.
-        clips (int): How many were tested.
-
-    Returns:
-        int | None: None for sets whose official split is not known here.
+    None for sets whose official split is not known here.
     """
     if not isinstance(dataset, BaseDFERDataset) or dataset.split != 'test':
         return None
@@ -102,13 +89,9 @@ def count_dropped(dataset: Any, clips: int) -> Optional[int]:
 def sampling_in_words(pipeline: Sequence[Any]) -> str:
     """Say how a test pipeline samples a video.
 
-    Args:
-        pipeline (Sequence): Its transforms, as settings or built. Those
-            within others count too.
-
-    Returns:
-        str: for instance ``'16 frames, 4 instances of 4, 112 px, 1 crop, no
-        chance'``; ``'chance in Flip'`` at the end if that draws.
+    ``'16 frames, 4 instances of 4, 112 px, 1 crop, no chance'``, or at the
+    end ``'chance in Flip'`` if that draws. The transforms may be built or
+    settings; those within others count too.
     """
     frames, size, crops, chances = [], '', 1, []
     for name, step in _steps(pipeline):

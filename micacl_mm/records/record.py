@@ -35,7 +35,7 @@ def collect_record(
     matrix: torch.Tensor,
     metrics: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Collect all that is known of a test.
+    """Collect all that is known of a test, see docs/protocol.md.
 
     Args:
         config (Config): Of the test.
@@ -45,9 +45,6 @@ def collect_record(
         classes (list[str]): Names of the K classes.
         matrix (Tensor): Confusion matrix (K, K), rows = truth.
         metrics (Mapping[str, float]): In [0, 1]; nan where a class is absent.
-
-    Returns:
-        dict: the record, see docs/protocol.md, without size and speed.
     """
     dataset, clips = unwrap(dataset), matrix.sum(dim=1)
     pipeline = inner_dataset(config.get('test_dataloader')).get('pipeline', [])
@@ -131,12 +128,6 @@ def read_record(path: Union[str, Path]) -> dict[str, Any]:
 def read_runs(folders: Iterable[Path]) -> list[ResultRow]:
     """Read every ``result.json`` below some folders as a row.
 
-    Args:
-        folders (Iterable[Path]): Work folders.
-
-    Returns:
-        list[ResultRow]: Sorted by path; ``group`` is empty.
-
     Raises:
         MissingFileError: A folder is absent or holds no result.
         DataError: A record is none, is of other classes, or makes no good
@@ -177,10 +168,8 @@ def read_runs(folders: Iterable[Path]) -> list[ResultRow]:
 def metric_of(record: Mapping[str, Any], name: str) -> Optional[float]:
     """Return a metric in [0, 1], None where it is unknown.
 
-    Args:
-        record (Mapping[str, Any]): Of a run.
-        name (str): ``'UAR'``, ``'WAR'`` or ``'recall/<class>'``, without the
-            prefix that the metric's class puts in front (``'acc/'``).
+    It is ``'UAR'``, ``'WAR'`` or ``'recall/<class>'``; the record may have it
+    with a prefix (``'acc/'``).
     """
     for key, value in record['metrics'].items():
         if key == name or key.endswith(f'/{name}'):
@@ -191,21 +180,14 @@ def metric_of(record: Mapping[str, Any], name: str) -> Optional[float]:
 def row_of(record: Mapping[str, Any]) -> dict[str, str]:
     """Lay out a record as a row of a table.
 
-    Args:
-        record (Mapping[str, Any]): Of a run.
-
-    Returns:
-        dict[str, str]: by :data:`~micacl_mm.records.rows.COLUMNS`;
-        percentages with two decimals, the unknown empty, and no path of the
-        machine.
+    Percentages with two decimals, the unknown empty, and no path of the
+    machine.
     """
     row = {name: _text(record.get(name)) for name in COLUMNS}
     parameters = record.get('parameters')
     for column, value, digits in (
         *((c, metric_of(record, c.replace('_', '/', 1)), 2) for c in METRICS),
         ('parameters_m', parameters and parameters / 1e6, 2),
-        ('gflops', record.get('gflops'), 2),
-        ('bags_per_second', record.get('bags_per_second'), 1),
     ):
         scale = 100 if column in METRICS else 1
         row[column] = '' if value is None else f'{scale * value:.{digits}f}'

@@ -4,8 +4,8 @@ import csv
 import io
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -83,21 +83,6 @@ PUBLISHED_SETS = {
     'cremad': 'CREMA-D',
     'ravdess': 'RAVDESS',
 }
-#: Those of them with recalls.
-RECALL_SETS = ('dfew', 'ferv39k')
-_FIGURES = tuple(
-    f'{name}_{metric}' for name in PUBLISHED_SETS for metric in ('UAR', 'WAR')
-)
-_PUBLISHED_RECALLS = tuple(
-    f'{dataset}_recall_{name}' for dataset in RECALL_SETS for name in CLASSES
-)
-PUBLISHED_COLUMNS = (
-    *('method', 'year', 'backbone', 'pretraining'),
-    *_FIGURES,
-    *_PUBLISHED_RECALLS,
-    *('protocol', 'source'),
-)
-_LATER = (*_FIGURES[4:], 'protocol')
 _WHOLE = ('[0-9]{1,9}', 'a whole number')
 _PERCENT = (
     r'[0-9]{1,2}\.[0-9]{2}|100\.00',
@@ -114,11 +99,6 @@ _FORMATS = {
     ),
     **dict.fromkeys(METRICS, _PERCENT),
     **dict.fromkeys(
-        (*_FIGURES, *_PUBLISHED_RECALLS),
-        (r'[0-9]{1,2}(\.[0-9]+)?|100(\.0+)?', 'a percentage or empty'),
-    ),
-    'year': ('[12][0-9]{3}', 'like 2025 or empty'),
-    **dict.fromkeys(
         ('logit_adjust', 'parameters_m', 'gflops', 'bags_per_second'), _SIZE
     ),
     'val_ratio': (
@@ -133,11 +113,10 @@ _FORMATS = {
     ),
     'frames': ('reference|differ', 'reference, differ or empty'),
     'selection': ('|'.join(SELECTIONS), f'one of {", ".join(SELECTIONS)}'),
+    'date': (r'\d{4}-\d\d-\d\d', 'a day such as 2025-09-30'),
 }
 # Half a unit of the second decimal, and room for the float itself.
 _ROUNDING = 0.00501
-#: Appended to the method of a run with other figures than its row.
-RERUN = ' (rerun)'
 HOW_TO = (
     'rows are added by "micacl leaderboard WORK_DIR --add NAME"; '
     'results/README.md describes the columns'
@@ -147,12 +126,9 @@ HOW_TO = (
 class ResultRow(NamedTuple):
     """One tested training.
 
-    Args:
-        cells (dict[str, str]): Text by column, see :data:`COLUMNS`.
-        origin (str): For messages: ``file:line`` or the path of a
-            ``result.json``.
-        group (str): Name of the file without its ending; ``''`` for a run
-            that is not committed.
+    Its cells by column, where it is from (``file:line`` or the path of a
+    ``result.json``), and the name of its file without ending; empty for a run
+    that is not committed.
     """
 
     cells: dict[str, str]
@@ -165,15 +141,7 @@ class ResultRow(NamedTuple):
 
 
 def problems(row: Mapping[str, str]) -> list[str]:
-    """Return everything that is wrong with a row.
-
-    Args:
-        row (Mapping[str, str]): The cells by column. Figures are percentages
-            as text, an unknown value is empty.
-
-    Returns:
-        list[str]: One sentence a problem; empty for a good row.
-    """
+    """Return everything that is wrong with a row, a sentence each."""
     found = [
         f'{name} {problem}'
         for name in COLUMNS
@@ -214,12 +182,8 @@ def _run_problems(row: Mapping[str, str]) -> Iterator[str]:
     elif kind_of(dataset):
         folds = [*map(str, folds_of(dataset))] or ['']
     if fold not in folds:
-        yield (
-            f'fold must be one of {", ".join(folds)} on {dataset}, got '
-            f'{fold!r}'
-            if any(folds)
-            else f'fold must be empty for {dataset}, got {fold!r}'
-        )
+        known = ', '.join(folds) or 'empty'
+        yield f'fold must be {known} on {dataset}, got {fold!r}'
     if row['selection'] == 'val' and re.fullmatch('0(.0+)?', row['val_ratio']):
         yield (
             'selection must not be val with a val_ratio of 0: there is no '
@@ -228,21 +192,16 @@ def _run_problems(row: Mapping[str, str]) -> Iterator[str]:
     epochs = row['epoch'], row['max_epochs']
     if all(map(str.isdecimal, epochs)) and int(epochs[0]) > int(epochs[1]):
         yield f'epoch must be at most max_epochs, got {" of ".join(epochs)}'
-    if row['date'] and not _is_past(row['date']):
-        yield (
-            'date must be a day such as 2025-09-30, not in the future, got '
-            f'{row["date"]!r}'
-        )
-
-
-def _is_past(text: str) -> bool:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return False
     # Where the row was made it may be tomorrow.
     latest = date.today() + timedelta(days=1)
-    return day.isoformat() == text and day <= latest
+    with suppress(ValueError):
+        day = date.fromisoformat(row['date'] or '2000-01-01')
+        if day <= latest:
+            return
+    yield (
+        'date must be a day such as 2025-09-30, not in the future, got '
+        f'{row["date"]!r}'
+    )
 
 
 def _figure_problems(row: Mapping[str, str]) -> Iterator[str]:
@@ -327,9 +286,6 @@ def read_matrix(text: str) -> Optional[torch.Tensor]:
 def read_rows(path: Path) -> list[ResultRow]:
     """Read and check one file of results.
 
-    Args:
-        path (Path): For instance ``results/synthetic.csv``.
-
     Raises:
         DataError: One line ``file:line: what is wrong`` for every problem.
     """
@@ -361,18 +317,14 @@ def read_folder(folder: Path) -> list[ResultRow]:
     return rows
 
 
-def _refuse(wrong: Iterable[str], cure: str = HOW_TO) -> None:
-    found = list(wrong)
-    if found:
-        raise DataError('\n'.join(found), cure)
-
-
 def _check(rows: Iterable[ResultRow]) -> None:
-    _refuse(
+    wrong = [
         f'{row.origin}: {problem}'
         for row in rows
         for problem in problems(row.cells)
-    )
+    ]
+    if wrong:
+        raise DataError('\n'.join(wrong), HOW_TO)
 
 
 def _check_unique(rows: Iterable[ResultRow]) -> None:
@@ -415,34 +367,6 @@ def add_rows(
     return new
 
 
-def rerun_rows(
-    rows: Sequence[ResultRow], fresh: Sequence[ResultRow]
-) -> list[ResultRow]:
-    """Rename fresh entries of which a known run has other figures now.
-
-    Returns:
-        list[ResultRow]: The fresh rows, some with :data:`RERUN` behind
-        their method, to be shown beside the committed entry.
-    """
-    known = defaultdict(list)
-    for row in rows:  # by whatever commit
-        known[row.key(RUN_KEY[:-1])].append(row)
-    changed = {
-        row.key(ENTRY_KEY)
-        for row in fresh
-        if (same := known.get(row.key(RUN_KEY[:-1])))
-        and all(_differences(other, row) for other in same)
-    }
-    return [
-        row._replace(
-            cells={**row.cells, 'method': row.cells['method'] + RERUN}
-        )
-        if row.key(ENTRY_KEY) in changed
-        else row
-        for row in fresh
-    ]
-
-
 def _differences(row: ResultRow, other: ResultRow) -> list[str]:
     """Columns in which two tests of one run found something else."""
     one, two = row.cells, other.cells
@@ -474,36 +398,7 @@ def write_rows(path: Path, rows: Sequence[ResultRow]) -> None:
 
 
 def read_published(path: Path) -> list[dict[str, str]]:
-    """Read figures that others published; nothing of them is rerun.
-
-    Args:
-        path (Path): ``results/published.csv``. Figures are percentages as
-            they were printed; an unknown value is empty.
-
-    Returns:
-        list[dict[str, str]]: Cells by column, the best UAR on DFEW first.
-
-    Raises:
-        DataError: One line ``file:line: what is wrong`` for every problem.
-    """
-    table = read_table(Path(path), PUBLISHED_COLUMNS, _LATER)
-    seen: dict[str, str] = {}
-    wrong = []
-    for origin, row in table:
-        found = list(_published_problems(row))
-        if row['method'] in seen:
-            found.append(f'the method is at {seen[row["method"]]} too')
-        seen.setdefault(row['method'], origin)
-        wrong += [f'{origin}: {problem}' for problem in found]
-    _refuse(wrong, 'results/README.md describes the columns')
-    rows = [row for _, row in table]
+    """Read figures that others published, best UAR on DFEW first."""
+    with Path(path).open(encoding='utf-8', newline='') as stream:
+        rows = list(csv.DictReader(stream))
     return sorted(rows, key=lambda row: -float(row['dfew_UAR'] or 0))
-
-
-def _published_problems(row: Mapping[str, str]) -> Iterator[str]:
-    for name, text in row.items():
-        problem = cell_problem(name, text)
-        if problem:
-            yield f'{name} {problem}'
-    if not any(row[name] for name in _FIGURES):
-        yield f'one of {", ".join(_FIGURES)} must be there'

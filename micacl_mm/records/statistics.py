@@ -34,12 +34,6 @@ class Interval(NamedTuple):
 def interval(values: Sequence[float]) -> Interval:
     """Summarise replicates by the Student-t interval of their mean.
 
-    Args:
-        values (Sequence[float]): One finite number a replicate.
-
-    Returns:
-        Interval: in the unit of the values.
-
     Raises:
         DataError: There is no value, or one is not finite.
     """
@@ -64,18 +58,11 @@ def _quantile(freedom: float) -> float:
 def replicates(
     values: Iterable[tuple[Hashable, Hashable, float]],
 ) -> list[float]:
-    """Reduce runs to the values whose spread is of interest.
+    """Reduce runs, of fold, seed and value, to independent values.
 
     With several folds the replicates are the folds, each the mean over its
-    seeds; with one fold they are the seeds. Several runs of a fold and seed,
-    by other code, are averaged first.
-
-    Args:
-        values (Iterable[tuple]): Fold, seed and value of each run. The fold
-            is None in sets without folds.
-
-    Returns:
-        list[float]: one value a replicate, sorted by fold or seed as text.
+    seeds; with one fold, or None, they are the seeds. Several runs of a fold
+    and seed, by other code, are averaged first.
     """
     runs = defaultdict(lambda: defaultdict(list))
     for fold, seed, value in values:
@@ -93,10 +80,6 @@ def replicates(
 
 def difference(reference: Interval, other: Interval) -> tuple[float, float]:
     """Compare two means by Welch's interval, which allows unequal spreads.
-
-    Args:
-        reference (Interval): Of two values or more.
-        other (Interval): In the same unit, of other trainings.
 
     Returns:
         tuple[float, float]: other minus reference, and half the width of

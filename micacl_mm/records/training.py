@@ -85,15 +85,11 @@ class Training(NamedTuple):
         return None not in (planned, done) and done >= planned
 
     def selection(self, checkpoint: Optional[str]) -> str:
-        """Return the rule by which the checkpoint was chosen.
+        """Return the rule by which the file of the checkpoint was chosen.
 
-        Args:
-            checkpoint (str, optional): Its file. None for a model that was
-                just trained.
-
-        Returns:
-            str: ``'last'``, ``'val'`` (best on the validation slice),
-            ``'test'`` (best on the test split) or ``'other'``.
+        ``'last'``, ``'val'`` (best on the validation slice), ``'test'`` (best
+        on the test split) or ``'other'``. Without a file: the model that was
+        just trained.
         """
         if Path(checkpoint or '').name.startswith('best_'):
             return self.chosen_on
@@ -101,10 +97,6 @@ class Training(NamedTuple):
 
     def check_resumed(self, facts: Mapping[str, Any]) -> None:
         """Refuse to resume this training on other clips.
-
-        Args:
-            facts (Mapping): What :func:`training_facts` says of the one that
-                resumes it.
 
         Raises:
             DataError: Set, fold, subset, copy or clips of each class differ.
@@ -122,11 +114,7 @@ class Training(NamedTuple):
     def mismatch(self, dataset: Any) -> str:
         """Say that the tested set is not of the split that was trained on.
 
-        Args:
-            dataset: The tested set, without wrappers.
-
-        Returns:
-            str: A sentence; empty if it is, as far as is known.
+        Empty if it is, as far as is known.
         """
         split = getattr(dataset, 'split', 'test')
         if split != 'test':
@@ -183,12 +171,8 @@ def training_facts(
         config (Config): The live one.
         dataset: The training set.
         class_counts (list[int], optional): Its videos of each class.
-            Defaults to None.
         before (Mapping[str, Any], optional): ``meta`` of the checkpoint that
-            the training is resumed from. Defaults to None.
-
-    Returns:
-        dict[str, Any]: plain values.
+            the training is resumed from.
     """
     settings = config.to_dict()
     resumed = Training.from_meta(before)
@@ -225,11 +209,7 @@ def method_of(config: Config) -> str:
 def chosen_on(config: Mapping[str, Any]) -> str:
     """Split that the best checkpoints of a training are best on.
 
-    Args:
-        config (Mapping[str, Any]): ``Config.to_dict()``.
-
-    Returns:
-        str: ``'val'``, ``'test'`` or ``'other'``.
+    ``'val'``, ``'test'`` or ``'other'``; the config is a dict.
     """
     val = inner_dataset(config.get('val_dataloader'))
     test = inner_dataset(config.get('test_dataloader'))
@@ -242,12 +222,10 @@ def chosen_on(config: Mapping[str, Any]) -> str:
 def find_class_counts(checkpoint: Mapping[str, Any]) -> list[int]:
     """Return the number of training videos of each class.
 
-    Args:
-        checkpoint (Mapping[str, Any]): What a checkpoint file holds. The
-            counts are kept by ``ResultHook``, and by our losses as a buffer.
+    They are kept by ``ResultHook``, and by our losses as a buffer.
 
     Raises:
-        DataError: It holds none.
+        DataError: The checkpoint holds none.
     """
     counts = Training.from_meta(checkpoint.get('meta')).class_counts
     if counts:

@@ -19,6 +19,11 @@ CURE = (
 )
 
 
+def bare_model(model: nn.Module) -> nn.Module:
+    """The model within a wrapper for several processes."""
+    return model.module if is_model_wrapper(model) else model
+
+
 def num_instances_of(model: nn.Module) -> Optional[int]:
     """Instances of a bag, as the neck or the data preprocessor has it."""
     parts = (getattr(model, k, 0) for k in ('neck', 'data_preprocessor'))
@@ -90,12 +95,8 @@ def check_fit(
 def check_classes(meta: Optional[Mapping[str, Any]], dataset: Any) -> None:
     """Refuse a checkpoint of other classes, or in another order.
 
-    MMEngine loads it all the same, as far as the shapes agree.
-
-    Args:
-        meta (Mapping, optional): That of the checkpoint. Foreign ones do not
-            always name their classes, and then nothing is known.
-        dataset: The data set at work.
+    MMEngine loads it all the same, as far as the shapes agree. Foreign
+    checkpoints do not always name their classes; then nothing is known.
 
     Raises:
         DataError: Its classes are others.

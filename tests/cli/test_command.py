@@ -44,7 +44,7 @@ def stock_call(monkeypatch):
 # ---- help
 
 
-@pytest.mark.parametrize('words', ['', '--help', 'infer -h', 'export --help'])
+@pytest.mark.parametrize('words', ['--help', 'export -h', 'kfold --help'])
 def test_help_does_without_torch(words):
     found = subprocess.run(
         [sys.executable, '-X', 'importtime', '-m', 'micacl_mm']
@@ -73,12 +73,10 @@ def test_help_of_a_stock_tool_has_our_options(stock_call, capsys):
     assert stock_call[1:] == ['-h']
 
 
-def test_the_doors_in_tools_are_commands():
-    doors = {path.stem for path in (ROOT / 'tools').glob('*.py')}
-    assert {'train', 'test', 'infer', 'mm'} <= doors <= {*cli.COMMANDS}
-    for door in doors:
-        text = (ROOT / 'tools' / f'{door}.py').read_text()
-        assert f"['micacl', '{door}']" in text
+@pytest.mark.parametrize('name', ['train', 'test'])
+def test_the_doors_in_tools_are_commands(name):
+    text = (ROOT / 'tools' / f'{name}.py').read_text()
+    assert f"['micacl', '{name}']" in text
 
 
 # ---- errors
@@ -276,47 +274,3 @@ def test_threads(monkeypatch, given, threads):
     launch.limit_threads()
     assert chosen == threads
     assert os.environ['OMP_NUM_THREADS'] == (given or '3')
-
-
-def test_slurm_script(place, monkeypatch):
-    """With a slurm that prints how it was called, word by word."""
-    path = place / 'srun'
-    path.write_text('#!/bin/sh\nprintf "%s\\n" "$MASTER_PORT" "$@"\n')
-    path.chmod(0o755)
-    monkeypatch.setenv('PATH', f'{place}:{os.environ["PATH"]}')
-
-    def call(*arguments, **environment):
-        return subprocess.run(
-            [ROOT / 'tools' / 'slurm_train.sh', *arguments],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-        )
-
-    options = ['configs/micacl_dfew.py', '--data-root', '/a set', '--amp']
-    found = call('gpus', 'a job', *options, GPUS='16', SRUN_ARGS='--qos=long')
-    port, *words = found.stdout.splitlines()
-    assert found.returncode == 0 and 20000 <= int(port) < 52768
-    assert {
-        *('--partition=gpus', '--job-name=a job', '--ntasks=16'),
-        *('--ntasks-per-node=8', '--gres=gpu:8', '--qos=long'),
-    } < {*words}
-    script = words.index(str(ROOT / 'tools' / 'train.py'))
-    assert words[script + 1 :] == ['--launcher', 'slurm', *options]
-    found = call('gpus')
-    assert found.returncode == 2 and 'PARTITION JOB_NAME' in found.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ('tool', 'arguments', 'said'),
-    [
-        ('print_config', ['micacl_dfew', '--fold', '4'], 'fold=4'),
-        ('get_flops', ['micacl_demo', '--shape', *'4344'], 'Flops:'),
-    ],
-)
-def test_stock_tools_run_on_our_configs(tool, arguments, said, capsys):
-    if tool == 'get_flops':
-        arguments[-4:] = ['4', '3', '4', '48', '48']
-    assert cli.main(['mm', f'analysis_tools/{tool}', *arguments]) == 0
-    assert said in capsys.readouterr().out.replace(' ', '')

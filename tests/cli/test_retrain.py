@@ -98,7 +98,7 @@ def test_fewer_clips_than_a_batch(place, capsys, scheduled):
         ['train', 'tiny.py', '--work-dir', 'few', '--cfg-options', *options]
     )
     said = capsys.readouterr().err
-    assert code == 2 and 'do not fill one batch of 64' in said
+    assert code == 2 and 'do not fill one batch' in said
     assert f'Fix: --cfg-options {loader}.drop_last=False' in said
 
 

@@ -18,27 +18,20 @@ from micacl_mm.datasets import DFEWDataset
 from micacl_mm.doctor import clips, install, machine
 from tests.sets import write_dfew_split
 
-from ..records.tiny import ROOT
+from ..records.tiny import TINY
 
 #: A DFEW of 35 clips. Clip k is of class k % 7, and tested in fold k % 5 + 1.
 FRAMES, SIDE, GROUPS = 3, 40, 5
 CLIPS = 'Clip/clip_224x224'
-CONFIG = f"""
-_base_ = [{str(ROOT / 'configs/micacl_demo.py')!r}]
-model = dict(
-    backbone=dict(base_channels=2),
-    neck=dict(
-        _delete_=True,
-        type='NeckChain',
-        num_instances=4,
-        necks=[dict(type='WIAN', in_channels=16, out_channels=16)],
-        aux_loss=dict(type='MCCLLoss', num_classes=7, in_channels=16),
-    ),
-    cls_head=dict(in_channels=16),
-)
-train_dataloader = dict(batch_size=16, num_workers=2, prefetch_factor=2)
-val_dataloader = dict(batch_size=32, num_workers=2, prefetch_factor=2)
+CONFIG = (
+    TINY
+    + """
+train_dataloader = dict(
+    batch_size=16, num_workers=2, prefetch_factor=2)
+val_dataloader = dict(
+    batch_size=32, num_workers=2, prefetch_factor=2)
 """
+)
 GIB = 2**30
 VERSIONS = {
     'torch': '2.13.0',
@@ -112,9 +105,7 @@ class Bench:
         self.shm, self.disk = (16 * GIB, 15 * GIB), (GIB, 100 * GIB)
         with pytest.MonkeyPatch.context() as self.patch:
             self.patch.setattr(os, 'environ', dict(os.environ))
-            self.patch.setenv('OMP_NUM_THREADS', '4')
             self.patch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
-            self.patch.setattr(machine, 'count_cores', lambda: 8)
             self.patch.setattr(machine, 'driver_gpus', list)
             self.patch.setattr(machine, 'disk_usage', self._usage)
             self.versions()

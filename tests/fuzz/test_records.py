@@ -20,8 +20,6 @@ from micacl_mm.records.record import read_record, read_runs
 from micacl_mm.records.rows import (
     CLASSES,
     COLUMNS,
-    PUBLISHED_COLUMNS,
-    read_published,
     read_rows,
 )
 from micacl_mm.records.training import Training
@@ -144,14 +142,7 @@ def tables(columns, good):
     return st.one_of(rows, rows, doubled, st.binary(max_size=80))
 
 
-PUBLISHED = dict.fromkeys(PUBLISHED_COLUMNS, '') | dict(
-    method='a', source='b', dfew_UAR='60.0', year='2025'
-)
-
-
-@given(
-    st.one_of(tables(COLUMNS, cells()), tables(PUBLISHED_COLUMNS, PUBLISHED))
-)
+@given(tables(COLUMNS, cells()))
 @example(as_table(COLUMNS, cells()).encode())
 @example((','.join(COLUMNS) + '\n' + '"' + 'x' * 200_000).encode())
 @example((','.join(COLUMNS) + '\n\0').encode())
@@ -160,19 +151,18 @@ PUBLISHED = dict.fromkeys(PUBLISHED_COLUMNS, '') | dict(
 def test_tables_of_results(tmp_path_factory, content):
     path = folder_of(tmp_path_factory, 'tables') / 'synthetic.csv'
     path.write_bytes(content)
-    for read in (read_rows, read_published):
-        try:
-            rows = read(path)
-        except ValueError as error:
-            assert str(path) in str(error)
-        else:
-            assert isinstance(rows, list)
+    try:
+        rows = read_rows(path)
+    except ValueError as error:
+        assert str(path) in str(error)
+    else:
+        assert isinstance(rows, list)
 
 
 def run_in(folder):
     facts = dict(fold=1, seed=0, settings={'train_cfg': {'max_epochs': 4}})
     facts |= dict(method='m', config_hash='h')
-    return Run(folder, facts, SimpleNamespace(selection='last'), {}, [])
+    return Run(folder, facts, SimpleNamespace(selection='last'))
 
 
 @given(encoded(JSON), st.binary(max_size=40))

@@ -14,7 +14,6 @@ from micacl_mm.hooks import (
     ChannelsLastHook,
     ClassCountsHook,
     ResultHook,
-    result_hook,
 )
 from micacl_mm.hooks.class_counts_hook import count_classes
 from micacl_mm.hooks.result_hook import format_table
@@ -90,7 +89,7 @@ def test_result_is_written_beside_the_log(tmp_path):
     metric = RecallMetric(classes=['a', 'b', 'c'])
     metric.matrix = torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
     runner = runner_of(
-        torch.nn.Linear(2, 3),  # no recognizer: its cost cannot be counted
+        torch.nn.Linear(2, 3),
         log_dir=tmp_path,
         test_dataloader=SimpleNamespace(dataset=Labels([0, 1])),
         cfg=Config(dict(load_from='best.pth'), filename=None),
@@ -107,26 +106,10 @@ def test_result_is_written_beside_the_log(tmp_path):
     assert result['F1'] == pytest.approx([6 / 7, 4 / 5, None])
     assert result['classes'] == ['a', 'b', 'c'] and result['config'] is None
     assert result['dataset'] == 'labels' and result['selection'] == 'other'
-    assert result['parameters'] == 9 and result['gflops'] is None
+    assert result['parameters'] == 9
     picture = (tmp_path / 'confusion_matrix.png').read_bytes()
     assert picture.startswith(b'\x89PNG') and len(picture) > 5000
     assert {path.name for path in tmp_path.iterdir()} == {
         'result.json',
         'confusion_matrix.png',
     }
-
-
-def test_speed_is_that_from_the_second_batch_on(monkeypatch):
-    ticks = iter([10.0, 12.0, 14.0])
-    monkeypatch.setattr(result_hook.time, 'perf_counter', lambda: next(ticks))
-    runner, hook = runner_of(torch.nn.Linear(1, 1)), ResultHook()
-    hook.before_test_epoch(runner)
-    for index, size in enumerate((9, 8, 2)):
-        batch = dict(inputs=[torch.zeros(3, 2)] * size)
-        hook.before_test_iter(runner, index, batch)
-        hook.after_test_iter(runner, index, batch, [None] * size)
-        if index == 0:
-            # After one batch there is nothing to tell.
-            assert hook._size_and_speed(runner)['bags_per_second'] is None
-    assert hook._size_and_speed(runner)['bags_per_second'] == 10 / 4
-    assert hook._bag_shape == (3, 2)

@@ -5,9 +5,9 @@ from pathlib import Path
 from tests.sets import write_dfew
 
 ROOT = Path(__file__).parents[2]
-#: A model that trains for two iterations.
-CONFIG = """
-_base_ = [{base!r}]
+#: Our demo's config with a model of few weights.
+TINY = f"""
+_base_ = [{str(ROOT / 'configs/micacl_demo.py')!r}]
 model = dict(
     backbone=dict(base_channels=2),
     neck=dict(
@@ -19,6 +19,9 @@ model = dict(
     ),
     cls_head=dict(in_channels=16),
 )
+"""
+#: It trains for two iterations.
+CONFIG = f"""{TINY}
 loader = dict(batch_size=10, num_workers=0, persistent_workers=False)
 train_dataloader = dict(**loader)
 loader['batch_size'] = 4
@@ -38,5 +41,4 @@ def write_set(root, folds=(1,)):
 
 
 def write_config(folder):
-    base = str(ROOT / 'configs/micacl_demo.py')
-    (folder / 'tiny.py').write_text(CONFIG.format(base=base))
+    (folder / 'tiny.py').write_text(CONFIG)

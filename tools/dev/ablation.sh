@@ -2,9 +2,9 @@
 # Trains and tests the rows of docs/ablation.md: parts of MICACL, settings of
 # MCCL and answers to long tails on the open benchmark, seeds 0, 1 and 2.
 #
-#   tools/dev/ablation.sh data/benchmark/medium parts --jobs 2
-#   tools/dev/ablation.sh data/benchmark/medium mccl --jobs 2
-#   tools/dev/ablation.sh data/benchmark/medium tail --jobs 2
+#   tools/dev/ablation.sh data/benchmark/medium parts
+#   tools/dev/ablation.sh data/benchmark/medium mccl
+#   tools/dev/ablation.sh data/benchmark/medium tail
 #
 # Further options go to `micacl kfold`. After an interruption, repeat the
 # command. A failed run does not stop the others; the exit code is then 1.

@@ -274,7 +274,10 @@ def measure_data(quick: bool) -> Iterable[Figure]:
     clips, rounds, size = (4, 1, 64) if quick else (16, 7, 224)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, 'data')
-        make_synthetic(root, num_clips=40, size=size, folds=(1,), videos=True)
+        number = 14 if quick else 40
+        make_synthetic(
+            root, num_clips=number, size=size, folds=(1,), videos=True
+        )
         videos = DFEWDataset(str(root), pipeline=[], source='videos')
         names = [videos.get_data_info(i)['filename'] for i in range(clips)]
         listed = Path(folder, 'videos.txt')
