@@ -145,6 +145,7 @@ def test_broken_torchvision_binary_gets_its_schemas(tmp_path):
     (package / '__init__.py').write_text('')
     (package / '_C.so').write_bytes(b'no library')
     code = (
+        'import sys; sys.argv[0] = "micacl"; '  # does without the stack
         'import torch; from micacl_mm import compat; '
         'compat.declare_torchvision_ops(); '
         'print(torch.ops.torchvision.nms.default._schema)'

@@ -160,6 +160,7 @@ def test_errors_end_in_a_line(monkeypatch, capfd, error, code, said):
 def test_a_reader_that_leaves_ends_it_silently():
     """As ``head`` does."""
     script = (
+        'import sys; sys.argv[0] = "micacl"\n'  # does without the stack
         'from micacl_mm import cli\n'
         'from micacl_mm.cli import make_video\n'
         'make_video.main = lambda argv: [print("x" * 99) for _ in range(9999)]'
