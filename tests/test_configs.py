@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import VISBACKENDS, init_default_scope
 
 from micacl_mm.options import SETS
 from micacl_mm.registry import HOOKS, METRICS, MODELS, TRANSFORMS
@@ -156,6 +156,18 @@ def test_options_reach_the_config(monkeypatch):
     monkeypatch.setenv('MICACL_SUBSET', 'Crime')
     cfg = Config.fromfile(CONFIGS / 'micacl_ferv39k.py')
     assert cfg.test_dataloader.dataset.subset == 'Crime'
+
+
+@pytest.mark.parametrize('track', ['', 'tensorboard', 'wandb'])
+def test_tracking(track, monkeypatch):
+    """A second backend, in which train/time is not val/time."""
+    monkeypatch.setenv('MICACL_TRACK', track)
+    cfg = Config.fromfile(CONFIGS / 'micacl_demo.py')
+    backends = [VISBACKENDS.get(b.type) for b in cfg.visualizer.vis_backends]
+    names = [backend.__name__.lower() for backend in backends]
+    expected = [f'{track}visbackend'] if track else []
+    assert names == ['localvisbackend', *expected]
+    assert cfg.log_processor.log_with_hierarchy == bool(track)
 
 
 def test_sliding_windows_are_a_matter_of_configuration():

@@ -11,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -79,6 +80,28 @@ def test_the_tests_of_the_lowest_versions_are_there():
     script = (ROOT / 'tools/dev/test_versions.sh').read_text()
     names = re.findall(r'\btests/[\w/]+\.py', script)
     assert names and all((ROOT / name).is_file() for name in names)
+
+
+def test_the_model_index():
+    """Paths exist, names are unique, collections are defined and used."""
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    parts = [yaml.safe_load((ROOT / p).read_text()) for p in index['Import']]
+    collections = [c for part in parts for c in part['Collections']]
+    models = [model for part in parts for model in part['Models']]
+    names = [collection['Name'] for collection in collections]
+    assert sorted(names) == sorted({m['In Collection'] for m in models})
+    assert len({model['Name'] for model in models}) == len(models)
+    for collection in collections:
+        assert (ROOT / collection['README']).is_file()
+        assert collection['Paper']['URL'].startswith('https://arxiv.org/abs/')
+    for model in models:
+        assert (ROOT / model['Config']).is_file()
+        assert model['Metadata']['Training Data'] and 'Weights' not in model
+    indexed = {model['Config'] for model in models}
+    ours = {f'configs/{p.name}' for p in ROOT.glob('configs/micacl_*.py')}
+    # The demo's and one's own classes have no public training set.
+    own = {'configs/micacl_demo.py', 'configs/micacl_folder.py'}
+    assert ours - own <= indexed
 
 
 def test_the_chinese_readme_is_equal():

@@ -32,9 +32,14 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'),
 )
-log_processor = dict(type='LogProcessor', window_size=20, by_epoch=True)
+track = option('track')  # a second backend, --track
+log_processor = dict(
+    type='LogProcessor',
+    window_size=20,
+    by_epoch=True,
+    log_with_hierarchy=bool(track),  # train/time is not val/time
+)
 vis_backends = [dict(type='LocalVisBackend')]
-track = option('track')  # another one, --track
 if track:
     vis_backends.append(dict(type=f'{track.capitalize()}VisBackend'))
 visualizer = dict(type='ActionVisualizer', vis_backends=vis_backends)

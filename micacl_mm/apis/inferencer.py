@@ -161,7 +161,8 @@ class DFERInferencer(BaseInferencer):
     windows that slide over it, its timeline, and its scores are their mean.
 
     Args:
-        config (str or Config): Config that the checkpoint was trained with.
+        config (str or Config): Config that the checkpoint was trained with: a
+            file, or the name of a shipped one.
         checkpoint (str): Its weights; all must fit.
         device (str, optional): Such as ``'cuda:0'``. Defaults to None, a GPU
             if there is one.
@@ -193,7 +194,7 @@ class DFERInferencer(BaseInferencer):
             that do not fit it, or a device that is not there.
 
     Examples:
-        >>> infer = DFERInferencer('configs/micacl_demo.py', 'best.pth')
+        >>> infer = DFERInferencer('micacl_demo', 'best.pth')
         >>> infer('clip.mp4')['predictions'][0]['label']
     """
 

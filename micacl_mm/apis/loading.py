@@ -12,6 +12,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from micacl_mm.errors import ConfigError, MissingFileError
+from micacl_mm.options import find_config
 from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.records.weights import CURE, check_fit
 from micacl_mm.registry import DATASETS, MODELS
@@ -44,7 +45,7 @@ def read_config(config: Union[str, os.PathLike, Config]) -> Config:
         ConfigError: It is no config, or has no model.
     """
     if not isinstance(config, Config):
-        path = check_file(os.fspath(config))
+        path = find_config(os.fspath(config))
         try:
             config = Config.fromfile(path)
         except Exception as error:  # whatever a user's file does

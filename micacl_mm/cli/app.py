@@ -4,7 +4,7 @@
 
 Serves this machine only (--host 0.0.0.0 opens it to the network). Videos stay
 on this machine, in a temporary folder that is removed at the end. Needs
-Gradio: pip install 'micacl_mm[app]'.
+Gradio: pip install '.[app]'.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from micacl_mm.apis.loading import read_config
 from micacl_mm.apis.predictions import write_results
 from micacl_mm.cli.launch import limit_threads
 from micacl_mm.errors import ConfigError, DependencyError
-from micacl_mm.options import find_config, take_options
+from micacl_mm.options import take_options
 from micacl_mm.visualization.annotated_video import annotate_video
 from micacl_mm.visualization.clip_picture import plot_prediction
 
@@ -280,10 +280,10 @@ def main(argv: Sequence[str]) -> int:
         import gradio  # noqa: F401
     except ImportError:
         raise DependencyError(
-            'the app needs Gradio', "run: pip install 'micacl_mm[app]'"
+            'the app needs Gradio', "run: pip install '.[app]'"
         ) from None
     limit_threads()
-    config = read_config(find_config(arguments.config))
+    config = read_config(arguments.config)
     config.merge_from_dict(arguments.cfg_options)
     infer = DFERInferencer(
         config,

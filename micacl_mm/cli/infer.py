@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from micacl_mm.errors import ConfigError
-from micacl_mm.options import find_config, take_options
+from micacl_mm.options import take_options
 
 from . import KeyValue, add_cfg_options, make_parser
 from .launch import add_adjustment, check_checkpoint, limit_threads
@@ -126,7 +126,7 @@ class Session:
                 f'--features {features}: must end in .npz or .csv'
             )
         self.clips = self._list()
-        config = read_config(find_config(arguments.config))
+        config = read_config(arguments.config)
         config.merge_from_dict(arguments.cfg_options)
         check_checkpoint(arguments.checkpoint)
         face = build_detector(arguments.face, **arguments.face_options)

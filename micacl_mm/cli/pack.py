@@ -2,7 +2,7 @@
 
 Every folder with images below FOLDER is a clip. The folders remain
 authoritative: a data set refuses a pack that does not match them. See
-docs/packs.md.
+docs/data.md.
 
   micacl pack data/DFEW/Clip/clip_224x224 dfew.pack
   micacl train micacl_dfew --data-root data/DFEW --pack dfew.pack

@@ -79,7 +79,7 @@ class BaseDFERDataset(BaseActionDataset):
         clip_root (str, optional): Folder of the clips, absolute or below
             ``data_root``, to use instead of a search. Defaults to None.
         pack (str, optional): A file made by ``micacl pack`` to read
-            the frames from, see docs/packs.md. It must match the folders.
+            the frames from, see docs/data.md. It must match the folders.
             Defaults to None.
         ann_file (str): A list to use instead of the official split file, with
             its rows or with ``<path> <frames> <label from 0>``, as other code

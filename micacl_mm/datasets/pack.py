@@ -1,4 +1,4 @@
-"""The frames of a set in one file, see docs/packs.md."""
+"""The frames of a set in one file, see docs/data.md."""
 
 import os
 import sqlite3

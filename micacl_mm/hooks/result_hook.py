@@ -76,7 +76,7 @@ class ResultHook(Hook):
     writes ``result.json`` and ``confusion_matrix.png`` beside the log of the
     run. All figures are of the one checkpoint that was tested.
 
-    ``result.json`` is the run's record, see docs/protocol.md: with the
+    ``result.json`` is the run's record, see docs/evaluation.md: with the
     result go the training that the checkpoint tells of, the way in which it
     was chosen, the size of the model and the machine.
     """

@@ -64,7 +64,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
     """Hash the settings of a training, ten hexadecimal digits.
 
     Two trainings have one hash if nothing but seed, fold, subset, places of
-    files and speed differs between them, see docs/protocol.md. It is the
+    files and speed differs between them, see docs/maintainers.md. It is the
     same on all machines. The config is ``Config.to_dict()``, as below.
     """
     text = json.dumps(essentials(config), sort_keys=True)

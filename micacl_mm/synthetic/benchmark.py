@@ -183,7 +183,7 @@ def _compare(root: Path, level: str, settings: SyntheticSettings) -> dict:
         differs.append(
             f'Frames differ. The reference was drawn by {_list(VERSIONS)} on '
             f'x86-64, this set by {_list(versions)}: other versions and '
-            'processors round differently (docs/benchmark.md says how far). '
+            'processors round differently (docs/maintainers.md says how far). '
             'If none of these differs here, files were changed: delete the '
             'set and draw it again.'
         )

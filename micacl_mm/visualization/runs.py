@@ -195,7 +195,10 @@ def _read_session(path: Path) -> tuple[list[dict], list[dict]]:
     train, val = [], []
     for line in path.read_text(encoding='utf-8', errors='replace').split('\n'):
         try:
-            record = json.loads(line)
+            record = {
+                key.removeprefix('train/').removeprefix('val/'): value
+                for key, value in json.loads(line).items()
+            }
             step, epoch = record['step'], record.get('epoch', 1)
             known = 0 <= step < 1e15 and 0 < epoch < 1e15
         except (ValueError, RecursionError, TypeError, KeyError):

@@ -62,7 +62,7 @@ def _environment(monkeypatch):
 def test_the_dfew_table(tmp_path, monkeypatch, capsys):
     """Stopped by Ctrl-C in the first training, and continued."""
     write_set(tmp_path / 'DFEW')
-    given = printed('docs/leaderboard.md', 'kfold')
+    given = printed('docs/evaluation.md', 'kfold')
     given[given.index('/data/DFEW')] = str(tmp_path / 'DFEW')
     given += ['--work-dir', str(tmp_path / 'runs'), '--cfg-options', *SMALL]
     monkeypatch.chdir(tmp_path)

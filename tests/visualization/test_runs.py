@@ -187,6 +187,23 @@ def test_scalars_of_one_session(tmp_path):
     }
 
 
+def test_scalars_of_a_tracked_session(tmp_path):
+    """With --track, names begin with train/ or val/."""
+
+    def prefixed(record, mode):
+        plain = ('epoch', 'step')
+        return {
+            k if k in plain else f'{mode}/{k}': v for k, v in record.items()
+        }
+
+    steps = [train(1, 4, 3.0, loss_cls=2.0), train(2, 8, 1.0, loss_cls=0.8)]
+    session = [steps[0], val(1, 0.2), steps[1], val(2, 0.4)]
+    tracked = [prefixed(r, 'train' if 'lr' in r else 'val') for r in session]
+    found = history(tmp_path / 'tracked', tracked)
+    assert found == history(tmp_path / 'plain', session)
+    assert found.metrics['UAR'] == ([1, 2], [0.2, 0.4])
+
+
 def test_a_resumed_session_replaces_what_it_repeats(tmp_path):
     """Killed in epoch 3 while writing, resumed behind epoch 2."""
     first = [

@@ -1,7 +1,8 @@
 """Write the pages of the leaderboard from the committed rows.
 
-Writes results/leaderboard.md and the blocks between the markers in README.md,
-README_zh-CN.md and docs/ablation.md.
+Writes results/leaderboard.md, the blocks between the markers in README.md,
+README_zh-CN.md and docs/ablation.md, and the results in the metafile of the
+leaderboard's configs.
 
   python -m tools.dev.board            write what is stale
   python -m tools.dev.board --check    exit code 1 if a file is stale
@@ -15,6 +16,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Optional
+
+import yaml
 
 from micacl_mm.records.board import (
     Entry,
@@ -73,6 +76,7 @@ README_NO_ROWS = 'No row of the open benchmark has been committed yet.'
 README_SET = 'synthetic-v1-medium'
 #: Entries of the committed tables are compared with these.
 REFERENCES = ('r3d18_mil', 'geiim_wian_mccl')
+METAFILE = 'configs/leaderboard/metafile.yml'
 ABLATION_READING = (
     'UAR, WAR and recalls in percent: mean ± half width of the 95 % interval, '
     'last epoch. Difference: UAR minus that of the first line, with its 95 % '
@@ -256,6 +260,33 @@ def replace_block(path: Path, block: str) -> str:
     return f'{before}{BEGIN}\n{MADE}\n\n{block}\n\n{END}{rest.split(END)[1]}'
 
 
+def metafile(path: Path, tables: Sequence[Table]) -> str:
+    """Return a metafile of OpenMMLab with the results of its models.
+
+    They are those of the benchmark's middle level, in the last epoch.
+    """
+    index = yaml.safe_load(path.read_text(encoding='utf-8'))
+    found = {
+        entry.name: entry.metrics
+        for table in tables
+        if table.dataset == README_SET and not table.ablation
+        for entry in table.entries
+        if entry.text('selection') == 'last' and not entry.outdated
+    }
+    for model in index['Models']:
+        model.pop('Results', None)
+        if metrics := found.get(model['Name']):
+            values = {k: round(metrics[k].mean, 2) for k in ('UAR', 'WAR')}
+            model['Results'] = [
+                dict(
+                    Task='Dynamic Facial Expression Recognition',
+                    Dataset=model['Metadata']['Training Data'],
+                    Metrics=values,
+                )
+            ]
+    return yaml.safe_dump(index, sort_keys=False, width=79)
+
+
 def make_files(results: Path) -> dict[Path, str]:
     """Return the text of all pages by path; absent ones are left out."""
     tables = build_board(read_folder(results))
@@ -274,6 +305,9 @@ def make_files(results: Path) -> dict[Path, str]:
         page = results.resolve().parent / name
         if page.is_file():
             files[page] = replace_block(page, block)
+    page = results.resolve().parent / METAFILE
+    if page.is_file():
+        files[page] = metafile(page, tables)
     return files
 
 

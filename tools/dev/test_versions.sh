@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the core of the tests on the lowest and highest versions admitted.
 #
-#   tools/dev/test_versions.sh                     those of docs/compatibility.md
+#   tools/dev/test_versions.sh                     those of docs/maintainers.md
 #   tools/dev/test_versions.sh 3.11:2.8.0:1.26.4   Python, torch and NumPy
 #
 # Installs the last commit with its extra "stack" into a new environment for

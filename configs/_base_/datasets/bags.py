@@ -9,7 +9,7 @@ source = option('source', 'frames')  # face frames, or videos
 val_ratio = option('val_ratio', 0.1)
 missing = option('missing', 'raise')  # absent clips: raise, or drop them
 clip_root = option('clip_root', 'auto')  # a folder, instead of a search
-pack = option('pack', 'none')  # a file of packed frames, docs/packs.md
+pack = option('pack', 'none')  # a file of packed frames, docs/data.md
 
 open_clip = [dict(type='FastVideoInit')] if source == 'videos' else []
 decode = dict(type='DecordDecode' if source == 'videos' else 'FaceFrameDecode')
