@@ -6,13 +6,12 @@
 
 onnx is an ONNX file (.onnx), program one of torch.export (.pt2). Input frames
 (N, views, C, T, H, W), uint8, RGB from 0 to 255; output scores (N, classes).
-Each is run at a batch of 1 and of --batch-check before it is written, and
-refused where a score differs from PyTorch's by more than 1e-4. --half writes
-an ONNX file in float16, half the size, refused above 5e-3 or where a predicted
-class differs; its name ends in _fp16. Without --out
-it is written beside the checkpoint. No data set is needed; the data options
-of the training (--data-root) are, where the config finds its classes there.
-docs/export.md has more.
+Each is run at batch sizes 1 and --batch-check before it is written, and
+refused if a score differs from PyTorch's by more than 1e-4 or a predicted
+class differs. --half writes ONNX in float16, NAME_fp16.onnx, half the size,
+with a tolerance of 5e-3. By default files are written beside the checkpoint.
+No data set is needed, unless the config finds its classes there: then add the
+data options of the training (--data-root). More in docs/export.md.
 
 Exit code: 0 all is written; 1 a model that cannot be exported, or a file with
 other scores, which is not written; 2 wrong arguments or a missing package.
