@@ -35,7 +35,7 @@ def collect_record(
     matrix: torch.Tensor,
     metrics: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Collect all that is known of a test, see docs/protocol.md.
+    """Collect all that is known of a test, see docs/evaluation.md.
 
     Args:
         config (Config): Of the test.
