@@ -55,8 +55,8 @@ def export_onnx(
     """Write a recognizer as one ONNX file, if it gives the same scores.
 
     Input ``frames``, videos of ``shape``; output ``scores`` (batch, K). The
-    batch has any size. All that ``test_step`` does is inside. The file is run by
-    onnxruntime at a batch of one and at ``batch`` before it takes the place
+    batch has any size. All that ``test_step`` does is inside. The file is run
+    by onnxruntime at a batch of one and at ``batch`` before it takes the place
     of ``path``.
 
     Args:
