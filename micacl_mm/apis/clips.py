@@ -18,11 +18,7 @@ from micacl_mm.utils.folders import (
     find_clips,
     list_frames,
 )
-from micacl_mm.utils.video import (
-    ClipError,
-    check_file,
-    open_video,
-)
+from micacl_mm.utils.video import ClipError, check_file, open_video
 
 #: Of clips that do not say, frames a second.
 DEFAULT_FPS = 25.0
@@ -32,22 +28,14 @@ Source = Union[str, os.PathLike, np.ndarray]
 
 @dataclass
 class Clip:
-    """Frames with their times.
+    """Frames with their times."""
 
-    Args:
-        path (str): For errors; the name of an array.
-        name (str): For people and files.
-        read (Callable): Gives a frame by its number; of a video fast in
-            ascending order only.
-        seconds (np.ndarray): Start of each frame in seconds, (T,), from 0.
-        duration (float): In seconds, with that of the last frame.
-    """
-
-    path: str
-    name: str
+    path: str  # for errors; the name of an array
+    name: str  # for people and files
+    #: Gives a frame by its number; of a video fast in ascending order only.
     read: Callable[[int], np.ndarray]
-    seconds: np.ndarray
-    duration: float
+    seconds: np.ndarray  # start of each frame, (T,), from 0
+    duration: float  # in seconds, with that of the last frame
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -58,11 +46,7 @@ class Clip:
         return len(self) / self.duration
 
     def frame(self, index: int) -> np.ndarray:
-        """One frame, (H, W, 3) RGB uint8.
-
-        Raises:
-            ClipError: It cannot be read.
-        """
+        """One frame, (H, W, 3) RGB uint8; ClipError if it is damaged."""
         try:
             return self.read(index)
         except DataError as error:
@@ -172,10 +156,6 @@ class FrameReader:
     """Reads frames that bags share once each, in ascending order.
 
     A frame is kept until the last bag that needs it has it.
-
-    Args:
-        clip (Clip): Where they are.
-        bags (Iterable[np.ndarray]): Numbers of the frames of each bag.
     """
 
     def __init__(self, clip: Clip, bags: Iterable[np.ndarray]) -> None:
@@ -185,11 +165,7 @@ class FrameReader:
         self._kept: dict[int, np.ndarray] = {}
 
     def take(self, bag: np.ndarray) -> list[np.ndarray]:
-        """The frames of one of the bags, in its order.
-
-        Raises:
-            ClipError: One cannot be read.
-        """
+        """The frames of one of the bags, in its order."""
         while self._ahead and self._ahead[-1] <= bag.max():
             number = self._ahead[-1]
             self._kept[number] = self.clip.frame(int(number))
@@ -230,27 +206,17 @@ def list_clips(inputs: Union[Source, Sequence[Source]]) -> list[Source]:
 
 
 class Window(NamedTuple):
-    """A stretch of a clip.
-
-    Attributes:
-        start (float): In seconds.
-        end (float): In seconds.
-        frames (np.ndarray): Numbers of the frames that begin in it, (T',).
-    """
+    """A stretch of a clip, in seconds."""
 
     start: float
     end: float
-    frames: np.ndarray
+    frames: np.ndarray  # numbers of the frames that begin in it, (T',)
 
 
 def check_windows(
     length: Optional[float], stride: Optional[float]
 ) -> Optional[float]:
-    """Return the stride, half of ``length`` if None.
-
-    Raises:
-        ConfigError: As in :func:`cut_windows`.
-    """
+    """Check the windows' length and return their stride, by default half."""
     if length is None:
         return None
     stride = length / 2 if stride is None else stride
@@ -268,19 +234,12 @@ def cut_windows(
     length: Optional[float] = None,
     stride: Optional[float] = None,
 ) -> list[Window]:
-    """Cut a clip into windows by the times of its frames.
+    """Cut a clip into windows by the times (T,) of its frames.
 
     Windows start at 0, ``stride``, 2 ``stride`` and so on; the last one is
     moved to end with the clip, so that nothing is left out. A window in which
-    no frame begins (a gap in a variable frame rate) has no frames.
-
-    Args:
-        seconds (np.ndarray): Start of each frame, rising, (T,).
-        duration (float): Of the clip, in seconds.
-        length (float, optional): Of a window, in seconds. Defaults to None,
-            the whole clip, as for a clip that is not longer.
-        stride (float, optional): From start to start, in seconds. Defaults to
-            None, half of ``length``.
+    no frame begins (a gap in a variable frame rate) has no frames. A clip not
+    longer than ``length`` is one window.
 
     Raises:
         ConfigError: ``length`` or ``stride`` is not positive, or the windows

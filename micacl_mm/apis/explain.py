@@ -1,6 +1,6 @@
 """What the necks of a recognizer looked at when it predicted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional
 
@@ -44,10 +44,7 @@ class Explanation:
 
     @property
     def attention(self) -> Optional[Tensor]:
-        """WIAN's self-attention, (bags, heads, M, M); None without WIAN.
-
-        Row i is how instance i spreads its attention, and sums to 1.
-        """
+        """WIAN's self-attention, (bags, heads, M, M), rows sum to 1."""
         return torch.cat(self._attention) if self._attention else None
 
     def _weigh(self, weights: Optional[Tensor]) -> None:
@@ -59,9 +56,6 @@ class Explanation:
         self._sizes.append(tuple(bag.features.shape[:2]))
         self._weights.append(self._found)
         self._found = None
-
-    def _see_graph(self, graph: Tensor) -> None:
-        self.adjacency = _taken(graph)
 
 
 def _taken(x: Tensor) -> Tensor:
@@ -103,32 +97,28 @@ def explain(model: nn.Module) -> Iterator[Explanation]:
     seen = Explanation()
     handles = []
 
-    def after(module: nn.Module, look: Callable) -> None:
-        handles.append(
-            module.register_forward_hook(lambda m, x, out: look(m, x, out))
-        )
+    def see_graph(module: nn.Module, inputs: tuple, graph: Tensor) -> None:
+        seen.adjacency = _taken(graph)
+
+    def see_weights(module: nn.Module, inputs: tuple, out: Tensor) -> None:
+        seen._weigh(out)
+
+    def attend(module: nn.Module, inputs: tuple, out: Tensor) -> None:
+        seen._attention.append(_taken(module.weights(inputs[0])))
 
     # Members before the whole, so that the whole closes the row.
     for part in reversed([*neck.modules()]):
         if isinstance(part, GEIIM) and part.nodes == 'instances':
-            after(part.adjacency, lambda m, x, out: seen._see_graph(out))
+            handles.append(part.adjacency.register_forward_hook(see_graph))
         if isinstance(part, GatedAttention):
-            after(part, lambda m, x, out: seen._weigh(out))
+            handles.append(part.register_forward_hook(see_weights))
         elif isinstance(part, InstanceAttention):
-            after(
-                part,
-                lambda m, x, out: seen._attention.append(
-                    _taken(m.weights(x[0]))
-                ),
-            )
+            handles.append(part.register_forward_hook(attend))
         elif isinstance(part, BaseBagNeck):
-            handles.append(
-                part.register_bag_hook(
-                    lambda bag, out: seen._weigh(out.weights)
-                )
-            )
+            hook = part.register_bag_hook
+            handles.append(hook(lambda _, out: seen._weigh(out.weights)))
     handles.append(neck.register_bag_hook(seen._close))
-    if getattr(neck, 'keeps_features', False):
+    if neck.keeps_features:
         # One instance, whose bag the neck does not even build.
         handles.append(
             neck.register_forward_hook(

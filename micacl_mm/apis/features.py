@@ -24,19 +24,12 @@ from .loading import load_model
 
 
 class BagFeatures(NamedTuple):
-    """Features of the N videos of a split.
+    """Features of the N videos of a split."""
 
-    Attributes:
-        features (np.ndarray): (N, C) float32.
-        labels (np.ndarray): True classes, (N,) integers.
-        classes (list[str]): Names of the classes.
-        source (str): Where in the model the features were taken.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
+    features: np.ndarray  # (N, C) float32
+    labels: np.ndarray  # true classes, (N,) integers
     classes: list[str]
-    source: str
+    source: str  # where in the model the features were taken
 
     def save(self, path: Path) -> Path:
         """Write an ``.npz`` with all of it, whole or not at all."""
@@ -50,9 +43,7 @@ def final_layer(model: nn.Module) -> tuple[nn.Module, str]:
 
     That is the linear layer with as many outputs as classes. Heads without
     one, or with several (TRNHead), give the features that enter the head.
-
-    Returns:
-        tuple[nn.Module, str]: The module, and its name in the model.
+    Returned with its name in the model.
     """
     head = model.cls_head
     found = [
@@ -110,16 +101,7 @@ def per_video(taken: list[Tensor], videos: int) -> Tensor:
 
 
 def collect_features(cfg: Config, checkpoint: Path) -> BagFeatures:
-    """Run a checkpoint over the test split of its config, without chance.
-
-    Args:
-        cfg (Config): Config of the run; its ``test_dataloader`` is run.
-        checkpoint (Path): Weights, which must fit exactly.
-
-    Raises:
-        ValueError: The checkpoint fits neither model nor classes, or the
-            videos have no single label.
-    """
+    """Run a checkpoint, which must fit, over the test split of its config."""
     init_default_scope('mmaction')
     model, found = load_model(cfg, str(checkpoint))
     settings = copy.deepcopy(cfg.test_dataloader)

@@ -42,7 +42,7 @@ from .clips import (
     list_clips,
     open_clip,
 )
-from .explain import Explanation, explain
+from .explain import explain
 from .features import per_video, watch_features
 from .loading import (
     check_device,
@@ -60,22 +60,14 @@ LOOKS_PER_SECOND = 6
 FILLED_SECONDS, LOST_SECONDS = 0.5, 30.0
 #: Beside the main face, those that are seen for less are none, or passers-by.
 LEAST_SECONDS = 0.5
-#: Share of the work on a clip that is the search for faces.
-_LOOKED = 0.5
 
 Inputs = Union[Source, Sequence[Source]]
 
 
 class ClipPipeline:
-    """Runs the test pipeline of a config on clips of all kinds.
+    """Runs a test pipeline on clips of all kinds.
 
     Sampling and all that follows the decoding are the config's own.
-
-    Args:
-        pipeline (Sequence[dict]): Of the test set.
-
-    Raises:
-        ConfigError: It has no decoding step.
     """
 
     def __init__(self, pipeline: Sequence[ConfigType]) -> None:
@@ -93,11 +85,7 @@ class ClipPipeline:
         self.crops_faces = 'CropFaces' in kinds
 
     def sample(self, clip: Clip, frames: np.ndarray) -> dict:
-        """Choose among the frames of a clip as the test does.
-
-        Args:
-            clip (Clip): Where they are.
-            frames (np.ndarray): Numbers of the frames to choose from, (T',).
+        """Choose among some frames (T',) of a clip as the test does.
 
         Returns:
             dict: With ``frame_inds``, numbers of frames of the clip.
@@ -120,17 +108,7 @@ class ClipPipeline:
         images: list[np.ndarray],
         crop: Optional[Callable] = None,
     ) -> dict:
-        """Make the model's input of the chosen frames.
-
-        Args:
-            results (dict): From :meth:`sample`.
-            images (list[np.ndarray]): The frames.
-            crop (Callable, optional): A transform right after the decoding.
-                Defaults to None.
-
-        Returns:
-            dict: ``inputs`` and ``data_samples``.
-        """
+        """Make the model's input of what :meth:`sample` chose, cropped."""
         shape = images[0].shape[:2]
         results = dict(
             results, imgs=images, original_shape=shape, img_shape=shape
@@ -308,18 +286,14 @@ class DFERInferencer(BaseInferencer):
         with bar:
             task = bar.add_task('clips', total=len(clips))
             for number, source in enumerate(clips):
-
-                def tick(share: float, before: int = number) -> None:
-                    bar.update(task, completed=before + share)
-
                 for item in self._load(
-                    number, source, fps, (window, stride), waiting, tick
+                    number, source, fps, (window, stride), waiting
                 ):
                     batch.append(item)
                     if len(batch) == batch_size:
                         self._run(batch, explained, features)
                         batch = []
-                tick(1)
+                bar.advance(task)
                 yield from _finished(waiting)
             if batch:
                 self._run(batch, explained, features)
@@ -332,12 +306,11 @@ class DFERInferencer(BaseInferencer):
         fps: Optional[float],
         windows: tuple[Optional[float], Optional[float]],
         waiting: list[ClipPrediction],
-        tick: Callable[[float], None],
     ) -> Iterator[tuple[_Job, dict]]:
         """Read a clip: its bags, each with the model's input.
 
         Its predictions, one a face, are added to those that wait; what is
-        wrong is noted in them. ``tick`` is told the share that is done.
+        wrong is noted in them.
         """
         text = name = f'array {number}'
         if not isinstance(source, np.ndarray):
@@ -350,7 +323,7 @@ class DFERInferencer(BaseInferencer):
             found[0].frames, found[0].fps = len(clip), clip.fps
             found[0].seconds = clip.duration
             if self.detector is not None:
-                tracks = self._find_faces(clip, tick)
+                tracks = self._find_faces(clip)
                 found = [
                     replace(found[0], face=k, track=track, bags=[])
                     for k, track in enumerate(tracks)
@@ -367,7 +340,7 @@ class DFERInferencer(BaseInferencer):
         waiting += found
         jobs.sort(key=lambda job: job.bag.frames.max())
         reader = FrameReader(clip, [job.bag.frames for job in jobs])
-        for place, job in enumerate(jobs):
+        for job in jobs:
             if job.prediction.error is not None:
                 continue
             try:
@@ -378,27 +351,17 @@ class DFERInferencer(BaseInferencer):
                 job.prediction.error = _said(error, text)
             else:
                 yield job, data
-            tick(_LOOKED + (1 - _LOOKED) * (place + 1) / len(jobs))
 
-    def _find_faces(
-        self, clip: Clip, tick: Callable[[float], None]
-    ) -> list[FaceTrack]:
+    def _find_faces(self, clip: Clip) -> list[FaceTrack]:
         """Follow the main face of a clip, or all that are there for long."""
         every = max(1, round(clip.fps / LOOKS_PER_SECOND))
-
         wanted = {*range(0, len(clip), every), len(clip) - 1}
-        frames = ((number, clip.frame(number)) for number in sorted(wanted))
+        looks = ((number, clip.frame(number)) for number in sorted(wanted))
         if os.path.isfile(clip.path):  # decord would decode far ahead
             frames = enumerate(read_video(clip.path))
-
-        def looks() -> Iterator[tuple[int, np.ndarray]]:
-            for number, frame in frames:
-                if number in wanted:
-                    yield number, frame
-                    tick(_LOOKED * (number + 1) / len(clip))
-
+            looks = (pair for pair in frames if pair[0] in wanted)
         tracks = find_faces(
-            looks(),
+            looks,
             QuickDetector(self.detector),
             max_gap=round(FILLED_SECONDS * clip.fps / every),
             smoothing=2.0 * every,
@@ -473,17 +436,20 @@ class DFERInferencer(BaseInferencer):
         data = self.collate_fn([data for _, data in batch])
         with watched as seen, taking as taken:
             samples = self.forward(data)
-        weights, attention = _per_bag(seen, len(batch))
         vectors = per_video(taken, len(batch)).numpy() if features else None
         for i, (job, _) in enumerate(batch):
             score = samples[i].pred_score.detach().float().cpu()
             job.bag.scores = score.double().numpy()
             if features:
                 job.bag.feature = vectors[i]
-            if seen is not None:
-                job.bag.instance_weights = weights[i]
-                job.bag.adjacency = seen.adjacency
-                job.bag.attention = None if attention is None else attention[i]
+            if seen is None:
+                continue
+            job.bag.adjacency = seen.adjacency
+            for name in ('instance_weights', 'attention'):
+                rows = getattr(seen, name)  # of each video, and its crops
+                if rows is not None:
+                    rows = rows.unflatten(0, (len(batch), -1))
+                    setattr(job.bag, name, rows[i].mean(0))
 
     def forward(self, inputs: dict, **kwargs: Any) -> list:
         """Predict a collated batch."""
@@ -527,17 +493,6 @@ def _said(error: Exception, clip: str) -> str:
     if clip in text and '\n' not in text:
         return text
     return f'{clip}: cannot be predicted on, {first_line(error)}'
-
-
-def _per_bag(seen: Optional[Explanation], count: int) -> tuple:
-    """Weights and attention of each video, the mean over its crops."""
-    if seen is None:
-        return None, None
-
-    def mean(rows: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
-        return None if rows is None else rows.unflatten(0, (count, -1)).mean(1)
-
-    return mean(seen.instance_weights), mean(seen.attention)
 
 
 def _finished(waiting: list[ClipPrediction]) -> Iterator[ClipPrediction]:

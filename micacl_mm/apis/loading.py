@@ -27,11 +27,7 @@ def first_line(error: Exception) -> str:
 
 
 def check_file(path: str) -> str:
-    """Return the path of a file that is there.
-
-    Raises:
-        MissingFileError: It is not.
-    """
+    """Return the path of a file that is there."""
     if not os.path.isfile(path):
         raise MissingFileError(f'there is no file {path}')
     return path
@@ -61,11 +57,7 @@ def read_config(config: Union[str, os.PathLike, Config]) -> Config:
 
 
 def check_device(device: Optional[str]) -> None:
-    """Check that a device is there.
-
-    Raises:
-        ConfigError: It is not.
-    """
+    """Check that a device is there."""
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -77,10 +69,6 @@ def check_device(device: Optional[str]) -> None:
 
 def load_model(cfg: ConfigType, path: str) -> tuple[nn.Module, dict]:
     """Build a model and load its weights, all of which must fit.
-
-    Args:
-        cfg (Config): With ``model``.
-        path (str): Of the checkpoint.
 
     Returns:
         tuple[nn.Module, dict]: The model in eval mode, and what the
@@ -114,21 +102,15 @@ def load_model(cfg: ConfigType, path: str) -> tuple[nn.Module, dict]:
 def class_names(
     model: nn.Module, checkpoint: Mapping, cfg: ConfigType
 ) -> tuple[str, ...]:
-    """Names of the classes, as the checkpoint or the data set has them.
+    """Names of the classes by the checkpoint, or the test set of a config.
 
-    Args:
-        model (nn.Module): Built from the config.
-        checkpoint (Mapping): What the file holds.
-        cfg (Config): Its ``test_dataloader`` is asked where the checkpoint
-            does not say.
-
-    Returns:
-        tuple[str, ...]: K names, ``'class 0'`` and so on if nobody says.
+    ``'class 0'`` and so on where neither has them.
 
     Raises:
         ConfigError: The checkpoint has other classes than the model's head.
     """
-    size = getattr(model.cls_head, 'num_classes', None)
+    head = getattr(model, 'cls_head', None)
+    size = getattr(head, 'num_classes', None)
     meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
     names = list(meta.get('classes') or [])
     if names and size not in (None, len(names)):

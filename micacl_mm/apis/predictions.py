@@ -183,10 +183,7 @@ def write_results(
         folder (Path): Where to.
         found (Sequence[ClipPrediction]): All of a run, also failures.
         classes (Sequence[str]): Names of the K classes.
-        about (Mapping): What else the JSON file shall say of the run.
-
-    Raises:
-        OSError: They cannot be written; none is there in half.
+        about (Mapping): Further entries of the JSON file.
     """
     rows = [p.to_dict() for p in found]
     good = [row for row in rows if row['error'] is None]
@@ -199,25 +196,10 @@ def write_results(
     )
     text = json.dumps(whole, indent=1, ensure_ascii=False) + '\n'
     write_text(folder / 'predictions.json', text)
-    clips = [
-        [
-            *(row['clip'], row.get('face'), row.get('label')),
-            *_scores(row, classes),
-            *(row.get(name) for name in ('frames', 'fps', 'seconds')),
-            *_box(row),
-            row['error'],
-        ]
-        for row in rows
-    ]
     head = ['clip', 'face', 'label', *classes, 'frames', 'fps', 'seconds']
-    _write_table(folder / 'predictions.csv', [*head, *_BOX, 'error'], clips)
+    _write_table(folder / 'predictions.csv', [*head, *_BOX, 'error'], rows)
     windows = [
-        [
-            *(row['clip'], row.get('face')),
-            *(window[k] for k in ('start', 'end', 'seen', 'cut', 'label')),
-            *_scores(window, classes),
-            *_box(window),
-        ]
+        {**window, 'clip': row['clip'], 'face': row.get('face')}
         for row in good
         for window in row['timeline']
     ]
@@ -233,9 +215,6 @@ def write_features(path: Path, found: Sequence[ClipPrediction]) -> None:
             the features as ``features`` (N, C) and the weights as
             ``instance_weights`` (N, M) where the model has any.
         found (Sequence[ClipPrediction]): Predicted with ``features``.
-
-    Raises:
-        OSError: It cannot be written.
     """
     bags = [
         (p, bag) for p in found for bag in p.bags if bag.feature is not None
@@ -255,31 +234,27 @@ def write_features(path: Path, found: Sequence[ClipPrediction]) -> None:
         with replacing(path) as part, part.open('wb') as file:
             np.savez_compressed(file, **columns, **wide)
         return
-    head = [*columns]
     for name, values in wide.items():
-        head += [f'{name}_{i}' for i in range(values[:1].size)]
-    rows = zip(*columns.values(), *wide.values(), strict=True)
-    _write_table(
-        path, head, ([*row[:5], *np.hstack(row[5:]).tolist()] for row in rows)
-    )
+        for i, column in enumerate(np.transpose(values)):
+            columns[f'{name}_{i}'] = column.tolist()
+    rows = zip(*columns.values(), strict=True)
+    rows = [dict(zip(columns, row, strict=True)) for row in rows]
+    _write_table(path, [*columns], rows)
 
 
-def _scores(row: Mapping[str, Any], classes: Sequence[str]) -> list:
-    scores = row.get('scores') or {}
-    return [scores.get(name) for name in classes]
-
-
-def _box(row: Mapping[str, Any]) -> list:
-    return [row.get('box_frame'), *(row.get('box') or [None] * 4)]
-
-
-def _write_table(path: Path, head: Sequence, rows: Iterable[list]) -> None:
+def _write_table(
+    path: Path, head: Sequence[str], rows: Iterable[Mapping[str, Any]]
+) -> None:
     """Write a CSV file; six digits, nothing for the unknown."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(head)
     for row in rows:
+        box = zip(_BOX[1:], row.get('box') or (), strict=False)
+        row = {**row, **(row.get('scores') or {}), **dict(box)}
+        cells = [row.get(name) for name in head]
         writer.writerow(
-            f'{cell:.6g}' if isinstance(cell, float) else cell for cell in row
+            f'{cell:.6g}' if isinstance(cell, float) else cell
+            for cell in cells
         )
     write_text(path, text.getvalue())

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
-from mmengine.config import DictAction
 
 from micacl_mm.apis import ClipError, ClipPrediction, DFERInferencer
 from micacl_mm.apis.clips import open_clip
 from micacl_mm.apis.loading import read_config
 from micacl_mm.apis.predictions import write_results
+from micacl_mm.cli import add_cfg_options, make_parser
 from micacl_mm.cli.launch import limit_threads
 from micacl_mm.errors import ConfigError, DependencyError
 from micacl_mm.options import take_options
@@ -37,11 +37,7 @@ _STEP = 0.2  # seconds from camera frame to camera frame
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog='micacl app',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('app', __doc__)
     add = parser.add_argument
     add('--config', required=True)
     add('--checkpoint', required=True)
@@ -61,18 +57,15 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         help='seconds that a prediction looks at (default: 2)',
     )
     add('--device', help='such as cuda:0 or cpu')
-    add('--cfg-options', nargs='+', action=DictAction, default={})
+    add_cfg_options(parser)
     return parser.parse_args(take_options(argv))
 
 
 class Predictor:
     """What the page asks for, from several threads.
 
-    Args:
-        infer (DFERInferencer): The model with its face detector.
-        folder (Path): Where results go, one folder a video.
-        window (float): Seconds that a prediction looks at.
-        max_seconds (float): Longer videos are refused.
+    Results go to ``folder``, one folder a video. A prediction looks at
+    ``window`` seconds; videos above ``max_seconds`` are refused.
     """
 
     def __init__(
@@ -91,18 +84,13 @@ class Predictor:
     def video(self, path: str, all_faces: bool = False) -> dict[str, Any]:
         """Predict on a video.
 
-        Args:
-            path (str): Of the video.
-            all_faces (bool): Not only the main one. Defaults to False.
-
         Returns:
             dict: ``predictions``, one a face, the ``video`` with boxes,
             scores and timeline, ``pictures`` that explain the predictions,
             and the ``files`` for download.
 
         Raises:
-            ClipError: The video cannot be read or is too long, or holds no
-                face; one sentence that says so.
+            ClipError: It cannot be read, is too long, or holds no face.
         """
         clip = open_clip(path)
         if clip.duration > self.max_seconds:
@@ -135,12 +123,7 @@ class Predictor:
     def camera(
         self, frames: Sequence[np.ndarray], seconds: float
     ) -> ClipPrediction:
-        """Predict on the last frames of a camera.
-
-        Args:
-            frames (Sequence[ndarray]): (H, W, 3) RGB uint8 each, one size.
-            seconds (float): What they span.
-        """
+        """Predict on the last frames of a camera, (H, W, 3) RGB uint8."""
         fps = len(frames) / max(seconds, 1e-3)
         with self._one_by_one:
             self.infer.faces = 'main'
@@ -169,17 +152,11 @@ def serve(
     max_megabytes: int = 200,
     block: bool = True,
 ) -> Any:
-    """Serve the page.
-
-    Args:
-        predictor (Predictor): What answers it.
-        host (str): Address to listen at. Defaults to this machine only.
-        port (int, optional): Defaults to None, a free one.
-        max_megabytes (int): Larger uploads are refused. Defaults to 200.
-        block (bool): Return only after Ctrl-C. Defaults to True.
+    """Serve the page, by default to this machine only, at a free port.
 
     Returns:
-        gradio.Blocks: The page, with ``local_url`` and ``close()``.
+        gradio.Blocks: The page, with ``local_url`` and ``close()``, at once
+        where ``block`` is False, else after Ctrl-C.
     """
     import gradio as gr
 

@@ -33,7 +33,7 @@ SUFFIXES = {'onnx': '.onnx', 'program': '.pt2'}
 
 
 def parse_args(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line; our data options go to the environment."""
+    """Read the command line."""
     parser = make_parser('export', __doc__)
     add = parser.add_argument
     add('config')
@@ -54,13 +54,9 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     add_adjustment(parser)
     args = parser.parse_args(take_options(argv))
     check_checkpoint(str(args.checkpoint))
-    if args.batch_check < 2:
-        parser.error(
-            f'--batch-check must be at least 2, got {args.batch_check}'
-        )
+    args.config = Path(find_config(args.config))
     if args.half and args.format != 'onnx':
         parser.error('--half is for --format onnx')
-    args.config = Path(find_config(args.config))
     stem = args.checkpoint.stem + ('_fp16' if args.half else '')
     args.targets = find_targets(
         args.format, args.out, args.checkpoint.with_name(f'{stem}.pth')
@@ -69,11 +65,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def find_targets(kind: str, out: Optional[Path], checkpoint: Path) -> dict:
-    """Say which file each format is written to.
-
-    Raises:
-        ConfigError: A file is named for another format, or for two.
-    """
+    """The file of each format."""
     kinds = [*SUFFIXES] if kind == 'both' else [kind]
     ends = [SUFFIXES[k] for k in kinds]
     out = checkpoint.parent if out is None else out
@@ -121,13 +113,13 @@ def main(argv: Sequence[str]) -> int:
             same = dict(metadata=metadata, batch=args.batch_check)
             if kind == 'onnx':
                 same.update(opset=args.opset, half=args.half)
-                done = export.export_onnx(model, path, shape, **same)
+                error = export.export_onnx(model, path, shape, **same)
             else:
-                done = export.export_program(model, path, shape, **same)
+                error = export.export_program(model, path, shape, **same)
             print(
                 f'{path}: {path.stat().st_size / 1e6:.1f} MB, frames (batch, '
                 f'{", ".join(map(str, shape))}), largest difference of a '
-                f'score {done.max_difference:.1e} at batches of 1 and '
+                f'score {error:.1e} at batches of 1 and '
                 f'{args.batch_check}'
             )
     except export.ExportError as error:

@@ -22,10 +22,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,14 +101,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 class Session:
-    """One run of the command.
-
-    Args:
-        arguments (argparse.Namespace): The command line.
-
-    Raises:
-        MICACLError: Files, options or packages do not allow it.
-    """
+    """One run of the command."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         from micacl_mm.apis import DFERInferencer
@@ -179,21 +170,18 @@ class Session:
             fps=arguments.fps,
             features=arguments.features is not None,
         )
-        with noted_interrupts() as asked:
-            try:
-                for prediction in predictions:
-                    if faces and faces[0].number != prediction.number:
-                        self._show(faces)
-                        faces = []
-                    self.found.append(prediction)
-                    faces.append(prediction)
-                    if asked:
-                        break
-                if faces and not asked:
+        try:
+            for prediction in predictions:
+                if faces and faces[0].number != prediction.number:
                     self._show(faces)
-            except KeyboardInterrupt:
-                return True
-            return bool(asked)
+                    faces = []
+                self.found.append(prediction)
+                faces.append(prediction)
+            if faces:
+                self._show(faces)
+        except KeyboardInterrupt:
+            return True
+        return False
 
     def _show(self, faces: Sequence[ClipPrediction]) -> None:
         """Print and draw a clip."""
@@ -249,34 +237,8 @@ class Session:
             write_features(self.arguments.features, self.found)
 
 
-@contextmanager
-def noted_interrupts() -> Iterator[list[int]]:
-    """Note Ctrl-C, for Python drops an exception inside of a destructor.
-
-    Yields:
-        list[int]: Not empty once it has come.
-    """
-    asked: list[int] = []
-
-    def note(number: int, _: object) -> None:
-        asked.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:  # as nohup sets it
-        signal.signal(signal.SIGINT, note)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def check_folder(folder: Path) -> None:
-    """Check that files can be written there.
-
-    Raises:
-        ConfigError: They cannot.
-    """
+    """Check that files can be written there."""
     known = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not (known.is_dir() and os.access(known, os.W_OK)):
         raise ConfigError(f'--out {folder}: {known} is no folder to write to')

@@ -42,8 +42,8 @@ class RecallMetric(ConfusionMatrix):
         classes (Sequence[str], optional): Names for the log. Defaults to
             None, which takes them from the dataset, or numbers.
         collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to ``'cpu'``.
-        prefix (str, optional): Defaults to None, which stands for
-            ``'acc'``, as MMAction2's AccMetric has it.
+        prefix (str, optional): Defaults to None: ``'acc'``, as MMAction2's
+            AccMetric has it.
     """
 
     default_prefix = 'acc'
@@ -82,11 +82,7 @@ class RecallMetric(ConfusionMatrix):
             result['finite'] = sample['pred_score'].isfinite().all()
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Evaluate all that was processed.
-
-        Args:
-            size (int): Number of clips in the set.
-        """
+        """Evaluate all that was processed, of a set of ``size`` clips."""
         self._size = size
         if self.results and self.collect_device == 'cpu':
             # MMEngine would wait for the device once for each clip.
@@ -99,15 +95,7 @@ class RecallMetric(ConfusionMatrix):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Return UAR, WAR, F1 and ``recall/<class>``, all in [0, 1].
 
-        Args:
-            results (list): Of the clips of all ranks.
-
-        Returns:
-            dict[str, float]: with ``missing_clips``, a number, if there are.
-
-        Raises:
-            DataError: A score is not finite, the names are not as many as
-                the classes, or no clip is left.
+        And ``missing_clips``, a number, if there are.
         """
         covered = [r for r in results if not r.get('missing', False)]
         self.missing = max(self._size, len(results)) - len(covered)
@@ -144,11 +132,7 @@ class RecallMetric(ConfusionMatrix):
 
     @staticmethod
     def per_class(matrix: Tensor) -> ClassScores:
-        """Return the scores of each class.
-
-        Args:
-            matrix (Tensor): Confusion matrix (K, K), rows = truth.
-        """
+        """Return the scores of each class of a matrix, rows = truth."""
         hits = matrix.diag().double()
         truth, predicted = matrix.sum(dim=1), matrix.sum(dim=0)
         return ClassScores(

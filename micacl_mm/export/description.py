@@ -8,7 +8,6 @@ from mmengine.config import Config
 from torch import nn
 
 from micacl_mm.apis.loading import class_names
-from micacl_mm.datasets import SampleInstances
 from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.registry import TRANSFORMS
 from micacl_mm.version import __version__
@@ -17,7 +16,6 @@ from .exportable_recognizer import reason
 
 #: Height, width and number of frames of two clips that are made up.
 _CLIPS = ((240, 320, 300), (360, 300, 97))
-_SCORES = {'prob': 'probabilities', 'score': 'logits'}
 
 
 class Description(NamedTuple):
@@ -69,16 +67,16 @@ def describe(
     if shape is None:
         shape = _packed_shape(steps)
         recipe = _recipe(steps) if len(shape) == 5 else {}
-    head = getattr(model, 'cls_head', None)
+    average = getattr(getattr(model, 'cls_head', None), 'average_clips', None)
     metadata = dict(
         method=method,
         version=__version__,
-        classes=_classes(cfg, model, checkpoint_meta or {}),
-        scores=_SCORES.get(getattr(head, 'average_clips', None)),
+        classes=[*class_names(model, dict(meta=checkpoint_meta), cfg)] or None,
+        scores={'prob': 'probabilities', 'score': 'logits'}.get(average),
         num_instances=shape[0],
         frames_per_instance=shape[2] if len(shape) == 5 else 1,
         size=list(shape[-2:]),
-        pipeline=[_as_text(step) for step in steps],
+        pipeline=[' '.join(repr(step).split()) for step in steps],
         **recipe,
     )
     return Description(tuple(shape), metadata)
@@ -87,8 +85,7 @@ def describe(
 def _build(step: Mapping[str, Any]) -> Callable:
     try:
         return TRANSFORMS.build(step)
-    # MMEngine's KeyError for an unknown type, or whatever a transform raises.
-    except Exception as error:
+    except Exception as error:  # KeyError, or whatever a transform raises
         raise ValueError(
             f'export: {step.get("type")} of the test pipeline cannot be built '
             f'({reason(error)}); correct it in the config, or name the module '
@@ -100,8 +97,7 @@ def _packed_shape(steps: Sequence[Callable]) -> tuple[int, ...]:
     """Run a pipeline on clips of several sizes, without their files."""
     try:
         shapes = {_pack(steps, *clip) for clip in _CLIPS}
-    # Transforms raise whatever they like on what is no clip of frames.
-    except Exception as error:
+    except Exception as error:  # whatever transforms raise
         raise ValueError(
             'export: the test pipeline cannot be run on a clip of blank '
             f'frames ({type(error).__name__}: {error}); give --shape'
@@ -142,35 +138,16 @@ def _pack(
 
 def _recipe(steps: Sequence[Callable]) -> dict[str, Any]:
     """How to make the input by hand, where that is simple; else nothing."""
-    names = [type(step).__name__ for step in steps]
-    names = [name for name in names if not name.endswith(('Init', 'Decode'))]
+    by_name = {type(step).__name__: step for step in steps}
+    names = [n for n in by_name if not n.endswith(('Init', 'Decode'))]
     plain = ['SampleInstances', 'Resize', 'FormatShape', 'PackActionInputs']
     if names != plain:
         return {}
-    by_name = {type(step).__name__: step for step in steps}
     resize, sampler = by_name['Resize'], by_name['SampleInstances']
     if resize.keep_ratio or resize.interpolation != 'bilinear':
         return {}
-    return dict(num_frames=sampler.num_frames, windows=_windows(sampler))
-
-
-def _windows(sampler: SampleInstances) -> list[list[int]]:
-    """Which of the sampled frames make each instance, (M, L)."""
     # Of a clip with one frame a segment every frame is sampled, in order.
     clip = dict(total_frames=sampler.num_frames, start_index=0)
     frames = sampler.transform(clip)['frame_inds']
-    return frames.reshape(sampler.num_instances, -1).tolist()
-
-
-def _classes(
-    cfg: Config, model: nn.Module, checkpoint_meta: Mapping[str, Any]
-) -> Optional[list[str]]:
-    """Names of the classes, those of an inference."""
-    if not hasattr(model, 'cls_head'):
-        return None
-    names = class_names(model, dict(meta=checkpoint_meta), cfg)
-    return list(names) or None
-
-
-def _as_text(step: Callable) -> str:
-    return ' '.join(repr(step).split())
+    windows = frames.reshape(sampler.num_instances, -1).tolist()
+    return dict(num_frames=sampler.num_frames, windows=windows)

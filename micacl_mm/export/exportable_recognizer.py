@@ -15,14 +15,11 @@ from torch.export import Dim, ExportedProgram
 
 from micacl_mm.models import BagDataPreprocessor, BaseBagNeck, FrameBackbone
 
-_AVERAGES = ('prob', 'score')
 #: Format of the data preprocessor -> axis of the channels.
 _CHANNELS = {'NCHW': -3, 'NCTHW': -4}
 
 #: The one axis that may have any length.
 DYNAMIC = {'frames': {0: Dim('batch', min=1)}}
-#: What torch warns of on its own account, with nothing for a user to do.
-_NOISE = ('The tensor attributes', 'torch.meshgrid', '`isinstance.treespec')
 
 
 class ExportError(RuntimeError):
@@ -99,22 +96,21 @@ class ExportableRecognizer(nn.Module):
 
 def _check(model: Any) -> None:
     """Refuse what would give something else than ``test_step``."""
-    name = type(model).__name__
     head = getattr(model, 'cls_head', None)
     if not isinstance(model, BaseRecognizer) or not isinstance(head, BaseHead):
         raise TypeError(
             'ExportableRecognizer: model must be a recognizer with a '
-            f'classification head, got {name}'
+            f'classification head, got {type(model).__name__}'
         )
     if type(head).predict_by_feat is not BaseHead.predict_by_feat:
         raise TypeError(
             f'ExportableRecognizer: {type(head).__name__} gives no scores of '
             'classes; take a head such as I3DHead'
         )
-    if head.average_clips not in _AVERAGES:
+    if head.average_clips not in ('prob', 'score'):
         raise ValueError(
             f'ExportableRecognizer: average_clips of {type(head).__name__} '
-            f'must be one of {_AVERAGES}, got {head.average_clips!r}; set '
+            f"must be 'prob' or 'score', got {head.average_clips!r}; set "
             "cls_head.average_clips='prob'"
         )
     stock = model.data_preprocessor
@@ -163,15 +159,7 @@ def trace(
     shape: Sequence[int],
     dtype: torch.dtype = torch.uint8,
 ) -> ExportedProgram:
-    """Trace a recognizer from frames to scores, with any batch size.
-
-    Args:
-        model (BaseRecognizer): It is not changed.
-        shape (Sequence[int]): Of one video, see :func:`export_onnx`.
-        dtype (torch.dtype): Of the frames. Defaults to torch.uint8.
-
-    Returns:
-        ExportedProgram: from ``frames`` (N, *shape) to scores (N, K).
+    """Trace a recognizer from frames (N, *shape) to scores (N, K), any N.
 
     Raises:
         ExportError: torch.export cannot follow the model.
@@ -181,56 +169,43 @@ def trace(
     scores = ExportableRecognizer(model)
     # With one video torch would take 1 for a constant.
     frames = draw_frames(2, shape, dtype)
-    _try(scores, frames)
     try:
-        with quiet(), no_fast_path(), torch.no_grad():
+        with torch.no_grad():
+            scores(frames)
+    except Exception as error:  # whatever layers raise on wrong shapes
+        raise ValueError(
+            'export: the model does not take frames of shape '
+            f'{tuple(shape)} a video: {reason(error)}'
+        ) from error
+    # nn.MultiheadAttention's fast path is one opaque operator.
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with quiet(), torch.no_grad():
             program = torch.export.export(
                 scores, (frames,), dynamic_shapes=DYNAMIC, strict=False
             )
-    # The tracer raises whatever a model it cannot follow makes it raise.
-    except Exception as error:
+    except Exception as error:  # whatever a model makes the tracer raise
         why = reason(error)
         if 'Constraints violated' in why:
             why = 'it takes the number of videos for a constant'
         raise ExportError(
             f'torch.export cannot follow this model: {why}'
         ) from error
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
     for node in program.graph.nodes:
         # It names folders of this machine.
         node.meta.pop('stack_trace', None)
     return program
 
 
-@torch.no_grad()
-def _try(scores: ExportableRecognizer, frames: Tensor) -> None:
-    """Have the model itself say what is wrong with the frames."""
-    try:
-        scores(frames)
-    # Layers raise whatever they like on wrong shapes.
-    except Exception as error:
-        raise ValueError(
-            'export: the model does not take frames of shape '
-            f'{tuple(frames.shape[1:])} a video: {reason(error)}'
-        ) from error
-
-
-@contextmanager
-def no_fast_path() -> Iterator[None]:
-    """Keep nn.MultiheadAttention from being one opaque operator."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Leave out warnings that are torch's own affair."""
+    """Leave out warnings of torch about itself."""
     with warnings.catch_warnings():
-        for message in _NOISE:
-            warnings.filterwarnings('ignore', message=message)
+        for text in ('The tensor attr', 'torch.meshgrid', '`isinstance.tree'):
+            warnings.filterwarnings('ignore', message=text)
         yield
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, Optional, Union
 
 import torch
 from mmaction.models.recognizers import BaseRecognizer
@@ -34,14 +34,6 @@ LIMIT = 2**31 - 1
 METADATA = 'metadata.json'
 
 
-class Exported(NamedTuple):
-    """A file that was written."""
-
-    path: Path
-    #: The largest difference of a score from that of ``test_step``.
-    max_difference: float
-
-
 def export_onnx(
     model: BaseRecognizer,
     path: Union[str, Path],
@@ -51,13 +43,13 @@ def export_onnx(
     opset: Optional[int] = None,
     dtype: torch.dtype = torch.uint8,
     half: bool = False,
-) -> Exported:
+) -> float:
     """Write a recognizer as one ONNX file, if it gives the same scores.
 
     Input ``frames``, videos of ``shape``; output ``scores`` (batch, K). The
     batch has any size. All that ``test_step`` does is inside. The file is run
-    by onnxruntime at a batch of one and at ``batch`` before it takes the place
-    of ``path``.
+    by onnxruntime at a batch of one and at ``batch`` before it replaces
+    ``path``.
 
     Args:
         model (BaseRecognizer): It is not changed.
@@ -65,8 +57,8 @@ def export_onnx(
         shape (Sequence[int]): Of one video as the test pipeline packs it:
             (views, C, T, H, W), views being instances times crops, or
             (views, C, H, W).
-        metadata (Mapping, optional): What the file shall say of itself; each
-            value is written as JSON. See :func:`describe`. Defaults to None.
+        metadata (Mapping, optional): Description to store, each value as
+            JSON. See :func:`describe`. Defaults to None.
         batch (int): The other batch size to check. Defaults to 3.
         opset (int, optional): Version of ONNX's operators, 18 or more.
             Defaults to None, that of the installed torch.
@@ -77,10 +69,10 @@ def export_onnx(
             5e-3, and the predicted classes must be equal. Defaults to False.
 
     Returns:
-        Exported: the path, and the largest difference of a score.
+        float: the largest difference of a score from that of ``test_step``.
 
     Raises:
-        ImportError: onnx, onnxscript or onnxruntime is missing.
+        DependencyError: onnx, onnxscript or onnxruntime is missing.
         ExportError: The model cannot be exported, or its scores differ.
         TypeError, ValueError: see :class:`ExportableRecognizer`.
     """
@@ -93,7 +85,7 @@ def export_onnx(
             'out to let torch choose'
         )
     tensors = [*model.parameters(), *model.buffers()]
-    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    size = sum(tensor.nbytes for tensor in tensors)
     if size > LIMIT:
         raise ExportError(
             f'the model has {size / 1e9:.1f} GB of weights, and an ONNX file '
@@ -110,18 +102,23 @@ def export_onnx(
         part.write_bytes(proto.SerializeToString())
         try:
             onnx.checker.check_model(str(part), full_check=True)
-            run = _runner(onnxruntime, part)
-        # Each of both has errors of its own.
-        except Exception as error:
+            session = onnxruntime.InferenceSession(
+                str(part), providers=['CPUExecutionProvider']
+            )
+        except Exception as error:  # onnx and onnxruntime have their own
             raise ExportError(
                 f'the ONNX file cannot be run: {reason(error)}'
             ) from error
-        difference = check_scores(run, model, shape, dtype, batch, half)
-    return Exported(Path(path), difference)
+
+        def run(frames: Tensor) -> Tensor:
+            (scores,) = session.run(['scores'], {'frames': frames.numpy()})
+            return torch.from_numpy(scores)
+
+        return check_scores(run, model, shape, dtype, batch, half)
 
 
 def import_onnx() -> tuple[ModuleType, ModuleType]:
-    """Import onnx and onnxruntime, and see that onnxscript is there.
+    """Import onnx and onnxruntime, and check that onnxscript is there.
 
     Raises:
         DependencyError: One of them is missing.
@@ -153,8 +150,7 @@ def _convert(program: ExportedProgram, opset: Optional[int]) -> Any:
                 opset_version=opset,
                 verbose=False,
             ).model_proto
-    # What an operator without a translation raises.
-    except Exception as error:
+    except Exception as error:  # of an operator without a translation
         raise ExportError(
             f'torch.onnx cannot translate this model: {reason(error)}'
         ) from error
@@ -167,20 +163,6 @@ def _convert(program: ExportedProgram, opset: Optional[int]) -> Any:
     return proto
 
 
-def _runner(onnxruntime: ModuleType, path: Path) -> Callable[[Tensor], Tensor]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(
-        path.read_bytes(), options, providers=['CPUExecutionProvider']
-    )
-
-    def run(frames: Tensor) -> Tensor:
-        (scores,) = session.run(['scores'], {'frames': frames.numpy()})
-        return torch.from_numpy(scores)
-
-    return run
-
-
 def export_program(
     model: BaseRecognizer,
     path: Union[str, Path],
@@ -188,24 +170,24 @@ def export_program(
     metadata: Optional[Mapping[str, Any]] = None,
     batch: int = 3,
     dtype: torch.dtype = torch.uint8,
-) -> Exported:
+) -> float:
     """Write a recognizer as a program, if it gives the same scores.
 
     The program of ``torch.export`` runs wherever the same torch is, without
     this package and MMAction2. It is loaded again and compared before it
-    takes the place of ``path``.
+    replaces ``path``.
 
     Args:
         model (BaseRecognizer): It is not changed.
         path (str or Path): The file, ``.pt2`` by custom. Its folder is made.
         shape (Sequence[int]): See :func:`export_onnx`, as the others.
-        metadata (Mapping, optional): Written as JSON into ``metadata.json``
-            inside the file. Defaults to None.
+        metadata (Mapping, optional): Stored as ``metadata.json`` inside the
+            file. Defaults to None.
         batch (int): The other batch size to check. Defaults to 3.
         dtype (torch.dtype): Of the frames. Defaults to torch.uint8.
 
     Returns:
-        Exported: the path, and the largest difference of a score.
+        float: the largest difference of a score from that of ``test_step``.
 
     Raises:
         ExportError: The model cannot be exported, or its scores differ.
@@ -220,25 +202,18 @@ def export_program(
                 torch.export.save(program, file, extra_files=extra)
             with part.open('rb') as file:
                 run = torch.export.load(file).module()
-        # What torch.export has no written form for.
-        except Exception as error:
+        except Exception as error:  # what has no written form
             raise ExportError(
                 f'torch.export cannot store this model: {reason(error)}'
             ) from error
-        difference = check_scores(run, model, shape, dtype, batch)
-    return Exported(Path(path), difference)
+        return check_scores(run, model, shape, dtype, batch)
 
 
 @torch.no_grad()
 def reference_scores(model: BaseRecognizer, frames: Tensor) -> Tensor:
-    """Scores of the model's own ``test_step``, video by video.
+    """Scores (N, K) of the model's own ``test_step``, video by video.
 
-    Args:
-        model (BaseRecognizer): In any mode, in which it is left.
-        frames (Tensor): shape (N, views, C, ...).
-
-    Returns:
-        Tensor: scores (N, K) on the CPU.
+    The model keeps its mode.
     """
     training = model.training
     model.eval()
@@ -260,16 +235,9 @@ def check_scores(
     batch: int,
     half: bool = False,
 ) -> float:
-    """Compare with the model at a batch of one and at another.
+    """Compare what was exported with the model, at batches of one and more.
 
-    Args:
-        run (Callable[[Tensor], Tensor]): What was exported: frames in,
-            scores out.
-        model (BaseRecognizer): What it was exported from.
-        shape (Sequence[int]): Of one video.
-        dtype (torch.dtype): Of the frames.
-        batch (int): The other batch size.
-        half (bool): Allow what float16 loses. Defaults to False.
+    ``half`` allows what float16 loses.
 
     Returns:
         float: the largest difference of a score.
@@ -285,8 +253,7 @@ def check_scores(
         expected = reference_scores(model, frames)
         try:
             found = run(frames)
-        # Each runtime has errors of its own.
-        except Exception as error:
+        except Exception as error:  # each runtime has its own
             raise ExportError(
                 f'the exported model fails on {size} videos: {reason(error)}'
             ) from error

@@ -16,16 +16,11 @@ Features = Union[Tensor, Sequence]
 
 
 class Bag(NamedTuple):
-    """Instances of N videos.
+    """Instances of N videos."""
 
-    Attributes:
-        features (Tensor): Instance features, shape (N, M, C).
-        weights (Tensor, optional): Importance of each instance, shape (N, M),
-            rows sum to 1; or gates of its channels, shape (N, M, C), summing
-            to 1 over the channels. None means equal weights.
-    """
-
-    features: Tensor
+    features: Tensor  # (N, M, C)
+    #: Importance of each instance, (N, M), rows sum to 1; or gates of its
+    #: channels, (N, M, C), summing to 1 over them. None: equal weights.
     weights: Optional[Tensor] = None
 
     def pooled(self) -> Tensor:
@@ -40,7 +35,7 @@ class Bag(NamedTuple):
 
 
 def flatten(x: Features) -> Tensor:
-    """Turn what a backbone returns into one vector a clip.
+    """Turn what a backbone returns into one vector a clip, (B, C).
 
     Args:
         x (Tensor or Sequence): (B, C, ...) feature maps of four axes or more,
@@ -49,19 +44,8 @@ def flatten(x: Features) -> Tensor:
             channels joined from the last to the first; or a list of stages
             [patch tokens, class token] (MViT), of which the last class token
             counts.
-
-    Returns:
-        Tensor: shape (B, C).
-
-    Raises:
-        TypeError: ``x`` is none of these, or no floating-point numbers.
     """
     if isinstance(x, Tensor):
-        if not x.is_floating_point():
-            raise TypeError(
-                f'a neck takes features of floating point, got {x.dtype}; '
-                'check what the backbone returns'
-            )
         if x.dim() < 2 or x.dim() == 3:  # (B, C, T) or (B, L, C)?
             raise TypeError(
                 'a neck takes features (B, C) or (B, C, ..., H, W), or bags '
@@ -81,20 +65,14 @@ def flatten(x: Features) -> Tensor:
 
 
 def collect(x: Union[Features, Bag], num_instances: int) -> Bag:
-    """Group a batch of clips into bags.
+    """Group a batch of clips into bags of M = ``num_instances``.
 
     Args:
         x (Tensor, Sequence or Bag): Output of a backbone over N * M clips,
             the clips of a video next to each other, as Recognizer3D lays them
             out. The crops of multi-crop testing become bags of their own. A
             bag, also as a tensor (N, M, C), passes through.
-        num_instances (int): M, the instances of one bag.
-
-    Returns:
-        Bag: features of shape (N, M, C).
-
-    Raises:
-        ValueError: The batch is not a whole number of bags.
+        num_instances (int): M.
     """
     if isinstance(x, Bag):
         return x

@@ -31,11 +31,6 @@ def adjust_logits(
 
     Returns:
         RemovableHandle: its ``remove()`` restores the plain logits.
-
-    Raises:
-        TypeError: The model has no classification head.
-        ValueError: ``tau`` is negative or not finite, or the counts are not
-            those of K classes.
     """
     head = getattr(model, 'cls_head', None)
     if not isinstance(head, nn.Module):

@@ -179,12 +179,7 @@ def _refuse_lists(necks: nn.Sequential) -> None:
 
 
 def _check_views(recognizer: BaseRecognizer, views: int) -> None:
-    """Refuse clips that would be grouped across videos.
-
-    Raises:
-        ValueError: The clips of a video, or ``max_testing_views``, are no
-            whole number of bags.
-    """
+    """Refuse clips that would be grouped across videos."""
     size = recognizer.neck.num_instances
     name = type(recognizer.neck).__name__
     if views % size:
@@ -246,12 +241,7 @@ def _hand_over(
 
 
 def _in_form_of(x: Tensor, head: nn.Module, neck: str) -> Union[Tensor, list]:
-    """Give (N, C, 1, ...) the form in which ``head`` takes features.
-
-    Raises:
-        TypeError: The head cannot follow a neck on bags.
-        ValueError: ``in_channels`` of the head is not C.
-    """
+    """Give (N, C, 1, ...) the form in which ``head`` takes features."""
     name, channels = type(head).__name__, x.shape[1]
     for misfit, better, why in _MISFITS:
         if isinstance(head, misfit):

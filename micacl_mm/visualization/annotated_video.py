@@ -48,14 +48,10 @@ def annotate_video(
 def scores_over_time(
     prediction: ClipPrediction, seconds: np.ndarray
 ) -> np.ndarray:
-    """Scores at any times, (T, K); nan where no face was seen.
+    """Scores at times (T,): (T, K); nan where no face was seen.
 
     Linear between the middles of windows, constant before the first and
     after the last.
-
-    Args:
-        prediction (ClipPrediction): With at least one bag.
-        seconds (np.ndarray): Times, (T,).
     """
     middles, scores = timeline_of(prediction)
     columns = [np.interp(seconds, middles, column) for column in scores.T]
@@ -129,12 +125,8 @@ def draw_box(
 ) -> None:
     """Draw a face's box with its number and class, where the face is seen.
 
-    Args:
-        draw (ImageDraw.ImageDraw): The page.
-        prediction (ClipPrediction): Of the face.
-        box (np.ndarray): In pixels of the page; nan where there is none.
-        scores (np.ndarray): In this frame, (K,); nan where unknown.
-        shape (Sequence[int]): Height and width that the label must not leave.
+    ``box``, in pixels, and ``scores`` (K,) are nan where unknown; the label
+    stays within ``shape``, height and width.
     """
     if np.isnan(box).any():
         return
@@ -167,33 +159,21 @@ def draw_bars(
     scores: np.ndarray,
     left: int,
 ) -> None:
-    """Draw a bar a class beside a frame.
+    """Draw a bar a class beside a frame that ends at ``left``, in pixels.
 
-    Of very many classes those with the highest scores of the clip; the
-    frame's highest class takes the last bar where it has none.
-
-    Args:
-        draw (ImageDraw.ImageDraw): The page.
-        prediction (ClipPrediction): Of a clip or a face, with scores.
-        scores (np.ndarray): In this frame, (K,); nan where no face was seen.
-        left (int): Where the frame ends, in pixels.
+    Of very many classes those with the highest scores of the clip. ``scores``
+    (K,) are nan where no face was seen.
     """
     classes, title = prediction.classes, _title(prediction)
     x, top = left + 14, 12
     if title:
         draw.text((x, top - 4), title, font=_font(14, title), fill=_INK)
         top += _PITCH[0]
-    room = (_HEIGHTS[0] - 12 - top) // _PITCH[0]
-    if len(classes) > room:
-        room -= 1  # a line that says that there are more
-    shown = [int(k) for k in highest(prediction.scores, room)]
+    room = _HEIGHTS[0] - 12 - top
+    shown = [int(k) for k in highest(prediction.scores, room // _PITCH[0])]
     known = not np.isnan(scores).any()
     best = int(scores.argmax()) if known else None
-    if known and best not in shown:
-        shown[-1] = best
-    more = len(classes) - len(shown)
-    lines = len(shown) + (more > 0)
-    pitch = int(np.clip((_HEIGHTS[0] - 12 - top) // lines, *_PITCH))
+    pitch = int(np.clip(room // len(shown), *_PITCH))
     size = max(8, min(14, pitch - 18))
     length = _PANEL - 28
     for line, k in enumerate(shown):
@@ -208,10 +188,6 @@ def draw_bars(
         if known:
             end = x + scores[k] * length
             draw.rectangle([x, bar, end, bar + 8], fill=_rgb(k))
-    if more:
-        spot = (x, top + len(shown) * pitch)
-        font = _font(size, '')
-        draw.text(spot, f'and {more} more', font=font, fill=_GREY)
 
 
 def _strip(prediction: ClipPrediction, width: int) -> np.ndarray:

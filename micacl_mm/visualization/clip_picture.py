@@ -22,41 +22,29 @@ _ROWS = 7  # of a legend
 _ACCENT = '#0072B2'
 
 
-def strongest(prediction: ClipPrediction) -> BagPrediction:
-    """The bag that speaks loudest for the clip's class."""
-    label = int(prediction.scores.argmax())
-    known = [bag for bag in prediction.bags if bag.scores is not None]
-    return max(known, key=lambda bag: bag.scores[label])
-
-
 @drawing
 def plot_prediction(
-    prediction: ClipPrediction,
-    clip: Clip,
-    path: Path,
-    bag: Optional[BagPrediction] = None,
+    prediction: ClipPrediction, clip: Clip, path: Path
 ) -> Path:
-    """Draw what a prediction is made of.
+    """Draw what a prediction is made of, as PNG, PDF or SVG.
 
-    The sampled frames in their instances with the instance weights under
-    them, the class scores, GEIIM's adjacency where there is one, and of a long
-    clip the timeline with the drawn window marked.
-
-    Args:
-        prediction (ClipPrediction): With scores, and explained.
-        clip (Clip): Where its frames are.
-        path (Path): PNG to write.
-        bag (BagPrediction, optional): The one to show. Defaults to None, the
-            one with the highest score for the predicted class.
-
-    Returns:
-        Path: The written file.
+    Of the bag with the highest score for the predicted class: the sampled
+    frames in their instances with the instance weights under them, the class
+    scores, GEIIM's adjacency where there is one, and of a long clip the
+    timeline with that window marked.
     """
-    bag = strongest(prediction) if bag is None else bag
+    label = int(prediction.scores.argmax())
+    known = [bag for bag in prediction.bags if bag.scores is not None]
+    bag = max(known, key=lambda bag: bag.scores[label])
     long = len(prediction.bags) > 1
     heights = [3.4, 2.9, 1.9][: 3 if long else 2]
     figure = Figure(figsize=(11, sum(heights) + 0.5), layout='constrained')
-    figure.suptitle(_title(prediction, bag), x=0.01, ha='left', fontsize=13)
+    face = '' if prediction.face is None else f', face {prediction.face}'
+    title = (
+        f'{prediction.name}{face}: {prediction.label} '
+        f'({bag.start:.1f} to {bag.end:.1f} s)'
+    )
+    figure.suptitle(title, x=0.01, ha='left', fontsize=13)
     parts = np.atleast_1d(
         figure.subfigures(len(heights), 1, height_ratios=heights)
     )
@@ -71,13 +59,6 @@ def plot_prediction(
     if long:
         draw_timeline(parts[2].add_subplot(), prediction, bag)
     return save(figure, path)
-
-
-def _title(prediction: ClipPrediction, bag: BagPrediction) -> str:
-    numbered = prediction.face is not None
-    face = f', face {prediction.face}' if numbered else ''
-    shown = f'{bag.start:.1f} to {bag.end:.1f} s'
-    return f'{prediction.name}{face}: {prediction.label} ({shown})'
 
 
 def _face(prediction: ClipPrediction, clip: Clip, frame: int) -> np.ndarray:
@@ -140,19 +121,11 @@ def _mosaic(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
 def draw_scores(
     axes: Axes, classes: Sequence[str], scores: np.ndarray
 ) -> None:
-    """Draw a bar for each class, of very many for the highest ones.
-
-    Args:
-        axes (Axes): To draw on.
-        classes (Sequence[str]): K names.
-        scores (np.ndarray): Of one bag, (K,).
-    """
+    """Draw a bar for each class, of very many for the highest ones."""
     shown = highest(scores, _MOST)
     names, percent = [classes[k] for k in shown], 100 * scores[shown]
     colors = [mark_of(k)['color'] for k in shown]
     axes.barh(range(len(shown)), percent, color=colors, height=0.7)
-    if len(shown) < len(classes):
-        names.append(f'and {len(classes) - len(shown)} more')
     axes.set_yticks(range(len(names)), names)
     axes.set(xlim=(0, 108), ylim=(len(names) - 0.5, -0.5))
     axes.set(xlabel='score, %')
@@ -163,15 +136,9 @@ def draw_scores(
 
 
 def highest(scores: np.ndarray, most: int) -> np.ndarray:
-    """Choose the classes to show, (at most ``most``,).
+    """Choose at most ``most`` classes to show by their scores (K,).
 
-    Args:
-        scores (np.ndarray): One a class, (K,).
-        most (int): How many there is room for.
-
-    Returns:
-        np.ndarray: All classes in their order where they fit; else those with
-        the highest scores, these first.
+    All in their order where they fit; else the highest ones, these first.
     """
     if len(scores) <= most:
         return np.arange(len(scores))
@@ -207,14 +174,9 @@ def draw_timeline(
     prediction: ClipPrediction,
     shown: Optional[BagPrediction] = None,
 ) -> None:
-    """Scores over time, at the middle of each window.
+    """Scores over time, at the middle of each window; one may be marked.
 
     Of very many classes, those with the highest mean scores.
-
-    Args:
-        axes (Axes): To draw on.
-        prediction (ClipPrediction): Of a long clip, with scores.
-        shown (BagPrediction, optional): A window to mark.
     """
     middles, scores = timeline_of(prediction)
     names = prediction.classes
@@ -222,15 +184,12 @@ def draw_timeline(
     for k in classes:
         style = dict(mark_of(k), lw=1.8, ms=4)
         axes.plot(middles, 100 * scores[:, k], label=names[k], **style)
-    if len(classes) < len(names):
-        label = f'and {len(names) - len(classes)} more'
-        axes.plot([], [], ' ', label=label)
     if shown is not None:
         axes.axvspan(shown.start, shown.end, color=FAINT, alpha=0.6, lw=0)
     axes.set(xlim=(0, prediction.seconds), ylim=(0, 100))
     axes.set(xlabel='seconds', ylabel='score, %')
     axes.grid(axis='y')
-    columns = -(-len(axes.get_legend_handles_labels()[1]) // _ROWS)
+    columns = -(-len(classes) // _ROWS)
     axes.legend(ncols=columns, loc='center left', bbox_to_anchor=(1, 0.5))
     axes.set_title('timeline; the frames above are from the grey window')
 

@@ -9,14 +9,10 @@ from matplotlib.text import Text
 
 
 def font_for(text: str) -> str:
-    """Find an installed font with all letters of a text.
+    """Find the file of an installed font with all letters of a text.
 
-    Args:
-        text (str): What will be drawn.
-
-    Returns:
-        str: File of the font: DejaVu Sans, which comes with matplotlib,
-        where that has them; also, with a warning, where none has.
+    DejaVu Sans, which comes with matplotlib, where that has them; also, with
+    a warning, where none has.
     """
     return _font_for(frozenset(map(ord, ''.join(text.split()))))
 
@@ -27,17 +23,13 @@ def _font_for(letters: frozenset) -> str:
     if letters <= _letters(default):
         return default
     letters |= set(range(33, 127))
-    fonts = sorted(
-        font_manager.fontManager.ttflist,
-        key=lambda font: (
-            font.style != 'normal',
-            font.weight not in (400, 'normal', 'regular'),
-            font.name,
-        ),
-    )
-    for path in dict.fromkeys(font.fname for font in fonts):
-        # "Last resort" has boxes for all letters.
-        if 'LastResort' not in path and letters <= _letters(path):
+    fonts = [
+        ((font.style, font.weight) != ('normal', 400), font.name, font.fname)
+        for font in font_manager.fontManager.ttflist
+        if 'LastResort' not in font.fname  # has boxes for all letters
+    ]
+    for *_, path in sorted(fonts):
+        if letters <= _letters(path):
             return path
     lacking = ''.join(map(chr, sorted(letters - _letters(default))))
     warnings.warn(

@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from micacl_mm.apis.features import BagFeatures
+from micacl_mm.records import board
 from micacl_mm.records.rows import CLASSES
 from micacl_mm.records.statistics import Interval, interval, replicates
 from micacl_mm.utils.files import replacing
@@ -35,11 +36,6 @@ METHOD_COLORS = (
 )
 _METRIC_COLORS = {'UAR': METHOD_COLORS[4], 'WAR': METHOD_COLORS[1]}
 INK, FAINT = '#222222', '#D9D9D9'
-#: DFEW's and FERV39k's classes by their training clips, most of them first.
-_ORDERS = {
-    'dfew': 'Neutral Happy Angry Sad Surprise Fear Disgust',
-    'ferv39k': 'Neutral Angry Happy Sad Surprise Disgust Fear',
-}
 #: With more classes their names are turned and the figures left out.
 _CROWDED = 12
 
@@ -80,19 +76,15 @@ def head_to_tail(
 ) -> list[int]:
     """Order classes by their training clips, most of them first.
 
-    Args:
-        classes (Sequence[str]): Names of the K classes.
-        counts (Sequence[float], optional): Training clips of each. Defaults
-            to None: the order of FERV39k on that set, else that of DFEW, or
-            the given one for other classes.
-        dataset (str, optional): Name of the set in its record.
+    Without ``counts`` it is the order of the set, as its record names it,
+    else DFEW's; or the given one for other classes.
 
     Returns:
         list[int]: K indices into ``classes``.
     """
     if counts is not None:
         return sorted(range(len(classes)), key=lambda i: -counts[i])
-    known = _ORDERS.get(dataset or '', _ORDERS['dfew']).split()
+    known = board.head_to_tail(dataset or 'dfew')
     if set(classes) == set(known):
         return [list(classes).index(name) for name in known]
     return list(range(len(classes)))
@@ -143,11 +135,9 @@ def plot_confusion(results: Sequence[Result], path: Path) -> Path:
 
 
 def recall_intervals(results: Sequence[Result]) -> dict[str, Interval]:
-    """Mean and 95 % interval of each metric over folds or seeds.
+    """Mean and 95 % interval of each metric over folds or seeds, in [0, 1].
 
-    Returns:
-        dict[str, Interval]: ``UAR``, ``WAR``, ``F1`` and ``recall/<class>``
-        in [0, 1]; classes without a test clip are left out.
+    Classes without a test clip are left out.
     """
     found: dict[str, list] = {}
     for result in results:
@@ -229,10 +219,8 @@ def _draw_recall(
     if recall is None:
         axes.text(x, 1, 'no clip', ha='center', va='bottom', rotation=90)
         return
-    mean, halo = (
-        100 * recall.mean,
-        [withStroke(linewidth=2.5, foreground='white')],
-    )
+    mean = 100 * recall.mean
+    halo = [withStroke(linewidth=2.5, foreground='white')]
     axes.bar(x, mean, width=0.79 / total, color=color)
     if recall.half_width is not None:
         half = 100 * recall.half_width
@@ -259,12 +247,7 @@ def plot_curves(
 ) -> Path:
     """Draw losses, UAR and WAR on the validation split, and rates.
 
-    Args:
-        runs (Sequence[Scalars]): One a training.
-        path (Path): PNG, PDF or SVG to write.
-        title (str): Above the panels.
-        tested (float, optional): Epoch of the tested checkpoint, marked by a
-            dotted line.
+    A dotted line marks ``tested``, the epoch of the tested checkpoint.
     """
     losses = {name for run in runs for name in run.losses}
     # Their sum, 'loss', would repeat the greatest term.
@@ -306,14 +289,9 @@ def plot_curves(
 
 
 def project(features: np.ndarray, method: str = 'pca') -> np.ndarray:
-    """Lay features out in the plane.
+    """Lay features (N, C) out in the plane, (N, 2).
 
-    Args:
-        features (np.ndarray): (N, C), N and C at least 2.
-        method (str): ``'pca'`` or ``'tsne'`` (seeded, started from the PCA).
-
-    Returns:
-        np.ndarray: (N, 2).
+    ``method`` is ``'pca'`` or ``'tsne'`` (seeded, started from the PCA).
 
     Raises:
         ValueError: Too few videos or channels, features that are all equal,
@@ -357,13 +335,7 @@ def plot_features(
 ) -> Path:
     """Draw each video as a point in the colour of its true class.
 
-    Args:
-        bags (BagFeatures): Features of the N videos of a split.
-        path (Path): PNG, PDF or SVG to write.
-        method (str): ``'pca'`` or ``'tsne'``.
-        title (str): Above the picture.
-        counts (Sequence[float], optional): Training clips of each class, for
-            the order of the legend.
+    The legend is in the order of ``counts``, training clips of each class.
     """
     points = project(bags.features, method)
     # With more classes, marks repeat and a legend would tell nothing.

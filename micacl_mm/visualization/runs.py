@@ -34,17 +34,11 @@ _SAME_TEST = (
 
 
 class Result(NamedTuple):
-    """One test of one checkpoint.
+    """One test of one checkpoint."""
 
-    Attributes:
-        classes (tuple[str]): Names of the K classes.
-        matrix (Tensor): Confusion matrix (K, K) in clips, rows = truth.
-        record (Mapping): The record of the run or the row of a table.
-    """
-
-    classes: tuple[str, ...]
-    matrix: Tensor
-    record: Mapping[str, Any]
+    classes: tuple[str, ...]  # names of the K classes
+    matrix: Tensor  # confusion matrix (K, K) in clips, rows = truth
+    record: Mapping[str, Any]  # of the run, or the row of a table
 
     def metrics(self) -> dict[str, float]:
         """UAR, WAR and ``recall/<class>`` in [0, 1]; nan without clips."""
@@ -52,14 +46,9 @@ class Result(NamedTuple):
 
 
 class Scalars(NamedTuple):
-    """The history of one training.
+    """The history of one training; each series is name -> (x, y)."""
 
-    Attributes:
-        unit (str): Of every x, ``'epoch'`` or ``'iteration'``.
-        panels (dict): ``losses``, ``metrics`` and ``rates``; name -> (x, y).
-    """
-
-    unit: str
+    unit: str  # of every x, 'epoch' or 'iteration'
     losses: dict[str, tuple[list[float], list[float]]]
     metrics: dict[str, tuple[list[float], list[float]]]
     rates: dict[str, tuple[list[float], list[float]]]
@@ -67,23 +56,15 @@ class Scalars(NamedTuple):
 
 @dataclass
 class Run:
-    """One training and its tests.
-
-    Attributes:
-        folder (Path): Its work directory.
-        results (list[Result]): Its tests, the newest last.
-    """
+    """One training, in its work directory, and its tests, the newest last."""
 
     folder: Path
     results: list[Result] = field(default_factory=list)
 
     def find(self, pattern: str) -> list[Path]:
         """Files of the folder and its sessions, the latest session last."""
-        sessions = [
-            path
-            for path in sorted(self.folder.iterdir())
-            if _STAMP.fullmatch(path.name)
-        ]
+        inside = sorted(self.folder.iterdir())
+        sessions = [path for path in inside if _STAMP.fullmatch(path.name)]
         folders = [self.folder, *sessions]
         return [path for f in folders for path in sorted(f.glob(pattern))]
 
@@ -96,11 +77,7 @@ class Run:
         return configs[0].stem if configs else self.folder.name
 
     def result(self) -> Result:
-        """The newest test.
-
-        Raises:
-            FileNotFoundError: There is none.
-        """
+        """The newest test."""
         if not self.results:
             raise FileNotFoundError(
                 f'no {FILE_NAME} in {self.folder}; test its checkpoint first '
@@ -109,24 +86,15 @@ class Run:
         return self.results[-1]
 
     def config(self) -> Path:
-        """The config of the last session.
-
-        Raises:
-            FileNotFoundError: There is none.
-        """
+        """The config of the last session."""
         found = self.find('vis_data/config.py')
         if not found:
             raise FileNotFoundError(f'no vis_data/config.py in {self.folder}')
         return found[-1]
 
     def checkpoint(self) -> Path:
-        """The tested checkpoint, else the best, else the last.
-
-        Raises:
-            FileNotFoundError: There is none.
-        """
-        session = _STAMP.fullmatch(self.folder.name)
-        home = self.folder.parent if session else self.folder
+        """The tested checkpoint, else the best, else the last."""
+        home = self.folder
         if self.results:
             tested = Path(self.results[-1].record.get('checkpoint') or '')
             for path in (tested, home / tested.name):
@@ -151,11 +119,7 @@ class Run:
         return counts if len(counts) == num_classes else None
 
     def scalars(self) -> Scalars:
-        """Join the logs of its sessions; a later one wins where they overlap.
-
-        Raises:
-            ValueError: No training iteration is logged.
-        """
+        """Join the logs of its sessions; later ones win where they overlap."""
         train: list[dict] = []
         val: list[dict] = []
         for path in self.find('vis_data/scalars.json'):
@@ -180,14 +144,12 @@ class Run:
         keys = {key for record in train for key in record}
         logged = {key.split('/')[-1]: key for r in val for key in r}
         metrics = {v: logged[k] for k, v in _METRICS.items() if k in logged}
+        losses = {k: k for k in sorted(keys) if 'loss' in k}
+        rates = {k: k for k in sorted(keys) if k.split('.')[-1] == 'lr'}
         return Scalars(
             unit,
-            _series(train, {k: k for k in sorted(keys) if 'loss' in k}),
-            _series(val, metrics),
-            _series(
-                train,
-                {k: k for k in sorted(keys) if k.split('.')[-1] == 'lr'},
-            ),
+            *(_series(train, losses), _series(val, metrics)),
+            _series(train, rates),
         )
 
 
@@ -201,7 +163,7 @@ def _read_session(path: Path) -> tuple[list[dict], list[dict]]:
             }
             step, epoch = record['step'], record.get('epoch', 1)
             known = 0 <= step < 1e15 and 0 < epoch < 1e15
-        except (ValueError, RecursionError, TypeError, KeyError):
+        except (ValueError, RecursionError, TypeError, LookupError):
             continue  # cut off when the process was killed
         except AttributeError:
             continue  # no dictionary
@@ -241,33 +203,27 @@ def find_runs(
 
     Raises:
         FileNotFoundError: No such folder, or no run in it.
-        ValueError: There are tests, but none fits ``where``; or a record is
-            damaged.
+        ValueError: No test fits ``where``, or a record is damaged.
     """
     if not top.is_dir():
         raise FileNotFoundError(
             f'{top} is not a folder; give the work directory of a training'
         )
-    folders = {
-        _home(path.parent.parent, top)
-        for path in top.rglob('vis_data/scalars.json')
-    }
+    logs = top.rglob('vis_data/scalars.json')
+    folders = {_home(path.parent.parent) for path in logs}
     runs = {folder: Run(folder) for folder in sorted(folders)}
     tests = sorted(top.rglob(FILE_NAME), key=_when)
-    fitting = 0
+    where = dict(where or {})
     for path in tests:
         # kfold keeps the tests of each selection rule in a folder of its own.
-        near = (path.parent, path.parent.parent, path.parent.parent.parent)
-        home = next((f for f in near if f in folders), None)
-        home = home or _home(path.parent, top)
+        home = next((f for f in path.parents[:3] if f in folders), None)
+        home = home or _home(path.parent)
         result = result_of_run(path)
-        said = {k: str(result.record.get(k) or '') for k in where or {}}
-        if said == dict(where or {}):
+        if {k: str(result.record.get(k) or '') for k in where} == where:
             runs.setdefault(home, Run(home)).results.append(result)
-            fitting += 1
-    if where and tests and not fitting:
+    if where and tests and not any(run.results for run in runs.values()):
         raise ValueError(
-            f'none of the {len(tests)} tests in {top} has {dict(where)}'
+            f'none of the {len(tests)} tests in {top} has {where}'
         )
     if not runs:
         raise FileNotFoundError(
@@ -277,9 +233,8 @@ def find_runs(
     return [*runs.values()]
 
 
-def _home(folder: Path, top: Path) -> Path:
-    inside = _STAMP.fullmatch(folder.name) and folder != top
-    return folder.parent if inside else folder
+def _home(folder: Path) -> Path:
+    return folder.parent if _STAMP.fullmatch(folder.name) else folder
 
 
 def _when(path: Path) -> str:
@@ -294,11 +249,8 @@ def group_by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Group runs that differ only in fold and seed.
 
     Tested runs are grouped by the hash of their config and their subset,
-    untested ones join the group of their method's name.
-
-    Returns:
-        dict[str, list[Run]]: By label; the name of the method, with the
-        folder where two groups have one name.
+    untested ones join the group of their method's name. The label is that
+    name, with the folder where two groups have the same.
     """
     groups: dict[tuple, list[Run]] = {}
     for run in sorted(runs, key=lambda run: not run.results):
@@ -318,11 +270,7 @@ def group_by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def result_of_run(path: Path) -> Result:
-    """Read a ``result.json``.
-
-    Raises:
-        ValueError: It is not the record of a test.
-    """
+    """Read a ``result.json``; ValueError where it is no record of a test."""
     record = read_record(path)
     try:
         classes = tuple(record['classes'])
@@ -376,11 +324,10 @@ def results_of_rows(
 
 
 def check_replicates(results: Sequence[Result]) -> None:
-    """Refuse to average tests that are not replicates of each other.
+    """Refuse to average tests that differ in more than fold and seed.
 
     Raises:
-        ValueError: They differ in more than fold and seed, in the clips of a
-            fold, or one is there twice.
+        ValueError: They do, or in the clips of a fold, or one is there twice.
     """
     for name in ENTRY_KEY:
         values = {str(result.record.get(name) or '') for result in results}

@@ -6,17 +6,18 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 
 from micacl_mm.cli import main
 from micacl_mm.export.exportable_recognizer import draw_frames
 from micacl_mm.registry import MODELS
 
-from .clips import ALONE, stock_scores, write_clip
 from .helpers import spread_scores, stir
 
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -34,6 +35,55 @@ model = dict(
 )
 """
 CLASSES = ('joy', 'grief', 'rest', 'rage', 'shock', 'disgust', 'fear')
+
+
+#: Runs a script in a process that has neither PyTorch nor us.
+ALONE = """
+import runpy, sys
+for name in ('torch', 'mmengine', 'mmcv', 'mmaction', 'micacl_mm'):
+    sys.modules[name] = None  # importing it fails
+names = runpy.run_path({script!r})
+__import__('numpy').save('scores.npy', names['scores'])
+"""
+
+
+def write_clip(path, length, kind):
+    """Blurred noise, of a size of its own."""
+    rng = np.random.default_rng(length)
+    small = rng.integers(0, 256, (length, 9, 8, 3), np.uint8)
+    images = [cv2.resize(image, (80, 90)) for image in small]
+    if kind == 'video':
+        fourcc = cv2.VideoWriter_fourcc(*'mp4v')
+        writer = cv2.VideoWriter(str(path), fourcc, 25, (80, 90))
+        for image in images:
+            writer.write(image)
+        writer.release()
+        return dict(filename=str(path))
+    path.mkdir()
+    (path / 'Thumbs.db').write_text('no picture')
+    for number, image in enumerate(images, start=1):
+        cv2.imwrite(str(path / f'face_{number}.jpg'), image)
+    return dict(
+        frame_dir=str(path),
+        filename_tmpl='face_{}.jpg',
+        total_frames=length,
+        start_index=1,
+        modality='RGB',
+    )
+
+
+def stock_scores(cfg, model, clip, kind):
+    """Scores of the test pipeline and the model itself."""
+    init_default_scope('mmaction')
+    steps = [*cfg.test_pipeline]
+    if kind == 'video':
+        at = [step['type'] for step in steps].index('RawFrameDecode')
+        steps[at] = dict(type='OpenCVDecode')
+        steps.insert(0, dict(type='OpenCVInit'))
+    packed = Compose(steps)(dict(clip, label=0))
+    batch = {key: [value] for key, value in packed.items()}
+    with torch.no_grad():
+        return model.test_step(batch)[0].pred_score.numpy()
 
 
 def run(*argv):
@@ -88,17 +138,6 @@ def test_both_are_written_and_say_what_they_are(exported):
     assert json.loads(extra['metadata.json']) == about
 
 
-def test_what_is_printed(exported, tmp_path, capsys):
-    out = tmp_path / 'new' / 'x.pt2'
-    argv = ['--format', 'program', '--out', out, '--batch-check', 2]
-    assert run(*exported.pair, *argv) == 0
-    text = capsys.readouterr().out
-    assert f'{out}: 0.' in text and ' MB, ' in text
-    assert '(batch, 4, 3, 4, 48, 48)' in text
-    assert 'at batches of 1 and 2' in text
-    assert float(text.split('score ')[1].split()[0]) <= 1e-4
-
-
 def test_half_is_a_file_of_its_own(exported, tmp_path, capsys):
     before = exported.onnx.read_bytes()
     assert run(*exported.pair, '--half') == 0
@@ -144,32 +183,17 @@ def sentence(capsys):
     return sentence
 
 
-def test_paths_that_lead_nowhere(exported, sentence, tmp_path):
+def test_models_that_cannot_be_read(exported, sentence, tmp_path):
     config, checkpoint = exported.pair
     assert 'no config gone.py' in sentence('gone.py', checkpoint)
     assert 'no checkpoint gone.pth' in sentence(config, 'gone.pth')
-
-
-def test_weights_of_something_else(exported, sentence, tmp_path):
-    config, checkpoint = exported.pair
     other = ['--cfg-options', 'model.backbone.base_channels=4']
     text = sentence(config, checkpoint, *other)
     assert 'does not fit the model of' in text and 'size mismatch' in text
-    notes = tmp_path / 'notes.pth'
-    notes.write_text('no weights')
-    assert f'{notes} cannot be read' in sentence(config, notes)
-    half = tmp_path / 'half.pth'
-    torch.save(dict(state_dict={}), half)
-    assert 'does not fit the model' in sentence(config, half)
-
-
-def test_a_config_of_no_model(exported, sentence, tmp_path):
-    config = tmp_path / 'wrong.py'
-    config.write_text("model = dict(type='NoSuchThing')")
-    text = sentence(config, exported.checkpoint)
+    wrong = tmp_path / 'wrong.py'
+    wrong.write_text("model = dict(type='NoSuchThing')")
+    text = sentence(wrong, checkpoint)
     assert 'wrong.py cannot be built' in text and 'NoSuchThing' in text
-    config.write_text('model = dict(')
-    assert 'cannot be read as a con' in sentence(config, exported.checkpoint)
 
 
 def test_a_checkpoint_of_other_classes(exported, sentence, tmp_path):
@@ -195,7 +219,7 @@ def test_code_in_a_checkpoint_is_not_run(exported, sentence, tmp_path):
 @pytest.mark.parametrize(
     'argv, match',
     [
-        (['--batch-check', 1], '--batch-check must be at least 2, got 1'),
+        (['--batch-check', 1], 'batch must be at least 2 and'),
         (['--opset', 11], 'opset must be 18 to '),
         (['--out', 'x.pt2'], 'which writes .onnx. Fix: change one'),
         (

@@ -12,10 +12,10 @@ import matplotlib.pyplot  # noqa: F401
 import torch
 import torch._dynamo
 from mmaction.structures import ActionDataSample
-from mmengine._strategy import FSDPStrategy  # noqa: F401
 from mmengine.dataset import BaseDataset, DefaultSampler
 from mmengine.dist import get_dist_info
-from mmengine.registry import RUNNERS, init_default_scope
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from torch import distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -44,7 +44,6 @@ CASES = [
 WORLD = 2
 #: Needs the labels and the class scores of all ranks.
 REFERENCE = dict(temperature_mode='batch', focal='attached')
-RUNNERS_TRIED = ('Runner', 'FlexibleRunner')
 
 
 class Model(nn.Module):
@@ -153,7 +152,7 @@ def recalls(size):
     return metric.evaluate(size)
 
 
-def config_of(folder, runner):
+def config_of(folder):
     """Arguments of a runner, as a config gives them."""
     world = get_dist_info()[1]
     loader = dict(num_workers=0, collate_fn=dict(type='pseudo_collate'))
@@ -220,39 +219,21 @@ def config_of(folder, runner):
         env_cfg=dict(dist_cfg=dict(backend='gloo')),
         randomness=dict(seed=0),
     )
-    if world > 1 and runner == 'Runner':
+    if world > 1:
         wrapper = dict(
             type='MMDistributedDataParallel',
             device_ids=None,
             broadcast_buffers=False,
         )
         config['cfg'] = dict(model_wrapper_cfg=wrapper)
-    if world > 1 and runner == 'FlexibleRunner':
-        config['strategy'] = dict(
-            type='FSDPStrategy',
-            model_wrapper=dict(
-                type='MMFullyShardedDataParallel', device_id='cpu'
-            ),
-            state_dict_cfg=dict(
-                state_dict_type='FULL_STATE_DICT',
-                state_dict_config=dict(
-                    type='FullStateDictConfig',
-                    offload_to_cpu=False,
-                    rank0_only=False,
-                ),
-                optim_state_dict_config=dict(
-                    type='FullOptimStateDictConfig', rank0_only=False
-                ),
-            ),
-        )
     return config
 
 
-def train(folder, runner):
+def train(folder):
     """Two epochs by config: weights, buffers, metrics, learning rate."""
     init_default_scope('mmaction')
     # Not from_cfg, which spends seconds on printing the config.
-    runner = RUNNERS.get(runner)(**config_of(folder, runner))
+    runner = Runner(**config_of(folder))
     runner.train()
     scalars = runner.message_hub.log_scalars
     metrics = {
@@ -270,13 +251,13 @@ def train(folder, runner):
 
 
 def everything(folder):
-    """All of it; the runners last, as they set seeds."""
+    """All of it; the training last, as it sets seeds."""
     DATASETS.register_module(module=RankVideos, force=True)
     MODELS.register_module(module=RankMean, force=True)
     found = {case: contrast(*case) for case in CASES}
     found['batches'] = joint_batches()
     found |= {('recalls', size): recalls(size) for size in (11, 12)}
-    found |= {name: train(folder, name) for name in RUNNERS_TRIED}
+    found['training'] = train(folder)
     for registry, part in ((DATASETS, RankVideos), (MODELS, RankMean)):
         registry._module_dict.pop(part.__name__)
     return found

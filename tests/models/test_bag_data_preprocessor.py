@@ -94,17 +94,10 @@ def test_values_and_blending_are_the_stock_ones():
     assert torch.equal(*labels) and labels[0].shape == (2, 7)
 
 
-def test_one_instance_is_a_clip_already():
-    video = torch.rand(1, 3, 8, 6, 5)
-    one = BagDataPreprocessor(view='clip', num_instances=1)
-    found = one(dict(inputs=[video], data_samples=samples([0])))['inputs']
-    assert torch.equal(found[0], video)
-
-
 @pytest.mark.parametrize(
     'options, match',
     [
-        (dict(view='bag'), "got 'bag'; for bags take ActionDataPreprocessor"),
+        (dict(view='bag'), "'clip', 'frames', got 'bag'"),
         (dict(view='clip', num_instances=0), 'num_instances'),
         (dict(view='frames', format_shape='NCHW'), 'format_shape'),
     ],

@@ -73,22 +73,6 @@ def test_past_features_are_keys_behind_the_prototypes(form, prototypes):
     assert not loss.queue.features.requires_grad
 
 
-def test_a_clip_alone_in_its_batch_finds_its_class_in_the_past():
-    loss = MCCLLoss(**PLAIN, queue_size=4)
-    z, y = torch.randn(2, 8), torch.tensor([0, 1])
-    assert loss(z, y).item() == 0  # empty slots are no keys
-    assert loss(z, y).item() > 0
-
-
-def test_a_batch_of_one_and_a_batch_larger_than_the_queue():
-    loss = MCCLLoss(**PLAIN, queue_size=2)
-    for z, y in batches([1, 1, 5, 1]):
-        z.requires_grad_()
-        loss(z, y).backward()
-        assert z.grad.isfinite().all()
-    assert len(loss.queue) == 2
-
-
 def test_evaluation_neither_looks_at_it_nor_fills_it():
     loss = MCCLLoss(**PLAIN, queue_size=4)
     first, second = batches([4, 4])
@@ -115,19 +99,6 @@ def test_blended_labels_and_classes_after_them():
     torch.testing.assert_close(loss(z2, y2), expected)
     expected = mccl(z3, y3, torch.cat([z3, z2]), torch.cat([y3, y2]))
     torch.testing.assert_close(loss(z3, y3), expected)
-
-
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_half_precision(dtype):
-    loss, exact = (MCCLLoss(**PLAIN, queue_size=4) for _ in range(2))
-    for z, y in batches([4, 4]):
-        with torch.autocast('cpu', dtype=dtype):
-            found = loss(z.to(dtype), y)
-        torch.testing.assert_close(found, exact(z.to(dtype).float(), y))
-    assert loss.queue.features.dtype == torch.float32
-    model = MCCLLoss(**PLAIN, queue_size=4, prototypes=True).to(dtype)
-    for z, y in batches([4, 4]):
-        assert model(z.to(dtype), y).isfinite()
 
 
 def steps(loss, sizes, seed):

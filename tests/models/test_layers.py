@@ -191,18 +191,6 @@ def test_attention_equals_torch_multihead():
     torch.testing.assert_close(layer(x), theirs(x, x, x)[0])
 
 
-def test_attention_without_biases_and_output_projection():
-    layer = InstanceAttention(8, 2, qkv_only=True)
-    full = InstanceAttention(8, 2)
-    nn.init.zeros_(full.qkv.bias)
-    nn.init.zeros_(full.project.bias)
-    nn.init.eye_(full.project.weight)
-    full.qkv.weight = layer.qkv.weight
-    x = torch.randn(3, 4, 8)
-    torch.testing.assert_close(layer(x), full(x))
-    assert len([*layer.parameters()]) == 1
-
-
 def test_gradients():
     x = torch.randn(2, 3, 4)
     assert gradcheck(DMIN(4), x)

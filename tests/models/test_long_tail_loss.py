@@ -57,18 +57,6 @@ def test_logit_adjustment_equals_the_pairwise_margins_of_its_paper(
     assert loss(scores, labels).item() == pytest.approx(expected.item(), 1e-5)
 
 
-def test_logit_adjustment_unlearns_the_frequencies():
-    """Without a cue in the input the scores are those of equal classes."""
-    scores = torch.zeros(1, 4, requires_grad=True)
-    truth = torch.tensor([COUNTS]) / sum(COUNTS)
-    loss = LongTailCrossEntropyLoss(class_counts=COUNTS, logit_adjustment=1.0)
-    loss(scores, truth).backward()
-    assert scores.grad.abs().max() < 1e-7
-    plain = LongTailCrossEntropyLoss(num_classes=4)
-    (gradient,) = torch.autograd.grad(plain(scores, truth), scores)
-    torch.testing.assert_close(gradient, 0.25 - truth)
-
-
 @pytest.mark.parametrize('gamma', [0.5, 2.0])
 def test_focal_of_two_classes_equals_the_sigmoid_form(gamma):
     ops = pytest.importorskip('torchvision.ops')
@@ -104,20 +92,6 @@ def test_all_at_once_equals_the_formula_term_by_term(scores):
     assert loss(scores, soft).item() == pytest.approx(
         3 * (over / under).item(), 1e-5
     )
-
-
-@pytest.mark.parametrize(('smoothing', 'share'), [(0.0, 0.7), (0.1, 0.9)])
-def test_focal_pulls_less_at_what_is_recognised(smoothing, share):
-    rest = (1 - share) / 3
-    probabilities = torch.tensor([[share, rest, rest, rest]])
-    label = (1 - smoothing) * torch.eye(4)[:1] + smoothing / 4
-    pulls = []
-    for gamma in (0.0, 2.0):
-        scores = probabilities.log().requires_grad_()
-        loss = LongTailCrossEntropyLoss(num_classes=4, gamma=gamma)
-        loss(scores, label).backward()
-        pulls.append(scores.grad.abs().sum().item())
-    assert 0 < pulls[1] < pulls[0]
 
 
 OPTIONS = [
@@ -233,10 +207,10 @@ def test_wrong_options(options, match):
 @pytest.mark.parametrize(
     'scores, label, match',
     [
-        ((2, 5), (2,), r'scores must .* \(B, 4\), got \(2, 5\)'),
-        ((4,), (4,), r'\(B, 4\), got \(4,\)'),
-        ((2, 4), (3,), r'labels must .* \(2,\) or \(2, 4\), got \(3,\)'),
-        ((2, 4), (2, 1), r'labels must .* got \(2, 1\)'),
+        ((2, 5), (2,), r'\(B, 4\).*, got \(2, 5\) and \(2,\)'),
+        ((4,), (4,), r'\(B, 4\).*, got \(4,\)'),
+        ((2, 4), (3,), r'got \(2, 4\) and \(3,\)'),
+        ((2, 4), (2, 1), r'got \(2, 4\) and \(2, 1\)'),
     ],
 )
 def test_wrong_shapes(scores, label, match):

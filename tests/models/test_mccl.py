@@ -6,9 +6,8 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from micacl_mm.models.losses import fused_contrast, mccl
+from micacl_mm.models.losses import mccl
 from micacl_mm.models.losses.functional import FORMS
 
 K = 3
@@ -73,18 +72,10 @@ def problem(size, keys=0, blended=False, dtype=torch.double):
     return torch.randn(total, 8, dtype=dtype), labels, options
 
 
-@pytest.fixture(params=['one block', 'small blocks', 'no matrix'])
-def blocks(request, monkeypatch):
-    if request.param != 'one block':
-        monkeypatch.setattr(fused_contrast, 'ROWS', 2)
-    if request.param == 'no matrix':
-        monkeypatch.setattr(fused_contrast, 'LARGEST_MATRIX', 4)
-
-
 @pytest.mark.parametrize('blended', [False, True])
 @pytest.mark.parametrize('keys', [0, 2])
 @pytest.mark.parametrize('form', FORMS)
-def test_equals_explicit_sums(blocks, form, keys, blended):
+def test_equals_explicit_sums(form, keys, blended):
     z, y, options = problem(5, keys, blended)
     z[2, :4] = 0  # a group without a direction
     z.requires_grad_()
@@ -160,7 +151,7 @@ def test_two_pairs_by_hand():
 
 @pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('labels', [[0], [0, 1, 2], [0, 0, 0], [0, 0, 1]])
-def test_degenerate_batches(blocks, form, labels):
+def test_degenerate_batches(form, labels):
     labels = torch.tensor(labels)
     for given in (labels, torch.eye(3)[labels]):
         z = torch.randn(len(labels), 8, requires_grad=True)
@@ -171,18 +162,6 @@ def test_degenerate_batches(blocks, form, labels):
             assert loss.item() == 0 and not z.grad.any()
         elif form == 'log' and not labels.any():  # one class: nothing to learn
             assert loss.item() == pytest.approx(0, abs=1e-6)
-
-
-@pytest.mark.parametrize('rows', [slice(None), slice(1), slice(1, 3)])
-@pytest.mark.parametrize('columns', [slice(None), slice(2)])
-def test_zero_groups_get_no_gradient(rows, columns):
-    z = torch.randn(4, 8)
-    z[rows, columns] = 0
-    z.requires_grad_()
-    loss = mccl(z, torch.tensor([0, 0, 1, 1]))
-    loss.backward()
-    # A plain normalisation gives gradients of 1e6 and more here.
-    assert loss.isfinite() and z.grad.abs().max() < 100
 
 
 @pytest.mark.parametrize('form', ['log', 'out'])
@@ -196,29 +175,10 @@ def test_an_unlikely_pair_counts_little(form):
     torch.testing.assert_close(grads[1], 0.01 * grads[0])
 
 
-def test_order_and_length_do_not_matter():
-    z, y = torch.randn(12, 8), torch.arange(12) % 4
-    order = torch.randperm(12)
-    torch.testing.assert_close(mccl(z[order], y[order]), mccl(z, y))
-    torch.testing.assert_close(mccl(3 * z, y), mccl(z, y))
-
-
 def test_keys_with_offset_are_a_window_on_the_whole():
     z, y = torch.randn(8, 8), torch.tensor([0, 0, 1, 1, 0, 2, 2, 1])
     parts = [mccl(z[i : i + 4], y[i : i + 4], z, y, offset=i) for i in (0, 4)]
     torch.testing.assert_close(sum(parts) / 2, mccl(z, y))
-
-
-def test_constant_keys_get_no_gradient_and_change_no_other(blocks):
-    z, y, options = problem(6, 6)
-    found = []
-    for constants in (0, 2):
-        leaf = z.clone().requires_grad_()
-        loss = mccl(leaf[:6], y[:6], leaf, y, constants=constants, **options)
-        found.append((loss, torch.autograd.grad(loss, leaf)[0]))
-    torch.testing.assert_close(found[1][0], found[0][0])
-    torch.testing.assert_close(found[1][1][:10], found[0][1][:10])
-    assert not found[1][1][10:].any()
 
 
 @pytest.mark.parametrize('temperature', [1e-4, 1e-2, 1e3])
@@ -243,32 +203,3 @@ def test_what_cannot_be_is_refused():
         mccl(z, y, form='x')
     with pytest.raises(ValueError, match='size 6 cannot be cut into 4'):
         mccl(z, y, scales=(4,))
-    with pytest.raises(ValueError, match='temperature cannot learn'):
-        mccl(z, y, scales=(1,), temperature=torch.ones(4, requires_grad=True))
-    with pytest.raises(RuntimeError, match='no second derivatives'):
-        loss = mccl(z, y, scales=(1,), form='ratio')
-        torch.autograd.grad(loss, z, create_graph=True)
-
-
-class LargestTensor(TorchDispatchMode):
-    """Notes the largest tensor that any operation returns."""
-
-    numel = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **kwargs or {})
-        if isinstance(out, torch.Tensor):
-            self.numel = max(self.numel, out.numel())
-        return out
-
-
-@pytest.mark.parametrize('apart', [False, True])
-def test_no_quadratic_tensor_in_large_batches(monkeypatch, apart):
-    monkeypatch.setattr(fused_contrast, 'LARGEST_MATRIX', 50**2)
-    monkeypatch.setattr(fused_contrast, 'ROWS', 4)
-    z, y, _ = problem(150)
-    z.requires_grad_()
-    with LargestTensor() as largest:
-        others = (z.clone(), y) if apart else ()
-        mccl(z, y, *others).backward()
-    assert largest.numel == 150 * 8  # the features

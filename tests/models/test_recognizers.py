@@ -4,14 +4,9 @@ import copy
 
 import pytest
 import torch
-from mmaction.models.heads import BaseHead
 from mmaction.models.recognizers import Recognizer2D, Recognizer3D
 from mmengine.registry import init_default_scope
 
-from micacl_mm.models.recognizers import (
-    carry_bag_necks,
-    let_heads_take_bfloat16,
-)
 from micacl_mm.registry import MODELS
 
 from .helpers import samples
@@ -165,92 +160,6 @@ def test_every_head_sees_the_feature_of_the_neck(head, kind):
     torch.testing.assert_close(found, by_hand)
 
 
-@pytest.mark.parametrize(
-    'kind, options',
-    [
-        ('Recognizer3D', dict(backbone_name='slowfast')),
-        ('Recognizer3D', dict(temporal_type=None)),
-        ('Recognizer2D', dict(backbone_name='tsm', num_segments=M)),
-        ('RecognizerGCN', dict(backbone_name='gcn')),
-    ],
-    ids=str,
-)
-def test_features_are_extracted_behind_a_neck(options, kind):
-    backbone, channels, inputs = HOSTS[kind]
-    neck = dict(GEIIM, in_channels=channels)
-    model = recognizer(
-        kind, backbone, neck, dict(type='I3DHead', in_channels=channels)
-    )
-    model.cls_head = MODELS.build(
-        dict(type='FeatureHead', average_clips='score', **options)
-    )
-    crops = inputs(3 * M)
-    model.eval()
-    with torch.no_grad():
-        found = model(crops, samples([0, 1]), mode='predict')
-        maps, _ = model.extract_feat(crops, stage='backbone')
-        maps = maps.transpose(1, 2) if kind == 'RecognizerGCN' else maps
-        bags = model.neck(maps)[0].flatten(1)
-    torch.testing.assert_close(found, bags.unflatten(0, (2, 3)).mean(1))
-
-
-@pytest.mark.parametrize('kind', ['TSMHead', 'TRNHead', 'RGBPoseHead'])
-def test_heads_that_cannot_follow_name_the_one_that_can(kind):
-    model = model3d(WIAN)
-    options = dict(type=kind, num_classes=K, in_channels=C)
-    if kind == 'RGBPoseHead':
-        options['in_channels'] = (C, C)
-    model.cls_head = MODELS.build(options)
-    with pytest.raises(TypeError, match=f'{kind} cannot follow WIAN.*Head'):
-        model(video(M), samples([0, 1]), mode='loss')
-
-
-def test_wrong_head_channels_name_the_right_ones():
-    model = model3d(WIAN, 7)
-    with pytest.raises(ValueError, match=f'set in_channels={C} there'):
-        model(video(M), samples([0, 1]), mode='loss')
-
-
-@pytest.mark.parametrize('mode', ['loss', 'predict'])
-def test_clips_that_are_no_bag_are_refused(mode):
-    model = model3d(WIAN)
-    # 2 videos x 6 clips would make 3 whole bags, one of them of both videos.
-    with pytest.raises(
-        ValueError, match='6 clips.*num_instances=4.*num_clips'
-    ):
-        model(video(6), samples([0, 1]), mode=mode)
-
-
-def test_several_bags_a_video_in_training_are_refused():
-    model = model3d(WIAN)
-    with pytest.raises(ValueError, match='2 videos came as 4 bags'):
-        model(video(2 * M), samples([0, 1]), mode='loss')
-
-
-def test_stock_necks_join_frames_in_2d():
-    chain = dict(type='NeckChain', num_instances=M, necks=[GEIIM])
-    model = model2d(chain, C)
-    model.neck.stock_necks.append(torch.nn.Identity())
-    with pytest.raises(ValueError, match='joins the frames.*num_instances=1'):
-        scores(model, pictures(M))
-
-
-def test_a_list_of_necks_names_the_chain():
-    model = model3d(WIAN)
-    model.neck = MODELS.build([GEIIM, WIAN])
-    with pytest.raises(TypeError, match="type='NeckChain'"):
-        model(video(M), samples([0, 1]), mode='loss')
-
-
-@pytest.mark.parametrize('kind', ['Recognizer3D', 'RecognizerGCN'])
-def test_clips_that_nobody_joins_are_refused(kind):
-    backbone, channels, inputs = HOSTS[kind]
-    head = dict(type='I3DHead', in_channels=channels)
-    model = recognizer(kind, backbone, CARRIER, head)
-    with pytest.raises(ValueError, match='set num_instances=3'):
-        model(inputs(3), samples([0, 1]), mode='loss')
-
-
 def test_max_testing_views():
     head = dict(type='MViTHead', in_channels=C)
     crops = video(3 * M, videos=1)
@@ -282,27 +191,6 @@ def tpn(channels, out, scale, **kwargs):
     )
 
 
-def test_tpn_and_its_loss_in_front_of_bags():
-    chain = dict(
-        type='NeckChain',
-        num_instances=M,
-        necks=[
-            tpn((16, 32), 32, 1, aux_head_cfg=dict(out_channels=K)),
-            dict(type='GEIIM', in_channels=2048),
-        ],
-    )
-    model = recognizer(
-        'Recognizer3D',
-        dict(SLOW_ONLY, out_indices=(2, 3)),
-        chain,
-        dict(type='I3DHead', in_channels=2048),
-    )
-    losses = step(model, video(M))
-    assert losses['loss_aux'].isfinite()
-    stock = model.neck.stock_necks[0]
-    assert all(p.grad is not None for p in stock.parameters())
-
-
 # Recognizer2D
 
 
@@ -327,16 +215,6 @@ def test_a_loss_of_the_neck_gets_the_class_scores(kind, focal):
     torch.testing.assert_close(losses['loss_mccl'], expected)
     # The classifier learns from it only where p is attached.
     assert expected > 0 and expected.requires_grad == (focal == 'attached')
-
-
-def test_the_carriers_loss_sees_the_mean_of_a_videos_frames():
-    model = model2d(CARRIER)
-    inputs = pictures(M)
-    losses = step(model, inputs, labels=(1, 1))
-    maps = model.train().backbone(inputs.flatten(0, 1))
-    features = maps.mean((2, 3)).unflatten(0, (2, M)).mean(1)
-    expected = model.neck.aux_loss(features, torch.tensor([1, 1]))
-    torch.testing.assert_close(losses['loss_mccl'], expected)
 
 
 def test_tpn_in_front_in_2d():
@@ -366,13 +244,6 @@ def test_tpn_in_front_in_2d():
         )
 
 
-@pytest.mark.parametrize('name', ['fcn_test', 'max_testing_views'])
-def test_what_2d_recognizers_cannot_do_is_refused(name):
-    model = model2d(dict(GEIIM, in_channels=512), test_cfg={name: M})
-    with pytest.raises(ValueError, match=f'use {name}.*remove it'):
-        scores(model, pictures(M))
-
-
 def test_a_backbone_that_joins_frames_makes_fewer_instances():
     backbone = dict(TSM, num_segments=8, temporal_pool=True)
     wrong = dict(GEIIM, in_channels=512, num_instances=8)
@@ -386,13 +257,6 @@ def test_a_backbone_that_joins_frames_makes_fewer_instances():
 
 
 # other recognizers
-
-
-@pytest.mark.parametrize('kind', ['RecognizerAudio', 'MMRecognizer3D'])
-def test_recognizers_that_would_drop_the_neck_say_so(kind):
-    model = recognizer(kind, TSN, CARRIER, dict(type='TSNHead', in_channels=C))
-    with pytest.raises(TypeError, match=f'{kind} calls no neck, PassThrough'):
-        model(pictures(M), samples([0, 1]), mode='loss')
 
 
 def test_stock_models_run_the_stock_code(monkeypatch):
@@ -411,13 +275,6 @@ def test_stock_models_run_the_stock_code(monkeypatch):
         monkeypatch.setattr(cls, 'extract_feat', stock)
         assert torch.equal(scores(model, inputs), found)
         monkeypatch.undo()
-
-
-def test_once_is_enough():
-    before = Recognizer2D.extract_feat, BaseHead.loss_by_feat
-    carry_bag_necks()
-    let_heads_take_bfloat16()
-    assert (Recognizer2D.extract_feat, BaseHead.loss_by_feat) == before
 
 
 def test_stock_heads_take_logits_of_bfloat16():
@@ -445,3 +302,47 @@ def test_stages_in_tensor_mode(stage):
             'head': (2, K),
         }[stage]
         assert x.shape[:2] == (rows, columns) and x.isfinite().all()
+
+
+def refusal(model, inputs, match, error=ValueError, modes=('loss',)):
+    for mode in modes:
+        with pytest.raises(error, match=match):
+            model(inputs, samples([0, 1]), mode=mode)
+
+
+def test_what_cannot_work_says_what_to_change():
+    both = ('loss', 'predict')
+    for kind in ('TSMHead', 'TRNHead', 'RGBPoseHead'):
+        channels = (C, C) if kind == 'RGBPoseHead' else C
+        model = model3d(WIAN)
+        model.cls_head = MODELS.build(
+            dict(type=kind, num_classes=K, in_channels=channels)
+        )
+        match = f'{kind} cannot follow WIAN.*Head'
+        refusal(model, video(M), match, TypeError)
+    refusal(model3d(WIAN, 7), video(M), f'set in_channels={C} there')
+    # 2 videos x 6 clips would make 3 whole bags, one of them of both videos.
+    match = '6 clips.*num_instances=4.*num_clips'
+    refusal(model3d(WIAN), video(6), match, modes=both)
+    refusal(model3d(WIAN), video(2 * M), '2 videos came as 4 bags')
+    model = model3d(WIAN)
+    model.neck = MODELS.build([GEIIM, WIAN])
+    refusal(model, video(M), "type='NeckChain'", TypeError)
+    model = model2d(dict(type='NeckChain', num_instances=M, necks=[GEIIM]), C)
+    model.neck.stock_necks.append(torch.nn.Identity())
+    match = 'joins the frames.*num_instances=1'
+    refusal(model, pictures(M), match, modes=both)
+    for kind in ('Recognizer3D', 'RecognizerGCN'):
+        backbone, channels, inputs = HOSTS[kind]
+        head = dict(type='I3DHead', in_channels=channels)
+        model = recognizer(kind, backbone, CARRIER, head)
+        refusal(model, inputs(3), 'set num_instances=3')
+    for name in ('fcn_test', 'max_testing_views'):
+        neck = dict(GEIIM, in_channels=512)
+        model = model2d(neck, test_cfg={name: M})
+        refusal(model, pictures(M), f'use {name}.*remove it', modes=both)
+    for kind in ('RecognizerAudio', 'MMRecognizer3D'):
+        head = dict(type='TSNHead', in_channels=C)
+        model = recognizer(kind, TSN, CARRIER, head)
+        match = f'{kind} calls no neck, PassThrough'
+        refusal(model, pictures(M), match, TypeError)

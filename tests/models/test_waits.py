@@ -162,9 +162,7 @@ def test_no_wait_after_the_first_iteration(device, dtype, reading):
     'plant',
     [
         lambda x: x.sum().item(),
-        lambda x: bool(x.any()),
         lambda x: x.sum().cpu(),
-        lambda x: x.sum().tolist(),
         lambda x: torch.tensor(3.0, device=x.device),
         lambda x: x.add(torch.ones(1).to(x.device)),
         lambda x: x.clone()[0].copy_(torch.ones(C)),
@@ -176,11 +174,3 @@ def test_a_planted_wait_is_counted(plant):
     with on('meta', None), Waits('meta') as waits:
         neck(torch.empty(N * M, C, device='meta'))
     assert waits.count == 1
-
-
-def test_a_tensor_on_another_device_is_seen():
-    neck = NeckChain([GEIIM], M).to('meta')
-    neck.necks[0].norm.weight = nn.Parameter(torch.ones(C))
-    match = pytest.raises(AssertionError, match='norm on')
-    with on('meta', None), Waits('meta'), match:
-        neck(torch.empty(N * M, C, device='meta'))

@@ -34,7 +34,7 @@ def refuse_misfits(
             model by size or not all of the frozen parameters are filled.
     """
     parameters = dict(model.named_parameters())
-    filled, given, versions = set(), [], {}
+    filled, versions, given = set(), {}, []
 
     def start(_: nn.Module, state_dict: dict, prefix: str, *__) -> None:
         # Runs after the model's own hooks, which rename and resize.
@@ -53,19 +53,17 @@ def refuse_misfits(
         )
         # By size: norms would fit many another model.
         lacks = sum(parameters[n].numel() for n in missing)
-        if not new or unset or 2 * lacks > _size(parameters.values()):
+        total = sum(p.numel() for p in parameters.values())
+        if not new or unset or 2 * lacks > total:
             kind = 'those that do not learn: ' if unset else ''
             raise ValueError(
                 f'{message}, and not {kind}{some(unset or missing)}, while it '
                 f'has {some(names)}; {cure}'
             )
-        message += f', and not {some(missing)}' if missing else ''
-        left = [
-            name.removeprefix(prefix)
-            for name in misfits.unexpected_keys
-            if name.startswith(prefix)
-            and name.removeprefix(prefix).partition('.')[0] not in CLASSIFIERS
-        ]
+        left = [n.removeprefix(prefix) for n in misfits.unexpected_keys]
+        left = [n for n in left if n.partition('.')[0] not in CLASSIFIERS]
+        if missing:
+            message += f', and not {some(missing)}'
         if left:
             message += (
                 f'; {len(left)} of its own fit nothing, such as {some(left)}: '
@@ -90,7 +88,3 @@ def some(names: Iterable[str]) -> str:
     names = [*names]
     more = ', ...' if len(names) > 3 else ''
     return ', '.join(names[:3]) + more if names else 'nothing like it'
-
-
-def _size(parameters: Iterable[nn.Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters)

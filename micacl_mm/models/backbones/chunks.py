@@ -27,9 +27,6 @@ def run_in_chunks(
         x (Tensor): shape (N, ...).
         sizes (list[int]): Rows a chunk, N in all.
         recompute (bool): Keep no activations for the backward pass.
-
-    Returns:
-        Tensor or Sequence: what ``run`` gives, of N rows.
     """
 
     def run_again_later(chunk: Tensor) -> Any:
@@ -53,16 +50,10 @@ def _join(parts: Sequence[Any]) -> Any:
 
 
 def even_sizes(total: int, limit: Optional[int], unit: int) -> list[int]:
-    """Sizes of the fewest chunks, as equal as they can be.
+    """Sizes of the fewest chunks of ``total`` rows, as equal as can be.
 
-    A short last chunk would weigh as much in BatchNorm as a long one, and
-    a single frame has no statistics at all.
-
-    Args:
-        total (int): Rows, a multiple of ``unit``.
-        limit (int, optional): Most rows of a chunk, a multiple of ``unit``;
-            None for one chunk.
-        unit (int): Rows that stay together.
+    A short last chunk would weigh as much in BatchNorm as a long one. Of
+    ``unit`` rows that stay together, at most ``limit`` are in a chunk.
     """
     units = total // unit
     chunks = -(-total // (limit or total))
@@ -74,9 +65,8 @@ def even_sizes(total: int, limit: Optional[int], unit: int) -> list[int]:
 def _shared_momentum(model: nn.Module, chunks: int) -> Iterator[None]:
     """Let the running statistics forget in all chunks what they do in one.
 
-    n updates with momentum m' = 1 - (1 - m)^(1/n) keep (1 - m) of the old
-    value, as one update with m does. A momentum of None is the mean of all
-    updates, and right as it is.
+    n updates with momentum 1 - (1 - m)^(1/n) keep (1 - m) of the old value. A
+    momentum of None is the mean of all updates, and right as it is.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     kept = [norm.momentum for norm in norms]

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 import torch
 from mmaction.utils import ConfigType, OptConfigType
@@ -51,12 +51,10 @@ class FrameBackbone(BaseModule):
       other keys.
 
     What the image model returns becomes one vector a frame: (B, C) stays,
-    maps (B, C, H, W) are averaged, of a tuple of stages the last one counts.
-    Three axes are taken for tokens (B, L, C), and averaged with the class
-    token among them, only where the image model says ``out_type='raw'``.
-    Other outputs, unpooled maps of timm among them, which may have channels
-    last, are refused. mmpretrain's InceptionV3 hands on its logits; those of
-    torchvision and timm hand on features.
+    maps (B, C, H, W) are averaged, of a tuple of stages the last one counts,
+    tokens (B, L, C) are averaged where the image model says
+    ``out_type='raw'``. Other outputs, unpooled maps of timm among them, which
+    may have channels last, are refused.
 
     ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix=...)`` among
     the keys of the image model loads its weights whatever library it is of,
@@ -73,8 +71,7 @@ class FrameBackbone(BaseModule):
             ``'attention'``. Defaults to None.
         chunk_size (int, optional): Most frames that go through the image
             model at once. The result is the same, but BatchNorm in training
-            normalizes with the statistics of a chunk; the running ones are
-            close to those of all frames. Defaults to None, all frames.
+            takes each chunk for a batch. Defaults to None, all frames.
         with_cp (bool): Keep no activations for the backward pass and compute
             them again, chunk by chunk, so that a training step, too, needs
             the memory of one chunk. Defaults to False.
@@ -127,7 +124,6 @@ class FrameBackbone(BaseModule):
         self.backbone, self.checkpoints = build_image_model(backbone)
         self.loads_weights = any(map(backbone.get, _OWN_WEIGHTS))
         self.pooling = pooling
-        self.in_channels = in_channels
         self.chunk_size = chunk_size
         self.with_cp = with_cp
         self.num_segments = getattr(self.backbone, 'num_segments', None) or 1
@@ -146,22 +142,10 @@ class FrameBackbone(BaseModule):
                     'frame'
                 )
             self.attention = GatedAttention(in_channels)
-        if not isinstance(frozen, (bool, str, Sequence)):
-            raise ValueError(
-                'FrameBackbone: frozen must be True, False or names of parts, '
-                f'got {frozen!r}'
-            )
-        self.frozen = (frozen,) if isinstance(frozen, str) else frozen
-        self._frozen_parts = _parts(self.backbone, self.frozen)
+        self._frozen_parts = _parts(self.backbone, frozen)
         for name, parameter in self.backbone.named_parameters():
             if name in self._frozen_parts:
                 parameter.requires_grad_(False)
-        # What a new model has set to eval mode itself, such as the dropout
-        # behind frozen position embeddings; all of it says nothing.
-        own = self.backbone.named_modules() if self.backbone.training else ()
-        self._still = self._frozen_parts | {
-            n for n, m in own if not m.training
-        }
         self.train()  # so that what is frozen is in eval mode from the start
 
     def train(self, mode: bool = True) -> 'FrameBackbone':
@@ -169,7 +153,7 @@ class FrameBackbone(BaseModule):
         super().train(mode)
         for name, module in self.backbone.named_modules():
             learns = [p.requires_grad for p in module.parameters()]
-            if name in self._still or (learns and not any(learns)):
+            if name in self._frozen_parts or (learns and not any(learns)):
                 module.eval()
         return self
 
@@ -189,45 +173,29 @@ class FrameBackbone(BaseModule):
         ]
         if random and not self.loads_weights:
             print_log(
-                f'FrameBackbone: {len(random)} parameters of '
-                f'{type(self.backbone).__name__} do not learn, and no '
-                f'checkpoint has filled them ({some(random)}): unless the '
-                'model has set them itself, or load_from or resume will, they '
-                "are random; give init_cfg=dict(type='Pretrained', "
-                'checkpoint=...) in its dict',
+                f'FrameBackbone: no checkpoint has filled {len(random)} '
+                f'parameters of {type(self.backbone).__name__} that do not '
+                f'learn ({some(random)}): unless load_from or '
+                'resume will, they are random; give init_cfg=dict('
+                "type='Pretrained', checkpoint=...) in its dict",
                 logger='current',
                 level=logging.WARNING,
             )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map clips (B, C, T, H, W) to (B, C', 1, 1, 1)."""
-        if x.dim() != 5:
+        if x.dim() != 5 or x.shape[2] % self.num_segments:
             raise ValueError(
-                'FrameBackbone: takes clips (B, C, T, H, W), got shape '
-                f"{tuple(x.shape)}; set format_shape='NCTHW' of the "
-                'preprocessor and use Recognizer3D'
+                'FrameBackbone: takes clips (B, C, T, H, W), T a multiple of '
+                f'num_segments={self.num_segments}, got {tuple(x.shape)}; set '
+                "format_shape='NCTHW' of the preprocessor and clip_len of the "
+                'pipeline, and use Recognizer3D'
             )
         batch, _, length = x.shape[:3]
-        if length % self.num_segments:
-            raise ValueError(
-                f'FrameBackbone: clips of {length} frames are no multiple of '
-                f'num_segments={self.num_segments}, over which '
-                f'{type(self.backbone).__name__} mixes frames; set clip_len '
-                'of the pipeline or num_segments'
-            )
         # Frames of a clip next to each other, as models that mix time expect.
         frames = x.transpose(1, 2).flatten(0, 1)  # (B * T, C, H, W)
         features = self._extract(frames)  # (B * T, C')
-        if self.in_channels not in (None, features.shape[1]):
-            raise ValueError(
-                f'FrameBackbone: in_channels={self.in_channels}, but '
-                f'{type(self.backbone).__name__} gives features of size '
-                f'{features.shape[1]}; set in_channels to it'
-            )
-        return self._pool(features.unflatten(0, (batch, length)))
-
-    def _pool(self, x: Tensor) -> Tensor:
-        """Pool frames (B, T, C') into a feature map."""
+        x = features.unflatten(0, (batch, length))  # (B, T, C')
         if self.pooling == 'none':
             return x.transpose(1, 2)[..., None, None]  # (B, C', T, 1, 1)
         if self.pooling == 'max':
@@ -237,9 +205,9 @@ class FrameBackbone(BaseModule):
 
     def _extract(self, frames: Tensor) -> Tensor:
         """Run the image model, chunk by chunk: one vector a frame."""
-        learns = not self.frozen or any(
-            p.requires_grad for p in self.backbone.parameters()
-        )
+        learns = any(p.requires_grad for p in self.backbone.parameters())
+        # With an image model of no parameters gradients may pass.
+        learns |= not self._frozen_parts
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
             recompute = self.with_cp and torch.is_grad_enabled()
             if self.chunk_size is None and not recompute:
@@ -256,9 +224,12 @@ class FrameBackbone(BaseModule):
         if isinstance(x, (tuple, list)) and x:
             x = x[-1]
         if not isinstance(x, Tensor):
+            kind = type(x).__name__
+            if isinstance(x, (tuple, list)):
+                kind = f'{len(x)} outputs, as class and distillation token'
             raise TypeError(
                 f'FrameBackbone: {name} must return a tensor a stage, got '
-                f'{_kind(x)}; check its options for what it returns, such as '
+                f'{kind}; check its options for what it returns, such as '
                 'out_indices'
             )
         # Not len(), which tracers take for a constant.
@@ -282,19 +253,15 @@ class FrameBackbone(BaseModule):
         )
 
 
-def _kind(x: Any) -> str:
-    if isinstance(x, (tuple, list)):
-        return f'{len(x)} outputs, as class and distillation token'
-    return type(x).__name__
-
-
-def _parts(model: nn.Module, chosen: Union[bool, Sequence[str]]) -> set[str]:
+def _parts(
+    model: nn.Module, chosen: Union[bool, str, Sequence[str]]
+) -> set[str]:
     """Names of the modules and parameters that ``frozen`` means."""
     names = {*dict(model.named_modules()), *dict(model.named_parameters())}
     if isinstance(chosen, bool):
         return names if chosen else set()
     parts = set()
-    for prefix in chosen:
+    for prefix in (chosen,) if isinstance(chosen, str) else chosen:
         # A dot at the end: 'layers.1' does not stand for 'layers.10'.
         found = {n for n in names if f'{n}.'.startswith(f'{prefix}.')}
         if not found:

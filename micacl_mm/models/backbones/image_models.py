@@ -30,20 +30,12 @@ _PRETRAINED = ('Pretrained', PretrainedInit)
 
 
 def build_image_model(cfg: ConfigType) -> tuple[nn.Module, list[dict]]:
-    """Build the image model that a config describes.
-
-    Args:
-        cfg (dict): See :class:`FrameBackbone`; left as it is.
+    """Build the image model of a config, see :class:`FrameBackbone`.
 
     Returns:
         tuple[nn.Module, list[dict]]: the model, and the configs of the
         checkpoints that are to be loaded into it, after its own
         initialization.
-
-    Raises:
-        DependencyError: The library is missing.
-        TypeError: ``cfg`` has no type, or its type gives no module.
-        ValueError: torchvision has no such model.
     """
     if not isinstance(cfg, dict) or 'type' not in cfg:
         raise TypeError(
@@ -51,19 +43,36 @@ def build_image_model(cfg: ConfigType) -> tuple[nn.Module, list[dict]]:
             f"dict(type='mmpretrain.ResNet', depth=50), got {cfg!r}"
         )
     args = {key: cfg[key] for key in cfg}  # a ConfigDict makes classes here
-    kind = args['type'] = _resolve(args['type'])
-    library = _library_of(kind)
-    models = _import(library)
+    kind = _resolve(args.pop('type'))
+    if not (isinstance(kind, str) or callable(kind)):
+        raise TypeError(
+            'FrameBackbone: type of the backbone must be a name, a class or '
+            f'a function, got {kind!r}'
+        )
+    path = kind if isinstance(kind, str) else kind_module(kind)
+    library, dot, name = path.partition('.')
+    library = library if dot and library in _MODULES else ''
+    module = _import(library)
     # MMAction2's TSM reads its init_cfg and renames what is in the file.
-    keep = isinstance(kind, str) and not library
-    keep |= getattr(kind, '__module__', '').startswith('mmaction.')
-    checkpoints = _pop_checkpoints(args, keep)
-    if library in _BUILDERS:
-        model = _BUILDERS[library](args.pop('type'), args, models)
+    own = path.startswith('mmaction.') or not (library or callable(kind))
+    checkpoints = _pop_checkpoints(args, own)
+    if library == 'timm':
+        args['num_classes'] = 0
+        if isinstance(kind, str):
+            kind, args['model_name'] = module.create_model, name
+        model = kind(**args)
+    elif library == 'torchvision':
+        kind = getattr(module, name, None) if isinstance(kind, str) else kind
+        if not callable(kind):
+            raise ValueError(
+                f'FrameBackbone: torchvision.models has no model {name!r}; '
+                'torchvision.models.list_models() prints their names'
+            )
+        model = _without_classifier(kind(**args))
     else:
         # Parts inside the model are then looked up where they are defined.
         scope = dict(_scope_=library) if library else {}
-        model = MODELS.build({**scope, **args})
+        model = MODELS.build(dict(args, type=kind, **scope))
     if not isinstance(model, nn.Module):
         raise TypeError(
             f'FrameBackbone: backbone type {kind!r} must give an nn.Module, '
@@ -85,18 +94,9 @@ def is_timm(model: nn.Module) -> bool:
     )
 
 
-def _library_of(kind: Union[str, Callable]) -> str:
-    """Name of the library in ``_MODULES``; empty for MMAction2 and others."""
-    if not (isinstance(kind, str) or callable(kind)):
-        raise TypeError(
-            'FrameBackbone: type of the backbone must be a name, a class or '
-            f'a function, got {kind!r}'
-        )
-    name = kind
-    if callable(kind):
-        name = getattr(kind, 'func', kind).__module__  # func: of a partial
-    library, dot, _ = name.partition('.')
-    return library if dot and library in _MODULES else ''
+def kind_module(kind: Callable) -> str:
+    """Module of a class or function, also of a partial one."""
+    return getattr(kind, 'func', kind).__module__
 
 
 def _import(library: str) -> Optional[ModuleType]:
@@ -134,42 +134,20 @@ def _pop_checkpoints(args: dict, keep: bool) -> list[dict]:
     cfgs = [init_cfg] if isinstance(init_cfg, dict) else init_cfg
     rest, checkpoints = [], []
     for cfg in cfgs:
-        if _resolve(cfg['type']) in _PRETRAINED:
-            cfg = dict(cfg, type='Pretrained')
-            (rest if keep else checkpoints).append(cfg)
-        else:
-            rest.append(cfg)
+        found = _resolve(cfg['type']) in _PRETRAINED
+        cfg = dict(cfg, type='Pretrained') if found else cfg
+        (checkpoints if found and not keep else rest).append(cfg)
     if rest:
         args['init_cfg'] = rest if len(rest) > 1 else rest[0]
     return checkpoints
 
 
-def _build_timm(
-    kind: Union[str, Callable], args: dict, timm: ModuleType
-) -> nn.Module:
-    args = {**args, 'num_classes': 0}
-    if isinstance(kind, str):
-        return timm.create_model(kind[len('timm.') :], **args)
-    return kind(**args)
-
-
-def _build_torchvision(
-    kind: Union[str, Callable], args: dict, models: ModuleType
-) -> nn.Module:
-    if isinstance(kind, str):
-        name = kind[len('torchvision.') :]
-        kind = getattr(models, name, None)
-        if not callable(kind):
-            raise ValueError(
-                f'FrameBackbone: torchvision.models has no model {name!r}; '
-                'torchvision.models.list_models() prints their names'
-            )
-    model = kind(**args)
+def _without_classifier(model: nn.Module) -> nn.Module:
+    """Take the last linear layer out of a model of torchvision."""
     for name in ('aux1', 'aux2', 'AuxLogits'):  # GoogLeNet, Inception
         if isinstance(getattr(model, name, None), nn.Module):
             setattr(model, name, None)
             model.aux_logits = False
-    # The classifier is the last linear layer; what is in front of it stays.
     ends = [
         name
         for name, layer in model.named_modules()
@@ -187,6 +165,3 @@ def _build_torchvision(
         if name == last or isinstance(layer, nn.Dropout):  # heads have theirs
             setattr(owner, name, nn.Identity())
     return model
-
-
-_BUILDERS = {'timm': _build_timm, 'torchvision': _build_torchvision}

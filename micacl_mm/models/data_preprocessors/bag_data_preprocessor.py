@@ -4,7 +4,7 @@ from mmaction.models.data_preprocessors import ActionDataPreprocessor
 from mmaction.utils import SampleList
 from torch import Tensor
 
-from micacl_mm.errors import check_count
+from micacl_mm.errors import check_choice, check_count
 from micacl_mm.registry import MODELS
 
 
@@ -31,14 +31,6 @@ class BagDataPreprocessor(ActionDataPreprocessor):
         Videos (crops * M, C, L, H, W), N of them, become
         (N, crops, C, M * L, H, W) or (N, crops * M * L, C, H, W).
 
-    Raises:
-        ValueError: An argument is wrong, or the clips of a video are no whole
-            number of bags.
-
-    Examples:
-        >>> model = dict(
-        ...     data_preprocessor=dict(type='BagDataPreprocessor', view='clip')
-        ... )
     """
 
     def __init__(
@@ -48,12 +40,8 @@ class BagDataPreprocessor(ActionDataPreprocessor):
         format_shape: str = 'NCTHW',
         **kwargs,
     ) -> None:
-        if view not in ('clip', 'frames'):
-            raise ValueError(
-                "BagDataPreprocessor: view must be 'clip' or 'frames', got "
-                f'{view!r}; for bags take ActionDataPreprocessor'
-            )
-        check_count(type(self).__name__, num_instances=num_instances)
+        check_choice('BagDataPreprocessor', ('clip', 'frames'), view=view)
+        check_count('BagDataPreprocessor', num_instances=num_instances)
         if format_shape != 'NCTHW':
             raise ValueError(
                 "BagDataPreprocessor: format_shape must be 'NCTHW', got "

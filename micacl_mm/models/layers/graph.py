@@ -52,15 +52,7 @@ class MixHop(nn.Module):
         self.project = nn.Linear((depth + 1) * channels, channels)
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        """Propagate.
-
-        Args:
-            x (Tensor): Features of V nodes, shape (N, V, ..., C).
-            adjacency (Tensor): Non-negative graph, shape (V, V).
-
-        Returns:
-            Tensor: shape (N, V, ..., C).
-        """
+        """Propagate x (N, V, ..., C) along a non-negative graph (V, V)."""
         graph = adjacency + torch.eye(
             len(adjacency), dtype=adjacency.dtype, device=adjacency.device
         )

@@ -26,13 +26,7 @@ def class_weights(counts: Tensor, kind: str) -> Tensor:
     over the classes that are present. ``'raw_inverse'`` is :math:`1 / n_c`
     without that scaling [author code].
 
-    Args:
-        counts (Tensor): n, shape (K,).
-        kind (str): One of the above.
-
-    Returns:
-        Tensor: shape (K,), of the dtype of ``counts`` if that is a
-        floating-point one. A class that is absent gets 0.
+    From counts n, (K,), to weights (K,); a class that is absent gets 0.
     """
     counts = _as_float(counts)
     if kind == 'none':
@@ -54,14 +48,7 @@ def class_temperatures(counts: Tensor, base: float, mode: str) -> Tensor:
     gets rarer, :math:`\tau_0 (2 - n_c / \max n)` [ours, after a plot of the
     paper]. ``'constant'`` is :math:`\tau_0`.
 
-    Args:
-        counts (Tensor): n, shape (K,).
-        base (float): :math:`\tau_0`.
-        mode (str): One of the above.
-
-    Returns:
-        Tensor: shape (K,), of the dtype of ``counts`` if that is a
-        floating-point one.
+    From counts n, (K,), and ``base``, :math:`\tau_0`, to temperatures (K,).
     """
     counts = _as_float(counts)
     if mode == 'constant':
@@ -91,11 +78,7 @@ class ClassCounts(nn.Module):
     def init_class_counts(
         self, num_classes: Optional[int], counts: Optional[Sequence[int]]
     ) -> None:
-        """Set the number of classes K and, if given, their counts.
-
-        Raises:
-            ValueError: Neither is given, or they do not fit each other.
-        """
+        """Set the number of classes K and, if given, their counts."""
         if num_classes is None and counts is None:
             raise ValueError(
                 f'{type(self).__name__}: give num_classes (the counts are '
@@ -114,23 +97,12 @@ class ClassCounts(nn.Module):
             self.register_load_state_dict_post_hook(_restore_given)
 
     def set_class_counts(self, counts: Sequence[int]) -> None:
-        """Set the counts of the training set unless the config gave some.
-
-        Args:
-            counts (Sequence[int]): Videos of each class, length K.
-
-        Raises:
-            ValueError: Wrong length, a negative count, or all zero.
-        """
+        """Set the videos of each class unless the config gave some."""
         if self.given_counts is None:
             self._store_counts(counts)
 
     def check_class_counts(self) -> None:
-        """Refuse unknown counts; reading them makes a GPU wait.
-
-        Raises:
-            ValueError: The counts were never set.
-        """
+        """Refuse unknown counts; reading them makes a GPU wait."""
         if not self.class_counts.any():
             raise ValueError(
                 f'{type(self).__name__}: the class counts are unknown; add '

@@ -19,24 +19,10 @@ class FeatureQueue(nn.Module):
         size (int): Q, features that it holds.
         channels (int): D.
         num_classes (int): K.
-
-    Raises:
-        ValueError: ``size`` is not positive.
-
-    Examples:
-        >>> queue = FeatureQueue(size=4, channels=8, num_classes=3)
-        >>> queue.push(torch.rand(3, 8), torch.tensor([0, 2, 1]))
-        >>> features, labels = queue.contents()
-        >>> features.shape, labels
-        (torch.Size([3, 8]), tensor([0, 2, 1]))
     """
 
     def __init__(self, size: int, channels: int, num_classes: int) -> None:
         super().__init__()
-        if size < 1:
-            raise ValueError(
-                f'FeatureQueue: size must be at least 1, got {size}'
-            )
         self.size = size
         self.register_buffer('features', torch.zeros(size, channels))
         # Distributions, which hold classes and blended labels alike.
@@ -74,11 +60,9 @@ class FeatureQueue(nn.Module):
     @torch.compiler.disable
     @torch.no_grad()
     def push(self, features: Tensor, labels: Tensor) -> None:
-        """Take a batch in, cut off from its graph.
+        """Take in features (n, D) and labels, (n,) or (n, K).
 
-        Args:
-            features (Tensor): shape (n, D). Of more than Q the last stay.
-            labels (Tensor): classes (n,) or distributions (n, K).
+        Of more than Q the last stay.
         """
         labels = as_shares(labels, self.labels.shape[1])
         new, write = min(len(features), self.size), self._next

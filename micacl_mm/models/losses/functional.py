@@ -6,11 +6,9 @@ from typing import Optional, Union
 import torch
 from torch import Tensor
 
-from .fused_contrast import FusedContrast, Pairs
-
 FORMS = ('log', 'ratio', 'out')
-#: Least share of a class in a blended label that can make a positive.
-LEAST_SHARE = 1e-15
+#: Shortest feature group that has a direction.
+EPS = 1e-6
 
 
 def mccl(
@@ -25,7 +23,6 @@ def mccl(
     weights: Optional[Tensor] = None,
     form: str = 'log',
     include_self: bool = False,
-    constants: int = 0,
     pooled: bool = False,
 ) -> Tensor:
     r"""Multiscale category-aware contrastive loss.
@@ -68,91 +65,76 @@ def mccl(
         key_labels (Tensor, optional): The same of each key, (K,) or (K, C).
         offset (int): Row of the first anchor in ``keys``. Defaults to 0.
         scales (Sequence[int]): Numbers of groups. Defaults to (1, 2, 4).
-        temperature (float or Tensor): One for all, or one an anchor (B,),
-            without a gradient.
+        temperature (float or Tensor): One for all, or one an anchor (B,).
         weights (Tensor, optional): :math:`W_i`, shape (B,). Defaults to 1.
         form (str): ``'log'``, ``'ratio'`` or ``'out'``.
         include_self (bool): Count an anchor among its own positives and keys,
             as in the figure [paper]. Defaults to False [ours].
-        constants (int): How many keys at the end need no gradient, such as
-            features of the past, which saves its cost. Defaults to 0.
         pooled (bool): Scales are poolings over channels. Defaults to False.
 
     Returns:
         Tensor: A scalar. An anchor without a positive adds nothing to it, and
-        without any positive pair it is exactly 0 with zero gradients. It can
-        be differentiated once.
+        without any positive pair it is exactly 0 with zero gradients.
 
     Raises:
-        ValueError: Unknown ``form``, D that a scale does not divide, or a
-            temperature that wants a gradient.
+        ValueError: Unknown ``form``, or D that a scale does not divide.
     """
     if form not in FORMS:
         raise ValueError(f'mccl: form must be one of {FORMS}, got {form}')
-    joint = keys is None or keys is features
-    if joint:
-        keys, key_labels = features, labels
     for scale in scales:
         if features.shape[1] % scale:
             raise ValueError(
                 f'mccl: a feature of size {features.shape[1]} cannot be cut '
                 f'into {scale} groups; choose scales that divide it'
             )
-    hopeless = _without_positive(labels, key_labels) & (not include_self)
+    if keys is None:
+        keys, key_labels = features, labels
+    if labels.dim() == 1:
+        shares = (labels[:, None] == key_labels).to(features.dtype)
+    else:
+        shares = labels @ key_labels.mT
+    rows = torch.arange(offset, offset + len(labels), device=labels.device)
+    own = rows[:, None] == torch.arange(len(keys), device=labels.device)
+    shares = shares.masked_fill(own, float(include_self))  # (B, K)
+    hopeless = ~shares.any(dim=1)
     factors = (~hopeless).to(features.dtype)
     if labels.dim() == 2 and form != 'ratio' and not include_self:
-        chance = _chance_of_a_positive(labels, key_labels)
-        factors = chance.masked_fill(hopeless, 0)
+        factors = factors * _chance_of_a_positive(labels, key_labels)
     if weights is not None:
-        factors = factors * weights.to(features.dtype)
-    if not isinstance(temperature, Tensor):
-        temperature = features.new_full((), temperature)
-    elif temperature.requires_grad:
-        raise ValueError('mccl: the temperature cannot learn; detach it')
-    pairs = Pairs(
-        labels,
-        key_labels,
-        hopeless,
-        factors,
-        temperature.to(features.dtype).expand(len(features)),
-        offset,
-        form,
-        include_self,
-        constants,
-    )
-
-    def contrast(x: Tensor, y: Tensor, scales: Sequence[int]) -> Tensor:
-        y = None if joint else y
-        return FusedContrast.apply(x, y, pairs.weights, tuple(scales), pairs)
-
-    if not pooled:
-        return contrast(features, keys, scales)
-    losses = [
-        contrast(_pool(features, s), _pool(keys, s), (1,)) for s in scales
-    ]
-    return sum(losses) / len(scales)
+        factors = factors * weights
+    # Anchors of factor 0 get terms and gradients that are finite.
+    shares = shares.masked_fill(hopeless[:, None], 1)
+    if form == 'out':
+        shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-30)
+    else:
+        shares = shares.log()
+    hidden = own & ~hopeless[:, None] & (not include_self)
+    if isinstance(temperature, Tensor):
+        temperature = temperature[..., None]
+    loss = 0
+    for scale in scales:
+        x = _directions(features, scale, pooled)  # (groups, B, d)
+        y = x if keys is features else _directions(keys, scale, pooled)
+        logits = x @ y.mT / temperature  # (groups, B, K)
+        every = logits.masked_fill(hidden, -torch.inf).logsumexp(dim=-1)
+        if form == 'out':
+            terms = every - (logits * shares).sum(dim=-1)
+        else:
+            terms = every - (logits + shares).logsumexp(dim=-1)
+        if form == 'ratio':
+            terms = -terms.neg().exp()
+        loss = loss + (terms * factors).mean()
+    return loss / len(scales)
 
 
-def _pool(x: Tensor, scale: int) -> Tensor:
-    """Average ``scale`` neighbouring channels: (B, D) to (B, D / scale)."""
-    return x if scale == 1 else x.unflatten(1, (-1, scale)).mean(dim=-1)
-
-
-def _without_positive(labels: Tensor, key_labels: Tensor) -> Tensor:
-    """Which anchors no other key may be of one class with, (B,).
-
-    In time and memory that grow with B + K, and without looking at values.
-    """
-    if labels.dim() == 1:
-        ordered = key_labels.sort().values
-        first = torch.searchsorted(ordered, labels)
-        last = torch.searchsorted(ordered, labels, right=True)
-        return last - first <= 1
-    # Products of smaller shares could be too small for a float.
-    possible = (labels > LEAST_SHARE).to(labels.dtype)  # (B, C)
-    all_possible = (key_labels > LEAST_SHARE).to(labels.dtype)
-    others = all_possible.sum(dim=0) - possible
-    return (possible * others).sum(dim=1) == 0
+def _directions(x: Tensor, scale: int, pooled: bool) -> Tensor:
+    """Unit vectors (groups, B, d) of features (B, D); of zeros they are 0."""
+    if pooled:
+        x = x.unflatten(1, (-1, scale)).mean(dim=-1)[None]
+    else:
+        x = x.unflatten(1, (scale, -1)).transpose(0, 1)
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x * (length > EPS) / length.clamp(min=EPS)
 
 
 def _chance_of_a_positive(labels: Tensor, key_labels: Tensor) -> Tensor:
@@ -160,15 +142,6 @@ def _chance_of_a_positive(labels: Tensor, key_labels: Tensor) -> Tensor:
 
     ``labels`` (B, C) are rows of ``key_labels`` (K, C), all distributions.
     """
-    logs, sure = _log_misses(key_labels)
-    own_logs, own_sure = _log_misses(labels)
-    missed = (logs.sum(0) - own_logs).exp()  # by all others, (B, C)
-    missed = missed * (sure.sum(0) == own_sure)
+    own, every = ((1 - y).clamp(min=1e-30).log() for y in (labels, key_labels))
+    missed = (every.sum(dim=0) - own).exp()  # by all others, (B, C)
     return 1 - (labels * missed).sum(dim=1)
-
-
-def _log_misses(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """log(1 - y), with 0 for an infinite one, and which are infinite."""
-    misses = (1 - labels).clamp(min=0)
-    sure = misses == 0
-    return misses.masked_fill(sure, 1).log(), sure.long()

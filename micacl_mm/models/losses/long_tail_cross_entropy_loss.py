@@ -58,11 +58,6 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
         scalar. A class that the training set lacks has weight 0, and counts
         as one video in logit adjustment, whose logarithm would be infinite.
 
-    Raises:
-        ValueError: An unknown or negative option, class counts that are
-            missing when they are needed or do not fit ``num_classes``, or
-            scores or labels of another number of classes.
-
     Examples:
         >>> cls_head = dict(
         ...     loss_cls=dict(
@@ -125,15 +120,11 @@ class LongTailCrossEntropyLoss(BaseWeightedLoss, ClassCounts):
     def _check_shapes(self, cls_score: Tensor, label: Tensor) -> None:
         """Shapes only, as looking at values stalls a GPU."""
         shape, size = tuple(cls_score.shape), self.num_classes
-        if len(shape) != 2 or shape[1] != size:
+        fits = len(shape) == 2 and shape[1] == size
+        if not fits or tuple(label.shape) not in (shape[:1], shape):
             raise ValueError(
                 'LongTailCrossEntropyLoss: the scores must have the shape '
-                f'(B, {size}), got {shape}; give the head and this loss the '
-                'same num_classes'
-            )
-        if tuple(label.shape) not in (shape[:1], shape):
-            raise ValueError(
-                'LongTailCrossEntropyLoss: the labels must have the shape '
-                f'{shape[:1]} or {shape}, got {tuple(label.shape)}; give one '
-                'class, or a share of each, a video'
+                f'(B, {size}) and the labels (B,) or (B, {size}), got {shape} '
+                f'and {tuple(label.shape)}; give the head and this loss the '
+                'same num_classes, and one class, or a share of each, a video'
             )

@@ -130,14 +130,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         mixup or cutmix the labels are (B, K); weight, temperature and p of an
         anchor are then the means over its classes.
 
-    Raises:
-        ValueError: An unknown option, class counts that are missing when they
-            are needed or that do not fit ``num_classes``, a number out of its
-            range, shapes that do not fit, an empty batch, a label that is no
-            class, labels (B, K) that are no distributions, or missing scores.
-        TypeError: An argument is of another type, or the features are no
-            floating-point numbers.
-
     Examples:
         >>> loss = MCCLLoss(class_counts=[90, 10])
         >>> loss(torch.rand(8, 64), torch.arange(8) % 2).shape
@@ -165,15 +157,16 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         focal: str = 'none',
     ) -> None:
         super().__init__(loss_weight=loss_weight)
-        check_choice('MCCLLoss', FORMS, form=form)
-        check_choice(
-            'MCCLLoss', TEMPERATURES, temperature_mode=temperature_mode
-        )
-        check_choice('MCCLLoss', WEIGHTS, class_weight=class_weight)
-        check_choice('MCCLLoss', FOCAL, focal=focal)
+        for choices, given in (
+            (FORMS, dict(form=form)),
+            (TEMPERATURES, dict(temperature_mode=temperature_mode)),
+            (WEIGHTS, dict(class_weight=class_weight)),
+            (FOCAL, dict(focal=focal)),
+        ):
+            check_choice('MCCLLoss', choices, **given)
         if not scales or min(scales) < 1:
             raise ValueError(
-                f'MCCLLoss: scales must be positive and not empty, got '
+                'MCCLLoss: scales must be positive and not empty, got '
                 f'{scales}'
             )
         if not LEAST_TEMPERATURE <= temperature < math.inf:
@@ -251,10 +244,9 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         return loss * self._warmup_factor()
 
     def _watch(self, loss: Tensor) -> None:
-        """Warn once if no video has found another of its class.
+        """Warn once if no video has found another of its class: loss 0.
 
-        The loss is then exactly 0. Looks at its value once a training, as
-        that makes a GPU wait.
+        Looks at its value once a training, as that makes a GPU wait.
         """
         if self._seen < PATIENCE:
             self._seen, self._total = self._seen + 1, self._total + loss
@@ -271,27 +263,13 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
     def _check_shapes(
         self, features: Tensor, labels: Tensor, scores: Optional[Tensor]
     ) -> None:
-        if not features.is_floating_point():
-            raise TypeError(
-                f'MCCLLoss: features must be of floating point, got '
-                f'{features.dtype}'
-            )
         got, rows = tuple(features.shape), tuple(labels.shape)
-        size, classes = self.in_channels, self.num_classes
-        wrong = None
-        if len(got) != 2 or len(rows) not in (1, 2) or got[0] != rows[0]:
-            wrong = f'got {got} and {rows}; give one label a bag'
-        elif size not in (None, got[1]):
-            wrong = f'in_channels={size}, got {got}; set in_channels={got[1]}'
-        elif len(rows) == 2 and rows[1] != classes:
-            wrong = (
-                f'num_classes={classes}, but labels over {rows[1]} classes; '
-                'make num_classes and that of the blending agree'
-            )
-        if wrong:
+        size, classes = self.in_channels or got[-1], self.num_classes
+        if got != (*rows[:1], size) or rows[1:] not in ((), (classes,)):
             raise ValueError(
-                'MCCLLoss: features must be (B, D) and labels (B,) or (B, K), '
-                + wrong
+                f'MCCLLoss: features must be (B, {size}) and labels (B,) or '
+                f'(B, {classes}), got {got} and {rows}; give one label a bag '
+                'and set in_channels and num_classes'
             )
         got = None if scores is None else tuple(scores.shape)
         if self.uses_scores and got != (rows[0], classes):
@@ -364,7 +342,6 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             weights=weights,
             form=self.form,
             include_self=self.include_self,
-            constants=0 if queue is None else len(queue),
             pooled=self.pooled,
         )
         if queue is not None:

@@ -43,9 +43,6 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
             head's logits (N, K). Defaults to None.
         init_cfg (dict, optional): MMEngine's initialization config.
 
-    Raises:
-        ValueError: ``num_instances`` is not positive, or ``aux_loss`` has no
-            type or name that is trained.
     """
 
     #: Whether the bags that :meth:`process` returns carry instance weights;
@@ -73,11 +70,6 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         self.num_instances = num_instances
         self._bag_hooks: dict[int, Callable] = OrderedDict()
         if isinstance(aux_loss, dict):
-            if not aux_loss.get('type'):
-                raise ValueError(
-                    f'{type(self).__name__}: aux_loss must have the type of a '
-                    f'loss, got {aux_loss}'
-                )
             aux_loss = MODELS.build(aux_loss)
         self.aux_loss = aux_loss
         self.has_loss = aux_loss is not None
@@ -125,17 +117,10 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
     def register_bag_hook(
         self, hook: Callable[[Bag, Bag], None]
     ) -> RemovableHandle:
-        """Have bags shown as they come in and go out.
+        """Call ``hook`` with the bags before and after :meth:`process`.
 
         PyTorch's forward hooks do not see them: a chain hands bags from neck
         to neck, and what leaves the last one is a feature map.
-
-        Args:
-            hook (Callable[[Bag, Bag], None]): Called with the bag before and
-                after :meth:`process`; what it returns is ignored.
-
-        Returns:
-            RemovableHandle: ``remove()`` ends it.
         """
         handle = RemovableHandle(self._bag_hooks)
         self._bag_hooks[handle.id] = hook
@@ -171,9 +156,6 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
             losses by name; one that uses the class scores is a function,
             ``losses[name](scores=logits)``.
 
-        Raises:
-            ValueError: The clips are no whole number of bags, the bags are
-                not as many as the samples, or ``in_channels`` is wrong.
         """
         bag = collect(x, self.num_instances)
         bag, losses = self.advance(bag, self.labels(bag, data_samples))

@@ -69,10 +69,6 @@ class GEIIM(BaseBagNeck):
         (N, M, C). Alone in a recognizer the neck returns the weighted mean,
         (N, C, 1, 1, 1); with gates, the plain mean.
 
-    Raises:
-        ValueError: ``nodes`` or ``weight_source`` is unknown, a size or width
-            is not positive, or ``alpha`` no share.
-
     Examples:
         >>> neck = MODELS.build(dict(type='GEIIM', in_channels=512))
         >>> feats, losses = neck(torch.rand(2 * 4, 512, 1, 7, 7))
@@ -99,9 +95,8 @@ class GEIIM(BaseBagNeck):
     ) -> None:
         super().__init__(num_instances, aux_loss, init_cfg)
         check_choice('GEIIM', ('instances', 'channels'), nodes=nodes)
-        check_choice(
-            'GEIIM', ('linear', 'channels'), weight_source=weight_source
-        )
+        sources = ('linear', 'channels')
+        check_choice('GEIIM', sources, weight_source=weight_source)
         over_channels = nodes == 'channels'
         if over_channels and kernel_sizes is not None:
             raise ValueError(

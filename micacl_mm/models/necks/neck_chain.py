@@ -32,11 +32,6 @@ class NeckChain(BaseBagNeck):
             feature.
         init_cfg (dict, optional): MMEngine's initialization config.
 
-    Raises:
-        ValueError: No neck, members that disagree on M, a stock neck behind
-            one on bags, a chain among the members, or, from the forward pass,
-            two losses of one name.
-
     Examples:
         >>> neck = dict(
         ...     type='NeckChain',

@@ -69,11 +69,6 @@ class WIAN(BaseBagNeck):
         A bag (N, M, C), with or without weights, becomes a bag (N, 1, C'); a
         recognizer gets (N, C', 1, 1, 1).
 
-    Raises:
-        ValueError: ``recurrence``, ``residual`` or ``weight_source`` is
-            unknown, or ``out_channels`` cannot be split over heads and
-            directions or does not fit the gates, or a size is not positive.
-
     Examples:
         >>> neck = MODELS.build(dict(type='WIAN', in_channels=512))
         >>> feats, losses = neck(torch.rand(2 * 4, 512, 1, 7, 7))

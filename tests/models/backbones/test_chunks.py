@@ -4,7 +4,7 @@ from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .cases import RESNET, SMALL_RESNET, Tiny, build, clips, close, step
+from .cases import SMALL_RESNET, Tiny, build, clips, close, step
 
 
 @pytest.mark.parametrize('chunk_size', [1, 4, 100])
@@ -46,7 +46,7 @@ def test_temporal_shift_sees_the_frames_of_one_clip_in_order():
 def test_segments_are_not_cut_apart():
     with pytest.raises(ValueError, match='multiple of num_segments=4'):
         build(TSM, chunk_size=6)
-    with pytest.raises(ValueError, match='6 frames are no multiple.*clip_len'):
+    with pytest.raises(ValueError, match='multiple of num_segm.*clip_len'):
         build(TSM)(clips(2, 6))
 
 
@@ -106,17 +106,6 @@ def test_recomputing_changes_no_number(chunk_size):
     assert again.backbone.bn1.momentum == 0.1
 
 
-def test_recomputing_under_autocast():
-    plain, again = build(RESNET), build(RESNET, chunk_size=8, with_cp=True)
-    again.load_state_dict(plain.state_dict())
-    x = clips(2, 4)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        _, expected, _ = step(plain, x)
-        out, found, _ = step(again, x)
-    assert out.isfinite().all()
-    torch.testing.assert_close(found, expected)
-
-
 @pytest.mark.parametrize(
     ('length', 'chunk_size', 'sizes'),
     [(5, 4, [3, 2]), (7, 3, [3, 2, 2]), (6, 2, [2] * 3), (3, 2, [2, 1])],
@@ -146,23 +135,3 @@ def test_running_statistics_forget_as_without_chunks(chunk_size, with_cp):
         old = 0.9**step_count
         close(norm.running_mean, torch.full((4,), old * 7 + (1 - old) * 2))
     assert norm.momentum == 0.1
-
-
-@pytest.mark.parametrize(
-    'norm',
-    [
-        nn.BatchNorm2d(4, momentum=None),
-        nn.BatchNorm2d(4, track_running_stats=False),
-    ],
-)
-def test_norms_without_momentum_or_statistics(norm):
-    model = build(dict(type=Tiny), chunk_size=2)
-    model.backbone.bn1, momentum = norm, norm.momentum
-    x = clips(1, 4, 8)
-    model(x)
-    assert norm.momentum == momentum
-    if momentum is None:  # the mean of both chunks
-        chunks = model.backbone.conv1(x[0].transpose(0, 1))
-        close(norm.running_mean, chunks.mean((0, 2, 3)))
-    else:
-        assert norm.running_mean is None

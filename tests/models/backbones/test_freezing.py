@@ -53,12 +53,6 @@ def test_frozen_parts_are_whole_components():
     assert {n for n in names if names[n].grad is None} == still
 
 
-def test_frozen_norm_keeps_its_statistics():
-    model = build(dict(type=Tiny), frozen='bn1').train()
-    model(clips(2, 3, 8))
-    assert model.backbone.bn1.num_batches_tracked == 0
-
-
 def test_frozen_names_what_there_is():
     with pytest.raises(ValueError, match="'layer'.*bn1, conv1, .*layers"):
         build(dict(type=Tiny), frozen=('conv1', 'layer'))
@@ -79,62 +73,6 @@ def test_the_image_models_own_freezing_keeps_working():
     assert grads == learning(model)
 
 
-@pytest.mark.parametrize('none', [False, (), []])
-def test_nothing_frozen(none):
-    model = build(dict(type=Tiny), frozen=none)
-    assert all(p.requires_grad for p in model.parameters())
-    assert all(m.training for m in model.modules())
-
-
-@pytest.mark.parametrize('stages', [1, 2])
-def test_what_the_image_model_freezes_is_in_eval_mode(stages):
-    pytest.importorskip('mmpretrain')
-    cfg = dict(
-        PLAIN_VIT, frozen_stages=stages, drop_rate=0.5, drop_path_rate=0.5
-    )
-    model = build(cfg).train()
-    vit = model.backbone
-    assert vit.training == (stages == 1)  # of two
-    still = [vit.patch_embed, vit.drop_after_pos, *vit.layers[:stages]]
-    for part in still:
-        assert not any(m.training for m in part.modules())
-    for layer in vit.layers[stages:]:
-        assert all(m.training for m in layer.modules())
-    outputs = []
-    vit.layers[stages - 1].register_forward_hook(
-        lambda *args: outputs.append(args[-1])
-    )
-    x = clips(4, 4)
-    out = [model(x), model(x)]
-    torch.testing.assert_close(*outputs, rtol=0, atol=0)
-    assert torch.equal(*out) == (stages == 2)
-
-
-def test_parts_whose_parameters_do_not_learn_are_in_eval_mode():
-    class Block(nn.Sequential):
-        """Frozen by requires_grad alone."""
-
-        def __init__(self):
-            super().__init__(nn.Conv2d(3, 4, 1), nn.Dropout(0.5))
-            self.requires_grad_(False)
-
-    class Model(nn.Sequential):
-        def __init__(self):
-            super().__init__(Block(), nn.Conv2d(4, 4, 1), nn.Dropout(0.5))
-
-    modules = dict(build(dict(type=Model)).train().backbone.named_modules())
-    assert [n for n in modules if not modules[n].training] == [
-        '0',
-        '0.0',
-        '0.1',
-    ]
-
-
-def test_a_model_that_comes_in_eval_mode_trains():
-    model = build(dict(type=lambda: Tiny().eval())).train()
-    assert all(m.training for m in model.modules())
-
-
 def test_frozen_random_values_are_reported(tmp_path):
     pytest.importorskip('mmpretrain')
     torch.save(build(PLAIN_VIT).backbone.state_dict(), tmp_path / 'w.pth')
@@ -151,15 +89,3 @@ def test_frozen_random_values_are_reported(tmp_path):
         assert len(found) == (expected is not None)
         if expected:
             assert re.search(f'{expected}.*give init_cfg', found[0])
-
-
-def test_weights_of_the_library_are_not_called_random():
-    class Own(Tiny):
-        def __init__(self, pretrained):
-            super().__init__()
-
-    for pretrained in (True, False):
-        cfg = dict(type=Own, pretrained=pretrained)
-        with warnings_of_log() as found:
-            build(cfg, frozen=True).init_weights()
-        assert any('they are random' in line for line in found) != pretrained

