@@ -79,15 +79,6 @@ def explain(model: nn.Module) -> Iterator[Explanation]:
     Works for every combination of necks on bags. The hooks are there inside
     the ``with`` only; outside of it nothing is kept and nothing computed.
 
-    Args:
-        model (nn.Module): A recognizer whose neck is one of ours.
-
-    Yields:
-        Explanation: Filled by every prediction inside.
-
-    Raises:
-        TypeError: The model has no neck on bags.
-
     Examples:
         >>> with explain(model) as seen:
         ...     model.test_step(data)
@@ -137,16 +128,8 @@ def without_instance(model: nn.Module, index: int) -> Iterator[None]:
     """Predict as if an instance of every bag said nothing of its own.
 
     Its features become the mean of the others', so that bags keep their size
-    and their average and no neck meets an input that it does not know.
-
-    Args:
-        model (nn.Module): A recognizer whose neck is one of ours, with two
-            instances or more.
-        index (int): Which instance, 0 to M - 1.
-
-    Raises:
-        TypeError: The model has no neck on bags, or stock necks come first.
-        ValueError: There is no such instance, or no other.
+    and their average and no neck meets an input that it does not know. The
+    instances count from 0; there must be two or more.
     """
     neck = _neck_of(model)
     size = neck.num_instances
@@ -180,11 +163,8 @@ def occlusion(model: nn.Module, data: Any) -> Tensor:
 
     The score of the predicted class minus that without the instance (see
     :func:`without_instance`): faithful by its making, where weights inside of
-    a network need not be. It costs M + 1 predictions.
-
-    Args:
-        model (nn.Module): A recognizer in eval mode.
-        data (dict): A batch of N videos, as ``model.test_step`` takes.
+    a network need not be. It costs M + 1 predictions on ``data``, a batch of N
+    videos as ``model.test_step`` takes.
 
     Returns:
         Tensor: shape (N, M); what speaks against the class is negative.

@@ -166,11 +166,6 @@ class DFERInferencer(BaseInferencer):
     Attributes:
         classes (tuple[str, ...]): Names of the K classes.
 
-    Raises:
-        FileNotFoundError: No such config or checkpoint.
-        ValueError: A file that is none, a model that cannot be built, weights
-            that do not fit it, or a device that is not there.
-
     Examples:
         >>> infer = DFERInferencer('micacl_demo', 'best.pth')
         >>> infer('clip.mp4')['predictions'][0]['label']
@@ -215,12 +210,7 @@ class DFERInferencer(BaseInferencer):
         return isinstance(getattr(self.model, 'neck', None), BaseBagNeck)
 
     def __call__(self, inputs: Inputs, **kwargs: Any) -> dict:
-        """Predict and return what JSON can hold.
-
-        Args:
-            inputs (str, PathLike, ndarray or a list of these): Videos, folders
-                of frames, folders of these, arrays (T, H, W, 3) of RGB.
-            **kwargs: Arguments of :meth:`predict`.
+        """Predict, see :meth:`predict`, and return what JSON can hold.
 
         Returns:
             dict: ``predictions`` and ``failures``, lists of
@@ -248,8 +238,8 @@ class DFERInferencer(BaseInferencer):
         the others go on.
 
         Args:
-            inputs (str, PathLike, ndarray or a list of these): As in
-                :meth:`__call__`.
+            inputs (str, PathLike, ndarray or a list of these): Videos, folders
+                of frames, folders of these, arrays (T, H, W, 3) of RGB.
             batch_size (int): Bags that the model gets at once. Defaults to 8.
             window (float, optional): In seconds; longer clips get a timeline.
                 None takes every clip as one bag. Defaults to 8.
@@ -266,10 +256,6 @@ class DFERInferencer(BaseInferencer):
             ClipPrediction: In the order of the clips, each as soon as it and
             those before it are done.
 
-        Raises:
-            TypeError: No clip, or ``explained`` with a model that has no neck
-                on bags.
-            ValueError: A wrong argument.
         """
         stride = check_windows(window, stride)
         for name, value in (('batch_size', batch_size), ('fps', fps)):

@@ -20,37 +20,24 @@ _BOX = ('box_frame', 'x1', 'y1', 'x2', 'y2')
 
 @dataclass
 class BagPrediction:
-    """One bag: a whole clip, or a window of a long one.
+    """One bag: a whole clip, or a window of a long one."""
 
-    Attributes:
-        start (float): In seconds.
-        end (float): In seconds.
-        seen (float): Share of its frames in which the face was seen; 1 where
-            none was looked for.
-        scores (np.ndarray, optional): One a class, (K,), sum 1. None where
-            the face was seen in too few frames.
-        frames (np.ndarray): Numbers of the sampled frames, in their order;
-            empty where the face was seen in too few.
-        instances (int): M, into which the frames are cut.
-        instance_weights (Tensor, optional): (M,), if asked for.
-        adjacency (Tensor, optional): GEIIM's graph, (M, M).
-        attention (Tensor, optional): WIAN's, (heads, M, M).
-        feature (np.ndarray, optional): (C,), what enters the classification,
-            if asked for.
-        cut (float): Share of the frames with the face in which its box
-            reaches the border of the frame, which may cut it.
-    """
-
-    start: float
+    start: float  # in seconds
     end: float
+    #: Share of its frames in which the face was seen; 1 if not looked for.
     seen: float = 1.0
+    #: One a class, (K,), sum 1. None where the face was seen too rarely.
     scores: Optional[np.ndarray] = None
+    #: Numbers of the sampled frames, in their order; empty likewise.
     frames: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
-    instances: int = 1
-    instance_weights: Optional[Tensor] = None
-    adjacency: Optional[Tensor] = None
-    attention: Optional[Tensor] = None
-    feature: Optional[np.ndarray] = None
+    instances: int = 1  # M, into which the frames are cut
+    # If asked for:
+    instance_weights: Optional[Tensor] = None  # (M,)
+    adjacency: Optional[Tensor] = None  # GEIIM's graph, (M, M)
+    attention: Optional[Tensor] = None  # WIAN's, (heads, M, M)
+    feature: Optional[np.ndarray] = None  # enters the classification, (C,)
+    #: Share of the frames with the face in which its box reaches the border
+    #: of the frame, which may cut it.
     cut: float = 0.0
 
     def to_dict(self, classes: Sequence[str]) -> dict:
@@ -77,37 +64,23 @@ class BagPrediction:
 
 @dataclass
 class ClipPrediction:
-    """A clip, or one face of it.
+    """A clip, or one face of it."""
 
-    Attributes:
-        clip (str): Path, or name of an array.
-        name (str): Without folders and suffix.
-        classes (tuple[str, ...]): Names of the K classes.
-        number (int): Which of the clips that were given, from 0.
-        bags (list[BagPrediction]): One, or the windows of a long clip: its
-            timeline.
-        frames (int): Frames of the clip.
-        fps (float): Frames a second, on average.
-        seconds (float): Length of the clip.
-        face (int, optional): Which face, 0 for the main one; None where none
-            was looked for.
-        track (FaceTrack, optional): Where it is.
-        frames_without_face (list[int]): Where this face was not seen.
-        error (str, optional): Why there is no prediction, one sentence.
-    """
-
-    clip: str
-    name: str
-    classes: tuple[str, ...]
-    number: int = 0
+    clip: str  # path, or name of an array
+    name: str  # without folders and suffix
+    classes: tuple[str, ...]  # names of the K classes
+    number: int = 0  # which of the clips that were given
+    #: One, or the windows of a long clip: its timeline.
     bags: list[BagPrediction] = field(default_factory=list)
     frames: int = 0
     fps: float = 0.0
     seconds: float = 0.0
+    #: Which face, 0 for the main one; None where none was looked for.
     face: Optional[int] = None
-    track: Optional[FaceTrack] = None
+    track: Optional[FaceTrack] = None  # where it is
+    #: Where this face was not seen.
     frames_without_face: list[int] = field(default_factory=list)
-    error: Optional[str] = None
+    error: Optional[str] = None  # why there is no prediction, one sentence
 
     def box_at(self, frame: int) -> Optional[np.ndarray]:
         """Where the face is in a frame: x1, y1, x2, y2, or None."""
@@ -168,7 +141,7 @@ class ClipPrediction:
 
 
 def _named(classes: Sequence[str], scores: np.ndarray) -> dict[str, float]:
-    return dict(zip(classes, map(float, scores), strict=True))
+    return dict(zip(classes, scores.tolist(), strict=True))
 
 
 def write_results(

@@ -49,13 +49,8 @@ def describe(
             test pipeline gives. Defaults to None.
 
     Returns:
-        Description: the shape of one video, and metadata: ``method``,
-        ``version`` (of this package), ``classes`` (``'class 0'`` and so on
-        where nobody says; None for a head of no number of classes),
-        ``scores``, ``num_instances``, ``frames_per_instance``, ``size``
-        (height, width) and ``pipeline``. Where frames are the middles of
-        equal segments and resized as they are, there are also ``num_frames``
-        and ``windows``, which frames make each instance.
+        Description: the shape of one video, and metadata as docs/export.md
+        lists them.
 
     Raises:
         ValueError: The test pipeline cannot be built, or does not say one

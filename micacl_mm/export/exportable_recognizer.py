@@ -43,10 +43,9 @@ class ExportableRecognizer(nn.Module):
         (N, views, C, H, W), values 0 to 255, become scores (N, K).
 
     Raises:
-        TypeError: ``model`` is no recognizer with a head that gives scores,
-            or its data preprocessor is one that is not known here.
-        ValueError: ``average_clips`` of the head is None; in ``forward``, the
-            frames have the wrong number of axes.
+        TypeError: No recognizer with a head that gives scores, or a data
+            preprocessor that is not known here.
+        ValueError: ``average_clips`` of the head is None.
 
     Examples:
         >>> scores = ExportableRecognizer(model)

@@ -14,7 +14,7 @@ from micacl_mm.apis.clips import Clip
 from micacl_mm.apis.predictions import BagPrediction, ClipPrediction
 from micacl_mm.faces import crop_face, square_boxes
 
-from .plots import FAINT, INK, drawing, mark_of, save
+from .plots import FAINT, draw_matrix, drawing, mark_of, save
 
 _SIDE = 112  # pixels of a frame on the page
 _MOST = 12  # classes in a plot
@@ -147,25 +147,11 @@ def highest(scores: np.ndarray, most: int) -> np.ndarray:
 
 def _draw_graph(axes: Axes, graph: np.ndarray) -> None:
     """GEIIM's adjacency as a small heat map."""
-    axes.imshow(graph, cmap='Blues', vmin=0, vmax=max(1e-9, graph.max()))
     size = len(graph)
-    names = range(1, size + 1)
-    axes.set_xticks(range(size), names)
-    axes.set_yticks(range(size), names)
+    largest, form = max(1e-9, graph.max()), '.2f' if size <= 8 else ''
+    draw_matrix(axes, graph, range(1, size + 1), largest, form)
     axes.set(xlabel='from instance', ylabel='to instance')
     axes.spines[:].set_visible(False)
-    if size <= 8:
-        for (row, column), value in np.ndenumerate(graph):
-            dark = value > 0.6 * graph.max()
-            axes.text(
-                column,
-                row,
-                f'{value:.2f}',
-                ha='center',
-                va='center',
-                fontsize=9,
-                color='white' if dark else INK,
-            )
     axes.set_title('graph of GEIIM, the same for all clips')
 
 

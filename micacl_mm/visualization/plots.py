@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
@@ -119,19 +120,32 @@ def plot_confusion(results: Sequence[Result], path: Path) -> Path:
     classes = results[0].classes
     size = max(4.0, 0.65 * len(classes))
     figure, axes = new_axes(size + 1, size)
-    image = axes.imshow(percent, cmap='Blues', vmin=0, vmax=100)
+    form = '.0f' if len(classes) <= 2 * _CROWDED else ''
+    image = draw_matrix(axes, percent, classes, 100, form)
     figure.colorbar(image, shrink=0.8)
     turned = 45 if len(classes) <= _CROWDED else 90
-    axes.set_xticks(range(len(classes)), classes, rotation=turned)
-    axes.set_yticks(range(len(classes)), classes)
+    axes.tick_params(axis='x', rotation=turned)
     axes.set(xlabel='predicted', ylabel='true')
-    if len(classes) <= 2 * _CROWDED:
-        for (row, column), value in np.ndenumerate(percent):
-            color = 'white' if value > 50 else INK
-            center = dict(ha='center', va='center', color=color)
-            axes.text(column, row, f'{value:.0f}', **center)
     axes.set_title('percent of each true class')
     return save(figure, path)
+
+
+def draw_matrix(
+    axes: Axes,
+    values: np.ndarray,
+    names: Sequence,
+    largest: float,
+    form: str = '',
+) -> AxesImage:
+    """Draw a square matrix from 0 to ``largest``, with figures by ``form``."""
+    image = axes.imshow(values, cmap='Blues', vmin=0, vmax=largest)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    for (row, column), value in np.ndenumerate(values) if form else ():
+        color = 'white' if value > 0.5 * largest else INK
+        center = dict(ha='center', va='center', color=color)
+        axes.text(column, row, f'{value:{form}}', **center)
+    return image
 
 
 def recall_intervals(results: Sequence[Result]) -> dict[str, Interval]:

@@ -1,10 +1,7 @@
 """``micacl app`` in a real browser, with a file and a fake camera."""
 
 import shutil
-import threading
-import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -102,37 +99,6 @@ def test_a_long_video_is_refused(predictor, tmp_path):
     path = write_video(tmp_path / 'long.mp4', frames=260)
     with pytest.raises(ClipError, match='10 s'):
         predictor.video(path)
-
-
-def test_video_and_camera_wait_for_each_other(tmp_path):
-    """They ask one inferencer for other faces."""
-    from micacl_mm.cli.app import Predictor
-
-    seen, begun = [], threading.Event()
-
-    class Infer:
-        explainable = False
-
-        def predict(self, clip, **_):
-            before = self.faces
-            begun.set()
-            time.sleep(0.2)
-            seen.append((before, self.faces))
-            yield SimpleNamespace(error='no face')
-
-    predictor = Predictor(Infer(), tmp_path, window=1.0, max_seconds=10.0)
-    path = str(write_video(tmp_path / 'clip.mp4', frames=5))
-
-    def look():
-        begun.wait()
-        predictor.camera([np.zeros((4, 4, 3), np.uint8)], 1.0)
-
-    camera = threading.Thread(target=look)
-    camera.start()
-    with pytest.raises(ClipError, match='no face'):
-        predictor.video(path, all_faces=True)
-    camera.join()
-    assert seen == [('all', 'all'), ('main', 'main')]
 
 
 def test_the_camera_equals_the_inferencer(predictor):

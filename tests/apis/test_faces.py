@@ -109,12 +109,6 @@ def test_a_face_that_the_border_cuts_is_said(infer):
     assert shares[:4] == [0] * 4 and shares[-1] == 1
 
 
-def test_a_face_that_is_rarely_seen_anywhere_is_predicted(infer):
-    (found,) = infer.predict(scene(frames=20, hidden=range(1, 20)))
-    assert np.isfinite(found.scores).all()
-    assert found.bags[0].seen < 0.25 and len(found.frames_without_face) >= 5
-
-
 def test_a_face_that_was_away_for_long_is_the_same(infer):
     clip = scene(frames=300, hidden=range(60, 240), speed=0)
     (found,) = infer.predict(clip)
@@ -166,10 +160,3 @@ def test_a_pipeline_that_crops_is_told_where_the_face_is(place, infer):
     )
     (found,), (expected,) = cropping.predict(scene()), infer.predict(scene())
     assert np.array_equal(found.scores, expected.scores)
-
-
-def test_wrong_faces_and_detectors(place):
-    with pytest.raises(ValueError, match='NoSuchDetector'):
-        build(place, face='NoSuchDetector')
-    with pytest.raises(ValueError, match="'main', 'all'"):
-        build(place, faces='some')

@@ -143,21 +143,6 @@ def test_bad_clips_fail_by_themselves(infer, tmp_path):
     assert np.allclose(grey, colour, atol=1e-5)
 
 
-def test_errors_of_any_library_are_of_one_clip(infer, tmp_path, monkeypatch):
-    clips = [write_video(tmp_path / f'{name}.mp4') for name in 'ab']
-    prepare = infer.pipeline.prepare
-
-    def breaks(results, *arguments):
-        if results['video_id'] == 'a':
-            raise cv2.error('inner\nworkings')
-        return prepare(results, *arguments)
-
-    monkeypatch.setattr(infer.pipeline, 'prepare', breaks)
-    first, second = infer.predict(clips)
-    assert first.error.startswith(f'{clips[0]}: cannot be predicted on, error')
-    assert '\n' not in first.error and second.error is None
-
-
 def test_mixed_precision_is_near(place, infer, tmp_path):
     path = write_video(tmp_path / 'a.mp4')
     (exact,) = infer.predict(path)

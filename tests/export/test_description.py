@@ -102,12 +102,6 @@ def test_no_recipe_where_more_is_done(resize):
     assert 'windows' not in metadata and 'num_frames' not in metadata
 
 
-def test_crops_are_views():
-    crops = [dict(type='Resize', scale=(-1, 32))]
-    crops.append(dict(type='ThreeCrop', crop_size=32))
-    assert about(SAMPLE, *crops).shape == (9, 3, 2, 32, 32)
-
-
 def test_videos_of_different_sizes():
     with pytest.raises(ValueError, match='different sizes.*keep_ratio=False'):
         about(SAMPLE, dict(type='Resize', scale=(-1, 32)))

@@ -104,12 +104,6 @@ class Maps(TinyImageModel):
     """A backbone of Recognizer2D."""
 
 
-def test_one_instance():
-    cfg = config()
-    cfg['neck']['num_instances'] = 1
-    check(build(cfg), (1, *SHAPE[1:]))
-
-
 def test_the_model_is_left_alone():
     model = build(config(test_cfg=dict(max_testing_views=2)))
     model.train()

@@ -196,26 +196,6 @@ def test_models_that_cannot_be_read(exported, sentence, tmp_path):
     assert 'wrong.py cannot be built' in text and 'NoSuchThing' in text
 
 
-def test_a_checkpoint_of_other_classes(exported, sentence, tmp_path):
-    other = tmp_path / 'other.pth'
-    weights = torch.load(exported.checkpoint)
-    weights['meta']['dataset_meta']['classes'] = CLASSES[:5]
-    torch.save(weights, other)
-    text = sentence(exported.config, other)
-    assert 'the 5 classes joy, grief' in text and 'num_classes=7' in text
-
-
-def test_code_in_a_checkpoint_is_not_run(exported, sentence, tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return (Path.touch, (tmp_path / 'ran',))
-
-    evil = tmp_path / 'evil.pth'
-    torch.save(dict(state_dict=Evil()), evil)
-    assert 'evil.pth cannot be read' in sentence(exported.config, evil)
-    assert not (tmp_path / 'ran').exists()
-
-
 @pytest.mark.parametrize(
     'argv, match',
     [

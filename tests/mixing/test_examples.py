@@ -2,7 +2,6 @@
 
 import random
 import re
-import runpy
 
 import cv2
 import numpy as np
@@ -19,7 +18,6 @@ from tests.sets import write_dfew_split
 
 from ..models.helpers import samples
 from .examples import (
-    ACTIONS,
     COUNTS,
     FACES,
     FOLDER,
@@ -27,7 +25,6 @@ from .examples import (
     ROOT,
     SMALL,
     build,
-    library,
     load,
     load_stock,
     sampler_of,
@@ -65,16 +62,6 @@ def test_pipelines_fit_neck_and_backbone(name):
         loader = cfg[f'{split}_dataloader']
         kind = 'train' if split == 'train' else 'test'
         assert loader.dataset.pipeline == cfg[f'{kind}_pipeline']
-
-
-@pytest.mark.parametrize('name', ACTIONS)
-def test_options_reach_the_actions(monkeypatch, name):
-    monkeypatch.setenv('MICACL_DATA_ROOT', '/actions')
-    cfg = load(name)
-    for split in ('train', 'val', 'test'):
-        dataset = cfg[f'{split}_dataloader'].dataset
-        assert dataset.data_root == '/actions'
-        assert dataset.ann_file == f'{split}.txt'
 
 
 def check_samples(cfg, shape):
@@ -226,51 +213,6 @@ def test_two_steps_and_a_prediction_of_a_small_twin(name):
     torch.testing.assert_close(scores.sum(1), torch.ones(4))
 
 
-def openai_names(width, layers, patches):
-    """Names and shapes of the image half in a checkpoint of OpenAI."""
-    shapes = {
-        'class_embedding': (width,),
-        'positional_embedding': (patches + 1, width),
-        'proj': (width, 512),
-        'conv1.weight': (width, 3, 16, 16),
-    }
-    block = {
-        'attn.in_proj_weight': (3 * width, width),
-        'attn.in_proj_bias': (3 * width,),
-        'attn.out_proj.weight': (width, width),
-        'attn.out_proj.bias': (width,),
-        'mlp.c_fc.weight': (2 * width, width),
-        'mlp.c_fc.bias': (2 * width,),
-        'mlp.c_proj.weight': (width, 2 * width),
-        'mlp.c_proj.bias': (width,),
-    }
-    norms = ['ln_pre', 'ln_post']
-    for layer in range(layers):
-        place = f'transformer.resblocks.{layer}'
-        shapes.update({f'{place}.{k}': shape for k, shape in block.items()})
-        norms += [f'{place}.ln_1', f'{place}.ln_2']
-    for norm in norms:
-        shapes.update({f'{norm}.weight': (width,), f'{norm}.bias': (width,)})
-    return {f'visual.{k}': torch.rand(shape) for k, shape in shapes.items()}
-
-
-def test_weights_of_clip(tmp_path):
-    pytest.importorskip('mmpretrain')
-    folder = library('mmpretrain') / '.mim' / 'tools' / 'model_converters'
-    tool = runpy.run_path(str(folder / 'openai-clip_to_mmpretrain-clip.py'))
-    path = str(tmp_path / 'clip.pth')
-    torch.save(tool['convert_clip'](openai_names(48, 4, 4)), path)
-    cfg = load('micacl_clip_dfew', small=True)
-    where = 'model.backbone.backbone.init_cfg'
-    options = dict(type='Pretrained', checkpoint=path, prefix='visual')
-    cfg.merge_from_dict({f'{where}.{k}': v for k, v in options.items()})
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    theirs = torch.load(path)
-    for key, parameter in model.backbone.backbone.named_parameters():
-        assert torch.equal(parameter, theirs[f'visual.{key}']), key
-
-
 @pytest.mark.slow
 def test_a_guest_trains_and_tests_on_own_videos(
     tmp_path, actions, monkeypatch
@@ -289,7 +231,7 @@ def test_a_guest_trains_and_tests_on_own_videos(
         'work_dir': str(tmp_path / 'run'),
         'model.backbone.depth': 18,
         'model.cls_head.in_channels': 512,
-        'train_cfg.max_epochs': 2,
+        'train_cfg.max_epochs': 1,
         'train_dataloader.batch_size': 4,
         'train_dataloader.dataset.pipeline.5.scale': (48, 48),
     }
@@ -303,7 +245,7 @@ def test_a_guest_trains_and_tests_on_own_videos(
     runner = Runner.from_cfg(cfg)
     runner.train()
     found = runner.message_hub.get_scalar('train/loss_mccl').data[0]
-    assert len(found) == 6 and np.isfinite(found).all()
+    assert len(found) == 3 and np.isfinite(found).all()
     metrics = runner.test()
     assert {'acc/UAR', 'acc/WAR', 'acc/recall/2', 'acc/top5'} <= set(metrics)
     assert 'acc/mean1' in metrics

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from micacl_mm.registry import MODELS
 
 from ..models.helpers import samples
-from .examples import ACTIONS, NAMES, OUT, build, load
+from .examples import OUT, load
 
 #: A leaf, channels of its small backbone, and a constructor in place of its
 #: own with the arguments.
@@ -108,16 +108,6 @@ def test_every_parameter_of_ours_is_in_one_group(case):
     assert own == {2 * base if wrapper else base}
 
 
-def test_tsm_constructor_knows_the_projection_of_mccl():
-    cfg = load('mccl_tsm_actions', small=True)
-    cfg.model.neck.aux_loss.update(in_channels=512, projection_channels=8)
-    rates = check_each_once(MODELS.build(cfg.model), cfg)
-    base = cfg.optim_wrapper.optimizer.lr
-    # fc_lr5 is for the classifier, not for our last layer.
-    assert rates['cls_head.fc_cls.weight'] == pytest.approx(5 * base)
-    assert rates['neck.aux_loss.projection.2.weight'] == base
-
-
 def test_a_child_of_stock_tsm_takes_the_default_constructor(tmp_path):
     """TSM's knows convolutions, linear layers and BatchNorm alone."""
     neck = chain_of(512, num_instances=8, class_counts=[5, 4, 3])
@@ -144,31 +134,3 @@ def test_a_child_of_stock_tsm_takes_the_default_constructor(tmp_path):
     losses = model(torch.rand(2, 8, 3, 32, 32), samples([0, 1]), mode='loss')
     wrapper.update_params(model.parse_losses(losses)[0])
     assert not torch.equal(model.neck.aux_loss.prototypes.weight, before)
-
-
-@pytest.mark.parametrize('name', NAMES)
-def test_rates_of_backbone_and_neck(name):
-    cfg, slower = load(name, small=True), 'backbone.'
-    if name == 'micacl_clip_dfew':
-        pytest.importorskip('mmpretrain')
-        # A learned pooling is as new as a neck: it takes the whole rate.
-        slower = 'backbone.backbone.'
-        cfg.model.backbone.update(pooling='attention', in_channels=48)
-    groups = groups_of(build(cfg), cfg)
-    assert Counter(map(len, groups.values())) == {1: len(groups)}
-    rates = {key: group['lr'] for key, (group,) in groups.items()}
-    base = cfg.optim_wrapper.optimizer.lr
-    if name in ACTIONS:
-        assert base == 0.02 and cfg.optim_wrapper.optimizer.type == 'SGD'
-        assert min(rates.values()) == base
-        return
-    own = {
-        key: rate for key, rate in rates.items() if not key.startswith(slower)
-    }
-    assert set(own.values()) == {base}
-    assert any('.attention.' in key for key in own) or 'clip' not in name
-    inner = [rate for key, rate in rates.items() if key not in own]
-    assert max(inner) <= base and min(inner) <= 0.5 * base
-    # No rate is below what the schedule ends at, or it would rise.
-    assert all(s.get('eta_min', 0) == 0 for s in cfg.param_scheduler)
-    assert cfg.param_scheduler[-1].end == cfg.train_cfg.max_epochs

@@ -61,15 +61,6 @@ def make_font(path, letters):
 ASCII = ''.join(map(chr, range(32, 127)))
 
 
-@pytest.mark.parametrize(
-    'text', ['Happy 98 %', 'fr\u00f6hlich', '\u0420\u0430\u0434', '']
-)
-def test_what_the_usual_font_has_is_drawn_with_it(install, text):
-    with warnings.catch_warnings():
-        warnings.simplefilter('error')
-        assert font_for(text) == font_manager.findfont('DejaVu Sans')
-
-
 @pytest.mark.parametrize('text', [*CLASSES, '\ud589\ubcf5', '\u0b86'])
 def test_a_font_that_has_the_letters_is_chosen(install, text, tmp_path):
     install(tmp_path / 'half.ttf', ASCII + text[1:])

@@ -1,8 +1,6 @@
 """`micacl plot` from the command line to the files."""
 
-import json
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,20 +60,6 @@ def test_what_is_missing_is_told_and_stops_nothing(plot, tmp_path):
     assert 'no features of micacl: no checkpoint in' in out
 
 
-def test_an_error_of_the_model_stops_nothing(plot, trained, tmp_path):
-    _, cfg, checkpoint, _ = trained
-    cfg.model.backbone.base_channels = 8
-    run = write_run(tmp_path / 'run', None, SCALARS, cfg.pretty_text)
-    shutil.copy(checkpoint, run)
-    code, out = plot(run)
-    assert code == 0 and pictures(run / 'plots') == ['curves.png']
-    assert 'the checkpoint does not fit the model' in out
-    (run / checkpoint.name).write_bytes(b'')
-    changed = ('--cfg-options', 'model.backbone.base_channels=4')
-    code, out = plot(run, '--checkpoint', checkpoint, *changed)
-    assert code == 0 and 'features_pca.png' in pictures(run / 'plots')
-
-
 def test_nothing_at_all_is_an_error(plot, tmp_path):
     run = write_run(tmp_path / 'run')
     code, out = plot(run, '--features', 'none')
@@ -129,13 +113,6 @@ def test_options_that_do_not_fit(plot, several):
     for arguments in ((), ('--from-rows', 'a.csv'), ('a', '--from-rows', 'b')):
         with pytest.raises(SystemExit):
             plot(*arguments)
-
-
-def test_a_damaged_record_is_named(plot, several):
-    path = several / 'baseline/fold1/seed0/20250102_000000/result.json'
-    path.write_text(json.dumps([]))
-    code, out = plot(several, '--features', 'none')
-    assert code == 2 and str(path) in out
 
 
 def test_recalls_of_rows(plot, rows, tmp_path):

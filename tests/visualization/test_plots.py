@@ -87,13 +87,6 @@ def test_confusion_adds_the_runs(drawn, tmp_path):
     assert texts == [f'{value}' for value in expected.ravel()]
 
 
-@pytest.mark.parametrize('suffix', ['pdf', 'svg'])
-def test_formats(tmp_path, suffix):
-    path = plot_confusion([of_hits(1, 2, 3)], tmp_path / f'new/a.{suffix}')
-    start = {'pdf': b'%PDF', 'svg': b'<?xml'}[suffix]
-    assert path.read_bytes().startswith(start)
-
-
 @pytest.mark.parametrize(
     ('methods', 'counts'), [(1, None), (2, None), (10, [9, 5, 100])]
 )

@@ -219,14 +219,6 @@ def test_a_resumed_session_replaces_what_it_repeats(tmp_path):
     assert found.metrics['UAR'] == ([1, 2, 3], [0.1, 0.2, 0.3])
 
 
-def test_a_training_begun_anew_replaces_all_of_the_old(tmp_path):
-    old = [train(1, 4, 9.0), train(1, 8, 9.0), val(1, 0.9), train(2, 12, 9.0)]
-    new = [train(1, 4), train(1, 8), val(1, 0.1)]
-    found = history(tmp_path, old, [], new)
-    assert found.losses['loss'] == ([0.5, 1.0], [1.0, 1.0])
-    assert found.metrics['UAR'] == ([1], [0.1])
-
-
 def test_a_training_that_counts_iterations(tmp_path):
     records = [train(1, step) for step in (10, 20, 30)]
     for record in records:

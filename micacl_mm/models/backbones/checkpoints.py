@@ -21,17 +21,9 @@ def refuse_misfits(
 ) -> Iterator[set[str]]:
     """Within it, the checkpoints together must fit ``model``.
 
-    Args:
-        model (nn.Module): The backbone.
-        cure (str): What to do about a misfit.
-        frozen (Set[str]): Parameters that must be filled.
-
-    Yields:
-        set[str]: names of the parameters that checkpoints have filled.
-
-    Raises:
-        ValueError: A checkpoint fills nothing, or less than half of the
-            model by size or not all of the frozen parameters are filled.
+    Refused (ValueError, with the ``cure``) where one fills nothing, or where
+    less than half of the model by size or not all of the ``frozen``
+    parameters are filled. Yields the names of those that are.
     """
     parameters = dict(model.named_parameters())
     filled, versions, given = set(), {}, []

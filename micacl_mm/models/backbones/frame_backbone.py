@@ -87,16 +87,6 @@ class FrameBackbone(BaseModule):
         Clips (B, C, T, H, W) become (B, C', 1, 1, 1), or (B, C', T, 1, 1)
         with ``pooling='none'``.
 
-    Raises:
-        DependencyError: The library of the image model is missing.
-        TypeError: ``backbone`` describes no module, or in ``forward``
-            returns no tensor a stage.
-        ValueError: An argument is unknown, a name in ``frozen`` fits no part,
-            or ``chunk_size`` would cut the segments of a model that mixes
-            time (``num_segments``) apart. In ``forward``: the clips or the
-            features have an unexpected shape. In ``init_weights``: a
-            checkpoint does not fit.
-
     Examples:
         >>> resnet = dict(type='mmpretrain.ResNet', depth=18)
         >>> backbone = MODELS.build(

@@ -145,17 +145,14 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
 
         Args:
             x (Tensor, Sequence or Bag): What the backbone returned for N * M
-                clips, or bags (N, M, C), see
-                :func:`micacl_mm.models.bag.collect`.
+                clips, or bags, see :func:`micacl_mm.models.bag.collect`.
             data_samples (list[ActionDataSample] or Tensor, optional): N
-                samples with ``gt_label``, or their labels; given in training
-                only.
+                samples with ``gt_label``, or their labels, in training only.
 
         Returns:
-            tuple[Tensor, dict]: features of shape (N, C', 1, 1, 1), and the
-            losses by name; one that uses the class scores is a function,
+            tuple[Tensor, dict]: features (N, C', 1, 1, 1), and the losses by
+            name; one that uses the class scores is a function,
             ``losses[name](scores=logits)``.
-
         """
         bag = collect(x, self.num_instances)
         bag, losses = self.advance(bag, self.labels(bag, data_samples))

@@ -29,38 +29,14 @@ MMPRETRAIN = dict(
     resnet=dict(
         type='mmpretrain.ResNet', depth=18, stem_channels=8, base_channels=4
     ),
-    convnext=dict(
-        type='mmpretrain.ConvNeXt',
-        arch=dict(depths=[1, 1, 1, 1], channels=[8, 8, 16, 16]),
-    ),
-    swin=dict(
-        type='mmpretrain.SwinTransformer',
-        arch=dict(embed_dims=8, depths=[2, 1], num_heads=[1, 2]),
-        img_size=32,
-        window_size=4,
-        out_indices=(1,),
-    ),
     vit=PLAIN_VIT,
-    clip=dict(PLAIN_VIT, pre_norm=True),
-    dinov2=dict(
-        PLAIN_VIT, img_size=28, patch_size=14, layer_scale_init_value=1e-5
-    ),
-    avg_featmap=dict(PLAIN_VIT, out_type='avg_featmap'),
     featmap=dict(PLAIN_VIT, out_type='featmap'),
     raw=dict(PLAIN_VIT, out_type='raw'),
 )
 
 TIMM = dict(
-    resnet=dict(type='timm.test_resnet'),
     convnext=dict(type='timm.test_convnext'),
     vit=dict(type='timm.test_vit', img_size=32),
-    clip=dict(
-        type='timm.vit_base_patch16_clip_224',
-        img_size=32,
-        embed_dim=16,
-        depth=1,
-        num_heads=2,
-    ),
     swin=dict(  # keeps channels last inside
         type='timm.swin_tiny_patch4_window7_224',
         img_size=32,
@@ -73,7 +49,6 @@ TIMM = dict(
 
 # Each with the path of its last linear layer.
 TORCHVISION = dict(
-    resnet=(dict(type='torchvision.resnet18'), 'fc'),
     mobilenet=(dict(type='torchvision.mobilenet_v2'), 'classifier.1'),
     vit=(
         dict(
@@ -86,17 +61,6 @@ TORCHVISION = dict(
             mlp_dim=16,
         ),
         'heads.head',
-    ),
-    swin=(
-        dict(
-            type='torchvision.SwinTransformer',
-            patch_size=[4, 4],
-            embed_dim=8,
-            depths=[1, 1],
-            num_heads=[1, 2],
-            window_size=[4, 4],
-        ),
-        'head',
     ),
 )
 

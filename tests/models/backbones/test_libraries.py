@@ -21,10 +21,6 @@ from .cases import (
 )
 
 
-def size_of(cfg):
-    return cfg.get('img_size', 32)
-
-
 @pytest.mark.parametrize('name', MMPRETRAIN)
 def test_mmpretrain_equals_its_own_model_frame_by_frame(name):
     pytest.importorskip('mmpretrain')
@@ -41,7 +37,7 @@ def test_mmpretrain_equals_its_own_model_frame_by_frame(name):
             return torch.stack([*out.unbind(1)]).mean(0)
         return out if out.dim() == 2 else out.mean((2, 3))
 
-    x = clips(size=size_of(cfg))
+    x = clips()
     found = model(x)
     assert found.shape[2:] == (1, 1, 1)
     close(found.flatten(1), naive_mean(vector, x))
