@@ -46,11 +46,12 @@ def flatten(x: Features) -> Tensor:
             counts.
     """
     if isinstance(x, Tensor):
-        if x.dim() < 2 or x.dim() == 3:  # (B, C, T) or (B, L, C)?
+        # (B, C, T) or (B, L, C)?
+        if not x.is_floating_point() or x.dim() < 2 or x.dim() == 3:
             raise TypeError(
-                'a neck takes features (B, C) or (B, C, ..., H, W), or bags '
-                f'(N, M, C) of its num_instances M, got {tuple(x.shape)}; '
-                'check what the backbone returns'
+                'a neck takes floats (B, C) or (B, C, ..., H, W), or bags '
+                '(N, M, C) of its num_instances M, got '
+                f'{x.dtype} {tuple(x.shape)}; check what the backbone returns'
             )
         return x if x.dim() == 2 else x.flatten(2).mean(dim=-1)
     if isinstance(x, Sequence) and len(x) > 0:

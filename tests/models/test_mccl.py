@@ -99,15 +99,17 @@ def test_equals_explicit_sums(form, keys, blended):
 @pytest.mark.parametrize('form', FORMS)
 def test_gradcheck(form, blended):
     z, y, options = problem(5, 2, blended)
-    weights = options.pop('weights').requires_grad_()
 
-    def loss(anchors, others, weights):
+    def loss(anchors, others, temperature, weights):
         keys = torch.cat([anchors, others])
-        options.update(weights=weights, form=form, scales=(2,))
+        options = dict(temperature=temperature, weights=weights)
+        options.update(form=form, scales=(2,))
         return mccl(anchors, y[:5], keys, y, **options)
 
-    inputs = z[:5].clone().requires_grad_(), z[5:].clone().requires_grad_()
-    assert torch.autograd.gradcheck(loss, (*inputs, weights))
+    inputs = [z[:5].clone(), z[5:].clone(), *options.values()]
+    inputs = [x.requires_grad_() for x in inputs]
+    assert torch.autograd.gradcheck(loss, inputs)
+    assert torch.autograd.gradgradcheck(loss, inputs, fast_mode=True)
 
 
 @pytest.mark.parametrize('include_self', [False, True])

@@ -273,8 +273,8 @@ def test_errors_say_what_to_change():
         (two, torch.rand(4, 2), (), 'mixup'),
         (two, torch.rand(4, 3).softmax(1), (), 'set in_.* and num_classes'),
         (dict(class_counts=[1]), y, (), 'from 0 to 1; classes count from 0'),
-        ({**two, **narrow, 'prototypes': True}, y, (), r'be \(B, 6\)'),
-        ({**two, **narrow, 'queue_size': 4}, y, (), r'be \(B, 6\)'),
+        ({**two, **narrow, 'prototypes': True}, y, (), r'floats \(B, 6\)'),
+        ({**two, **narrow, 'queue_size': 4}, y, (), r'floats \(B, 6\)'),
         (dict(two, focal='attached'), y, (), 'needs the class scores'),
         (dict(two, focal='detached'), y, (torch.zeros(4, 3),), r'got \(4, 3'),
     ):

@@ -264,12 +264,15 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         self, features: Tensor, labels: Tensor, scores: Optional[Tensor]
     ) -> None:
         got, rows = tuple(features.shape), tuple(labels.shape)
-        size, classes = self.in_channels or got[-1], self.num_classes
-        if got != (*rows[:1], size) or rows[1:] not in ((), (classes,)):
+        size, classes = self.in_channels, self.num_classes
+        fits = features.is_floating_point() and len(got) == 2
+        fits = fits and got[:1] == rows[:1] and size in (None, got[1])
+        if not fits or rows[1:] not in ((), (classes,)):
             raise ValueError(
-                f'MCCLLoss: features must be (B, {size}) and labels (B,) or '
-                f'(B, {classes}), got {got} and {rows}; give one label a bag '
-                'and set in_channels and num_classes'
+                f'MCCLLoss: features must be floats (B, {size or "D"}) and '
+                f'labels (B,) or (B, {classes}), got {features.dtype} {got} '
+                f'and {rows}; give one label a bag and set in_channels and '
+                'num_classes'
             )
         got = None if scores is None else tuple(scores.shape)
         if self.uses_scores and got != (rows[0], classes):
