@@ -13,7 +13,7 @@ cd "$(dirname "$0")/../.."
 [ $# -gt 0 ] || set -- 3.10:2.6.0:1.26.0 3.11:2.13.0:1.26.4 3.12:2.13.0:1.26.4
 core=(
   tests/test_compat.py tests/test_configs.py tests/test_end_to_end.py
-  tests/models/test_bag.py tests/models/test_layers.py
+  tests/models/test_layers.py
   tests/models/test_necks.py tests/models/test_mccl_loss.py
   tests/models/test_long_tail_loss.py tests/models/test_recognizers.py
   tests/datasets/test_split_files.py
