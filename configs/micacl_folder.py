@@ -5,13 +5,9 @@ _base_ = [
     '_base_/models/micacl_plus_r3d18.py',
     '_base_/schedules/adamw_100e.py',
 ]
-num_classes = _base_.num_classes
-model = dict(
-    neck=dict(aux_loss=dict(num_classes=num_classes)),
-    cls_head=dict(
-        num_classes=num_classes, loss_cls=dict(num_classes=num_classes)
-    ),
-)
+from micacl_mm.options import for_classes
+
+model = for_classes(_base_.model, _base_.num_classes)
 train_cfg = dict(max_epochs=50)
 warmup, cosine = _base_.param_scheduler
 param_scheduler = [warmup, dict(cosine, end=50)]

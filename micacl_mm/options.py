@@ -146,6 +146,18 @@ def option(name: str, default: Any = None) -> Any:
     return parse_option(name, text) if text else default
 
 
+def for_classes(model: Any, number: int) -> Any:
+    """Copy the settings of a model with another ``num_classes`` throughout."""
+    if isinstance(model, dict):
+        return {
+            key: number if key == 'num_classes' else for_classes(part, number)
+            for key, part in model.items()
+        }
+    if isinstance(model, (list, tuple)):
+        return type(model)(for_classes(part, number) for part in model)
+    return model
+
+
 def parse_option(name: str, text: str) -> Any:
     """Parse the text of an option.
 

@@ -208,38 +208,25 @@ def write_open_set(root, kind, write, videos=False):
         touch(Path(root, path, f'{split}.txt'), ''.join(lines).encode())
 
 
-# ---- drawn faces
+# ---- own classes
 
-#: Folder of the class, its emotion, and how many clips: 5 to 1.
-OWN = {
-    '1_joy': ('Happy', 15),
-    '2_calm': ('Neutral', 9),
-    '10_rage': ('Angry', 3),
-}
-
-
-def draw_clip(emotion, clip_id, person, size=32):
-    """Frames of an easy clip of the drawn set."""
-    from micacl_mm.synthetic import LEVELS, ClipSpec, render_clip
-
-    spec = ClipSpec(clip_id, (emotion,), person, 0)
-    return render_clip(spec, 0, 'dfew', size, LEVELS['easy'])
+#: Folder of the class, and how many clips: 5 to 1.
+OWN = {'1_joy': 15, '2_calm': 9, '10_rage': 3}
 
 
 def write_own(root, classes=OWN, frames=False):
     """Write a folder a class, clips named by person, six of a person."""
     clip_id = 0
-    for name, (emotion, total) in classes.items():
+    for seed, (name, total) in enumerate(classes.items()):
         for number in range(total):
-            person = clip_id // 6
-            path = Path(root, name, f'p{person:02d}_{number:03d}')
-            drawn = draw_clip(emotion, clip_id, person)
+            clip = f'p{clip_id // 6:02d}_{number:03d}'
+            path, image = Path(root, name, clip), picture(32, 32, seed)
+            shown = [np.roll(image, step, axis=1) for step in range(6)]
             if frames:
-                path.mkdir(parents=True)
-                for place, frame in enumerate(drawn):
-                    cv2.imwrite(str(path / f'{1 + 2 * place:05d}.jpg'), frame)
+                for place, frame in enumerate(shown):
+                    touch(path / f'{1 + 2 * place:05d}.jpg', compressed(frame))
             else:
-                write_video(path.with_suffix('.mp4'), drawn)
+                write_video(path.with_suffix('.mp4'), shown)
             clip_id += 1
 
 

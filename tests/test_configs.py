@@ -79,15 +79,6 @@ def test_the_leaderboard_has_the_models_of_the_recipes(name, method, recipe):
     assert other.test_pipeline == cfg.test_pipeline
 
 
-def test_both_sets_have_one_model():
-    for recipe in ('micacl', 'micacl_plus'):
-        dfew, ferv39k = (
-            Config.fromfile(CONFIGS / f'{recipe}_{name}.py')
-            for name in ('dfew', 'ferv39k')
-        )
-        assert dfew.model == ferv39k.model
-
-
 @pytest.mark.parametrize('name', ['micacl_dfew', 'micacl_demo'])
 def test_one_training_step_and_a_prediction(name):
     cfg = Config.fromfile(CONFIGS / f'{name}.py')
@@ -168,21 +159,6 @@ def test_tracking(track, monkeypatch):
     expected = [f'{track}visbackend'] if track else []
     assert names == ['localvisbackend', *expected]
     assert cfg.log_processor.log_with_hierarchy == bool(track)
-
-
-def test_sliding_windows_are_a_matter_of_configuration():
-    cfg = Config.fromfile(CONFIGS / 'micacl_demo.py')
-    init_default_scope(cfg.default_scope)
-    sampler = TRANSFORMS.build(
-        dict(type='SampleInstances', instance_len=4, instance_stride=2)
-    )
-    assert sampler.num_instances == 7
-    cfg.model.neck.num_instances = 7
-    model = MODELS.build(cfg.model)
-    set_counts(model)
-    clips = torch.rand(2, 7, 3, 4, 32, 32)
-    losses = model(clips, samples([0, 0]), mode='loss')
-    assert losses['loss_mccl'].isfinite() and losses['loss_cls'].isfinite()
 
 
 def test_leaves_are_short():

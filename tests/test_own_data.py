@@ -33,6 +33,8 @@ TINY = [
     *(f'{name}_dataloader.num_workers=0' for name in LOADERS),
     *(f'{name}_dataloader.persistent_workers=False' for name in LOADERS),
 ]
+#: The step of resizing, which comes one earlier for frames.
+SMALL = '{}_dataloader.dataset.pipeline.{}.scale=(16,16)'
 
 
 @pytest.fixture
@@ -155,6 +157,9 @@ def test_the_commands_of_the_page(tmp_path, monkeypatch, frames):
     write_own(tmp_path / 'faces', frames=frames)
     balanced = re.search(r'`--cfg-options (.*ClassBalancedSampler)`', PAGE)[1]
     options = balanced.split() if frames else []
+    options += [
+        SMALL.format(name, 3 + (name == 'train') - frames) for name in LOADERS
+    ]
     log = run(tmp_path, page_command('train'), *options)
     # 3, 2 and 1 clips are for the test, one of each class for validation.
     lines = re.findall(r'^(?:ClassFolderD|class counts).*$', PAGE, re.M)
@@ -179,6 +184,6 @@ def test_the_commands_of_the_page(tmp_path, monkeypatch, frames):
         return
     clip = next((tmp_path / 'faces' / CLASSES[0]).iterdir())
     command = page_command('infer').replace('new.mp4', str(clip))
-    run(tmp_path, command.replace('centerface', 'none'), *options)
+    run(tmp_path, command.replace('centerface', 'none'))
     found = json.loads((tmp_path / 'out/predictions.json').read_text())
     assert found['classes'] == CLASSES and len(found['predictions']) == 1

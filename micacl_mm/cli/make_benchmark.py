@@ -6,16 +6,9 @@ checked.
 """
 
 import argparse
-import sys
-import warnings
 from collections.abc import Sequence
 
-from micacl_mm.synthetic import (
-    BENCHMARK_LEVELS,
-    DEVELOPMENT,
-    make_benchmark,
-    verify_benchmark,
-)
+from micacl_mm.synthetic import BENCHMARK_LEVELS, DEVELOPMENT, make_benchmark
 
 from . import make_parser
 from .make_data import report as report_drawn
@@ -41,18 +34,10 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str]) -> int:
     """Draw or check level by level and say what is there."""
-    args = parse_args(argv)
-    # What differs is printed here.
-    warnings.filterwarnings('ignore', message='make_benchmark: ')
-    differing = []
-    for level in dict.fromkeys(args.levels):
-        if args.verify:
-            report = verify_benchmark(args.out, [level])[level]
-        else:
-            print(f'{level}:', file=sys.stderr)
-            report = make_benchmark(
-                args.out, [level], workers=args.workers, progress=True
-            )[level]
+    args, differing = vars(parse_args(argv)), []
+    for level in dict.fromkeys(args.pop('levels')):
+        report = make_benchmark(level=level, progress=True, **args)
+        if not args['verify']:
             report_drawn(report)
         record = report['record']
         title = f'{record["name"]}-v{record["version"]}-{level}'

@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     if args.out.suffix.lower() != '.mp4':
         parser.error(f'the video must be a .mp4 file, got {args.out}')
-    from micacl_mm.synthetic.story import STORY, render_story
+    from micacl_mm.synthetic.clip import STORY, render_story
     from micacl_mm.utils.video import write_video
 
     frames = render_story(args.emotions or STORY, args.seed, args.size)

@@ -1,13 +1,12 @@
 """Datasets of dynamic facial expressions, their samplers and transforms."""
 
+from .actor_datasets import CREMADDataset, RAVDESSDataset
 from .base import BaseDFERDataset
 from .caer_dataset import CAERDataset
 from .class_folder_dataset import ClassFolderDataset
-from .cremad_dataset import CREMADDataset
 from .dfew_dataset import DFEWDataset
 from .ferv39k_dataset import FERV39kDataset
 from .mafw_dataset import MAFWDataset
-from .ravdess_dataset import RAVDESSDataset
 from .samplers import ClassAwareBatchSampler, ClassBalancedSampler
 from .transforms import (
     ClipColorJitter,

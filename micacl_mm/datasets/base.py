@@ -33,12 +33,12 @@ from .layouts import (
     find_folders,
     probe_clips,
 )
-from .pack import FramePack, fit_pack
+from .pack import FramePack
 from .splits import (
     RESTORE,
     SplitRow,
-    cut_validation,
     describe_counts,
+    hold_out,
     read_lines,
 )
 
@@ -51,10 +51,9 @@ class BaseDFERDataset(BaseActionDataset):
 
     A subclass reads its split files (:meth:`read_split`) and names the clips
     on disk (:meth:`find_clips`); here the two are joined, checked against
-    the disk and counted. Frames are counted in the folders themselves:
-    frame counts that travel with a set are not trusted, and nothing is ever
-    written beside the data. Images whose names tell that they belong
-    elsewhere are left out with a warning.
+    the disk and counted. Frame counts that travel with a set are not trusted,
+    and nothing is ever written beside the data. Images whose names tell that
+    they belong elsewhere are left out with a warning.
 
     A sample has ``label``, ``video_id``, ``start_index`` 0 and, by
     ``source``, ``frame_dir``, ``frames``, ``filename_tmpl`` and
@@ -65,9 +64,10 @@ class BaseDFERDataset(BaseActionDataset):
     Args:
         data_root (str): The folder of the set.
         pipeline (list): Transforms.
-        split (str): ``'train'``, ``'val'`` or ``'test'``. The sets have no
-            official validation split: ``'val'`` is a slice of train. Defaults
-            to ``'train'``.
+        fold (int): From 1, of sets that have folds. Defaults to 1.
+        split (str): ``'train'``, ``'val'`` or ``'test'``. Where a set has no
+            official validation split, ``'val'`` is a slice of train.
+            Defaults to ``'train'``.
         source (str): ``'frames'`` for folders of face crops, ``'videos'`` for
             the clips as files. Defaults to ``'frames'``.
         val_ratio (float): Share of each class that is taken from train and
@@ -79,12 +79,10 @@ class BaseDFERDataset(BaseActionDataset):
         clip_root (str, optional): Folder of the clips, absolute or below
             ``data_root``, to use instead of a search. Defaults to None.
         pack (str, optional): A file made by ``micacl pack`` to read
-            the frames from, see docs/data.md. It must match the folders.
-            Defaults to None.
+            the frames from, see docs/data.md. Defaults to None.
         ann_file (str): A list to use instead of the official split file, with
             its rows or with ``<path> <frames> <label from 0>``, as other code
             lists clips; the numbers of frames are not used. Defaults to ''.
-        test_mode (bool): As in MMEngine. Defaults to False.
         metainfo (dict, optional): ``dict(classes=...)`` orders the classes
             anew, and the labels with them; clips of classes that are not
             named are left out. Defaults to None.
@@ -121,8 +119,15 @@ class BaseDFERDataset(BaseActionDataset):
     SPLIT_FOLDER = ''
     # Official splits.
     SPLITS: tuple[str, ...] = ('train', 'test')
+    FOLDS: Sequence[int] = ()
     # By source, what `choose_layout` prefers.
-    CLIP_FOLDERS: dict[str, tuple[tuple[str, str], ...]] = {}
+    CLIP_FOLDERS: dict[str, tuple[tuple[str, str], ...]] = {
+        'frames': (
+            ('face crops', 'face|crop'),
+            ('frames in a folder of another name', ''),
+        ),
+        'videos': (('videos', ''),),
+    }
     # Name of the attribute that is the key to the official counts.
     VARIANT = ''
     # Whether 12_7.jpg is a frame of clip 12 and of no other.
@@ -134,6 +139,7 @@ class BaseDFERDataset(BaseActionDataset):
         self,
         data_root: str,
         pipeline: list[Union[ConfigType, Callable]],
+        fold: Union[int, str] = 1,
         split: str = 'train',
         source: str = 'frames',
         val_ratio: float = 0.0,
@@ -147,6 +153,12 @@ class BaseDFERDataset(BaseActionDataset):
         **kwargs,
     ) -> None:
         self.data_root = os.path.expanduser(data_root)
+        name = type(self).__name__
+        folds = self.FOLDS or (1,)
+        # An environment variable in a config arrives as text.
+        check_choice(name, tuple(map(str, folds)), fold=str(fold))
+        if self.FOLDS:
+            self.fold = int(fold)
         self.split = split
         self.source = source
         self.val_ratio = val_ratio
@@ -159,7 +171,16 @@ class BaseDFERDataset(BaseActionDataset):
         self.listed = 0
         self.foreign: dict[str, list[str]] = {}
         self._opened: Optional[FramePack] = None
-        self._check_args()
+        check_choice(name, ('train', 'val', 'test'), split=split)
+        check_choice(name, ('frames', 'videos'), source=source)
+        check_choice(name, ('raise', 'drop'), missing=missing)
+        self._check_ratio('val_ratio', val_ratio)
+        if pack and source == 'videos':
+            raise ConfigError(
+                f"{name}: a pack needs source='frames', got source='videos' "
+                f'and pack {pack}',
+                'leave one of --source and --pack out',
+            )
         super().__init__(
             ann_file='',
             pipeline=pipeline,
@@ -180,8 +201,13 @@ class BaseDFERDataset(BaseActionDataset):
     def read_split(self, split: str) -> list[SplitRow]:
         """Read the official ``'train'`` or ``'test'`` rows."""
 
-    def find_clips(self, root: str) -> Iterable[FoundClip]:
-        """List the clips on disk, keyed by ``video_id`` in lower case."""
+    def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
+        """List the clips on disk, keyed by ``video_id`` in lower case.
+
+        Args:
+            root (str): Where to look.
+            source (str): Defaults to '', that of the data set.
+        """
         raise NotImplementedError
 
     def official_row(self, path: str, label: int) -> str:
@@ -198,11 +224,7 @@ class BaseDFERDataset(BaseActionDataset):
         return os.path.isfile(os.path.join(self.data_root, DRAWN_MARKER))
 
     def parse_row(self, line: str) -> SplitRow:
-        """Read one row of a split file; for sets that have such files.
-
-        Raises:
-            ValueError: With what is wrong about it, and no more.
-        """
+        """Read one row; a ``ValueError`` says what is wrong about it."""
         raise NotImplementedError
 
     @property
@@ -252,9 +274,14 @@ class BaseDFERDataset(BaseActionDataset):
         rows, rest = self._read(official), []
         if official == 'train' and self.val_ratio:
             persons = {r.video_id: self.person(r.video_id) for r in rows}
-            rows, rest = cut_validation(
-                rows, self.val_ratio, self.val_seed, persons
-            )
+            whole = len(rows)
+            rows, rest = hold_out(rows, persons, self.val_ratio, self.val_seed)
+            if not rest:
+                raise ConfigError(
+                    f'{type(self).__name__}: a validation slice needs a '
+                    f'class of at least two clips, got {whole} clips',
+                    'set val_ratio=0',
+                )
         if self.split == 'val':
             rows, rest = rest, rows
         return self.relabel(rows), self.relabel(rest)
@@ -271,23 +298,24 @@ class BaseDFERDataset(BaseActionDataset):
     ) -> list[dict]:
         """Look the clips of the split up."""
         self.layout = layout
-        probed = probe_clips(rows, clips, self.source, self.NUMBERED_FRAMES)
-        self.foreign = probed.foreign
-        if probed.foreign:
-            total = sum(map(len, probed.foreign.values()))
+        infos, missing, self.foreign = probe_clips(
+            rows, clips, self.source, self.NUMBERED_FRAMES
+        )
+        if self.foreign:
+            total = sum(map(len, self.foreign.values()))
             named = [
                 f'{clip} ({shorten(names, 3)})'
-                for clip, names in probed.foreign.items()
+                for clip, names in self.foreign.items()
             ]
             self._warn(
                 f'{total} images in {len(named)} clips are not used, since '
                 f'they are not named like the frames of their clip: '
                 f'{shorten(named)}.'
             )
-        self._report_missing(probed.missing, len(rows))
-        if self.pack and probed.infos:
-            self._take_pack(probed.infos)
-        return probed.infos
+        self._report_missing(missing, len(rows))
+        if self.pack and infos:
+            self._take_pack(infos)
+        return infos
 
     def relabel(self, rows: Sequence[SplitRow]) -> list[SplitRow]:
         """Rows of the classes in ``metainfo``, labelled in their order."""
@@ -331,11 +359,8 @@ class BaseDFERDataset(BaseActionDataset):
     def read_lines(self, path: str) -> list[tuple[int, str]]:
         """Number and text of the rows of a split file.
 
-        Blank lines are left out, and a header: a first line without a digit.
-        Copies differ in whether they have one.
-
-        Raises:
-            DataError: It is no such file.
+        Without blank lines and header, a first line without a digit: copies
+        differ in whether they have one.
         """
         try:
             lines = read_lines(path)
@@ -347,17 +372,7 @@ class BaseDFERDataset(BaseActionDataset):
     def parse_rows(
         self, path: str, lines: Sequence[tuple[int, str]]
     ) -> list[SplitRow]:
-        """Read the rows of a split file.
-
-        Args:
-            path (str): The file, for messages.
-            lines (Sequence[tuple[int, str]]): Line number and text of each
-                row.
-
-        Raises:
-            DataError: For a wrong row, for a clip that is listed twice, and
-                if there is no row.
-        """
+        """Read the rows of a split file, of which each clip may have one."""
         if not lines:
             self._fail(
                 DataError,
@@ -407,17 +422,12 @@ class BaseDFERDataset(BaseActionDataset):
                 rows += self._read(split)
         wanted = dict.fromkeys(row.video_id.lower() for row in rows)
         self.listed = len(wanted)
+        kinds, named = self.CLIP_FOLDERS[self.source], self.clip_root
         layouts = []
         for root in self._clip_roots():
+            clips = self.find_clips(root)
             layouts.append(
-                choose_layout(
-                    self.find_clips(root),
-                    root,
-                    self.CLIP_FOLDERS[self.source],
-                    wanted,
-                    self.source,
-                    named=self.clip_root is not None,
-                )
+                choose_layout(clips, root, kinds, wanted, self.source, named)
             )
             if layouts[-1].covered >= COMPLETE * len(wanted):
                 break
@@ -436,11 +446,8 @@ class BaseDFERDataset(BaseActionDataset):
         """Where to look."""
         if self.clip_root is None:
             # Other sets may lie below the root: look by the split files.
-            folders = (
-                find_folders(self.data_root, self.SPLIT_FOLDER)
-                if self.SPLIT_FOLDER
-                else ()
-            )
+            name = self.SPLIT_FOLDER
+            folders = find_folders(self.data_root, name) if name else ()
             roots = chain(map(os.path.dirname, folders), [self.data_root])
             yield from dict.fromkeys(map(os.path.normpath, roots))
             return
@@ -465,16 +472,16 @@ class BaseDFERDataset(BaseActionDataset):
                 'leave the pack out',
             )
         self._opened = FramePack(self.pack)
-        clips = [
-            (
-                info['frame_dir'],
-                [*info['frames'], *self.foreign.get(info['video_id'], ())],
-            )
+        clips = {
+            info['frame_dir']: [
+                *info['frames'],
+                *self.foreign.get(info['video_id'], ()),
+            ]
             for info in infos
-        ]
-        places = fit_pack(self._opened, clips)
-        for info, place in zip(infos, places, strict=True):
-            info['pack_clip'] = place
+        }
+        places = self._opened.match(clips)
+        for info in infos:
+            info['pack_clip'] = places[info['frame_dir']]
         print_log(
             f'{type(self).__name__}: frames are read from pack '
             f'{self._opened.path}.',
@@ -487,10 +494,10 @@ class BaseDFERDataset(BaseActionDataset):
         split = 'test' if self.split == 'test' else 'train'
         official = self.OFFICIAL_COUNTS.get(variant, {}).get(split)
         classes = self.metainfo['classes']
-        if self.is_drawn:
-            official = None
         if official:
             official = [official[self.all_classes.index(n)] for n in classes]
+        if self.is_drawn:
+            official = None
         counts = describe_counts(classes, loaded, rest, official)
         if self.is_drawn:
             counts += ' Synthetic set: no official counts.'
@@ -504,19 +511,6 @@ class BaseDFERDataset(BaseActionDataset):
             f'{self.source} in {self.layout}.',
             logger='current',
         )
-
-    def _check_args(self) -> None:
-        name = type(self).__name__
-        check_choice(name, ('train', 'val', 'test'), split=self.split)
-        check_choice(name, ('frames', 'videos'), source=self.source)
-        check_choice(name, ('raise', 'drop'), missing=self.missing)
-        self._check_ratio('val_ratio', self.val_ratio)
-        if self.pack and self.source == 'videos':
-            raise ConfigError(
-                f"{type(self).__name__}: a pack needs source='frames', got "
-                f"source='videos' and pack {self.pack}",
-                'leave one of --source and --pack out',
-            )
 
     def _check_ratio(self, name: str, value: object) -> None:
         # A config's environment variable in quotes arrives as text.

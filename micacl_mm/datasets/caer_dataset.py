@@ -22,20 +22,7 @@ class CAERDataset(BaseDFERDataset):
     13,201 clips of 7 classes in the official split, validation included:
     ``val_ratio`` is not used. The clips show whole scenes; crop the faces
     before training. Persons are not named, so they may be in several splits.
-
-    Args:
-        data_root (str): The folder of the set.
-        pipeline (list): Transforms.
-        **kwargs: Arguments of :class:`BaseDFERDataset`.
-
-    Raises:
-        ConfigError: For a wrong argument.
-        MissingFileError: For a missing root, split or clip.
-
-    Example:
-        >>> from micacl_mm.datasets import CAERDataset
-        >>> val = CAERDataset('data/CAER', pipeline=[], split='val')
-        >>> val[0]['video_id']
+    Arguments and errors are those of :class:`BaseDFERDataset`.
     """
 
     CLASSES = ('Angry', *_EMOTIONS[1:])
@@ -43,13 +30,6 @@ class CAERDataset(BaseDFERDataset):
     # The counts of each class are not published.
     OFFICIAL_TOTAL = 13201
     SPLITS = ('train', 'val', 'test')
-    CLIP_FOLDERS = {
-        'frames': (
-            ('face crops', 'face|crop'),
-            ('frames in a folder of another name', ''),
-        ),
-        'videos': (('videos', ''),),
-    }
     EXPECTED_TREE = """\
 <data_root>/
   CAER/train/Anger/0001.avi .. validation/ test/   (source='videos')
@@ -61,7 +41,7 @@ Download CAER.zip at caer-dataset.github.io"""
         folder, rows = _FOLDERS[split], {}
         labels = {name.lower(): i for i, name in enumerate(_EMOTIONS)}
         for source in self.CLIP_FOLDERS:
-            for clip in find_emotion_clips(self.data_root, source, _EMOTIONS):
+            for clip in self.find_clips(self.data_root, source):
                 part, emotion, _ = clip.key.split('/')
                 if part == folder:
                     rows[clip.key] = SplitRow(clip.key, labels[emotion])
@@ -77,6 +57,6 @@ Download CAER.zip at caer-dataset.github.io"""
     def _split_in_two(self) -> tuple[list[SplitRow], list[SplitRow]]:
         return self.relabel(self._read(self.split)), []
 
-    def find_clips(self, root: str) -> Iterable[FoundClip]:
+    def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
         """List the clips on disk, keyed by split, emotion and name."""
-        return find_emotion_clips(root, self.source, _EMOTIONS)
+        return find_emotion_clips(root, source or self.source, _EMOTIONS)

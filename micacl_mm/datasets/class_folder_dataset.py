@@ -1,8 +1,9 @@
 """Clips in a folder for each class."""
 
 import os
+import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, NoReturn, Optional, Union
@@ -21,12 +22,7 @@ from micacl_mm.utils.folders import (
 )
 
 from .base import BaseDFERDataset, shorten
-from .splits import (
-    SplitRow,
-    find_shared,
-    hold_out,
-    name_groups,
-)
+from .splits import SplitRow, hold_out
 
 #: Splits in the order of the cuts, and the argument that says how large.
 CUTS = {'train': '', 'test': 'test_ratio', 'val': 'val_ratio'}
@@ -55,15 +51,12 @@ class ClassFolder(NamedTuple):
 
 
 class ClassClip(NamedTuple):
-    """A clip: its name below the root without suffix, and where it is.
-
-    ``kind`` is ``'videos'``, ``'frames'``, ``'hollow'`` for a folder that
-    holds nothing and would be a clip if it held frames, or ``'other'`` for a
-    file that is neither video nor image.
-    """
+    """A clip: its name below the root without suffix, and where it is."""
 
     name: str
     path: str
+    #: 'videos', 'frames', 'hollow' for a folder that holds nothing and would
+    #: be a clip if it held frames, 'other' for a file that is neither.
     kind: str
     folder: ClassFolder
 
@@ -74,11 +67,8 @@ class ClassFolderDataset(BaseDFERDataset):
 
     The classes are the names of the folders, the labels 0 to K - 1 follow
     their order. Clips are videos or folders of frames, right in the folder
-    of a class or in folders below it::
-
-        <data_root>/<class>/<clip>.mp4
-        <data_root>/<class>/<clip>/*.jpg
-        <data_root>/train/<class>/...    and val, test: splits of your own
+    of a class or in folders below it; splits of your own are such trees in
+    folders ``train``, ``val`` and ``test``.
 
     A split that has no folder is cut from the others' clips, the same on
     all machines: first ``test_ratio`` of each class for test, then
@@ -106,12 +96,9 @@ class ClassFolderDataset(BaseDFERDataset):
             person in the name of a clip, ``'happy/anna_001'`` for instance,
             as its first group: ``'/([^/_]+)_'``. No person is then on two
             sides of a cut. Defaults to None.
-        missing (str): ``'raise'`` or ``'drop'``, what to do about empty
-            clips. Defaults to ``'raise'``.
-        test_mode (bool): As in MMEngine. Defaults to False.
         metainfo (dict, optional): With ``classes``, some of the classes to
             use alone, in their order. Defaults to None.
-        **kwargs: Further arguments of ``BaseActionDataset``.
+        **kwargs: Further arguments of :class:`BaseDFERDataset`.
 
     Raises:
         ConfigError: For a wrong argument.
@@ -138,8 +125,6 @@ class ClassFolderDataset(BaseDFERDataset):
         test_ratio: float = 0.2,
         split_seed: int = 0,
         group_pattern: Optional[str] = None,
-        missing: str = 'raise',
-        test_mode: bool = False,
         metainfo: Optional[dict] = None,
         **kwargs,
     ) -> None:
@@ -159,8 +144,6 @@ class ClassFolderDataset(BaseDFERDataset):
             split=split,
             source=source,
             val_ratio=val_ratio,
-            missing=missing,
-            test_mode=test_mode,
             metainfo={'classes': self._all_classes, **(metainfo or {})},
             **kwargs,
         )
@@ -192,8 +175,7 @@ class ClassFolderDataset(BaseDFERDataset):
                     f', or set {ratio} (--{ratio.replace("_", "-")}) above 0 '
                     'with at least two clips, or persons, of a class'
                 )
-            self._fail(
-                DataError,
+            fail(
                 f'there must be a clip for split {self.split!r} in '
                 f'{self.data_root}, got none',
                 cure,
@@ -246,12 +228,7 @@ class ClassFolderDataset(BaseDFERDataset):
         for clip in clips:
             row = SplitRow(clip.name, labels[clip.folder.name])
             splits[clip.folder.split or 'train'].append(row)
-        names = [clip.name for clip in clips]
-        pattern = self.group_pattern or ''
-        try:
-            groups = name_groups(names, pattern, self.data_root)
-        except ConfigError as error:
-            self._fail(ConfigError, error.problem, error.cure)
+        groups = self._groups([clip.name for clip in clips])
         for split, ratio in CUTS.items():
             if ratio and not splits[split]:
                 splits['train'], splits[split] = hold_out(
@@ -260,13 +237,49 @@ class ClassFolderDataset(BaseDFERDataset):
                     getattr(self, ratio),
                     self.split_seed,
                 )
-        shared = find_shared(splits, groups)
+        sides: dict[str, set[str]] = defaultdict(set)
+        for split, rows in splits.items():
+            for row in rows:
+                sides[groups[row.video_id]].add(split)
+        shared = [group for group, side in sides.items() if len(side) > 1]
         if shared:
             self._warn(
                 f'{len(shared)} persons are in more than one of the given '
                 f'splits: {shorten(shared)}.'
             )
         return splits
+
+    def _groups(self, names: Sequence[str]) -> dict[str, str]:
+        """Tell the person of each clip by its name, else the clip itself."""
+        pattern = self.group_pattern
+        if not pattern:
+            return {name: name for name in names}
+        try:
+            compiled = re.compile(pattern)
+        except (re.error, TypeError) as error:
+            fail(
+                f'group_pattern {pattern!r} is no regular expression: {error}',
+                'correct it (--group-pattern)',
+                ConfigError,
+            )
+        if not compiled.groups:
+            fail(
+                f'group_pattern must have a group, got {pattern!r}',
+                r"put parentheses around the person, e.g. '/([^/_]+)_'",
+                ConfigError,
+            )
+        found = {name: compiled.search(name) for name in names}
+        groups = {name: match and match[1] for name, match in found.items()}
+        gone = [name for name in names if not groups[name]]
+        if gone:
+            fail(
+                f'group_pattern {pattern!r} must find a person in the name of '
+                f'every clip of {self.data_root}, got none in {len(gone)} of '
+                f'{len(names)}, such as {gone[0]!r}',
+                'change it (--group-pattern), or rename these',
+                ConfigError,
+            )
+        return groups
 
     def _check_filled(self, clips: Sequence[ClassClip], splits: set) -> None:
         """See that there are clips of each split, and class to train on."""
@@ -280,8 +293,7 @@ class ClassFolderDataset(BaseDFERDataset):
                 if not full & {('', name), ('train', name)}
             ]
         if bare:
-            self._fail(
-                DataError,
+            fail(
                 f'{self.data_root} must hold {self.source} of each split, '
                 'and of each class to train on, got none of '
                 f'{", ".join(bare)}',
@@ -296,23 +308,13 @@ def find_classes(
 ) -> tuple[list[str], str]:
     """Tell the classes of a folder and what its clips are.
 
-    Configs call it, so that nobody has to type the number of classes.
-
-    Args:
-        data_root (str): Folder of class folders.
-        classes (str | Sequence[str], optional): Their order, as a list or
-            with commas. Defaults to None or ``'auto'``, sorted naturally.
-        source (str): ``'videos'``, ``'frames'``, or ``'auto'`` for whichever
-            is there. Defaults to ``'auto'``.
+    Configs call it with the arguments of :class:`ClassFolderDataset`, so that
+    nobody has to type the number of classes.
 
     Returns:
         tuple[list[str], str]: The classes and the source. Where there is no
         such folder, which is for the data set to say, ``classes`` as given
         or none.
-
-    Raises:
-        DataError: The folder cannot be a set of two classes or more.
-        ConfigError: It differs from what was given.
     """
     if isinstance(classes, str):
         classes = None if classes == 'auto' else classes.split(',')
@@ -386,11 +388,7 @@ def order_classes(
 
 
 def find_class_clips(folders: Sequence[ClassFolder]) -> list[ClassClip]:
-    """List all clips, those of each class naturally sorted.
-
-    A folder that holds images is one clip. Other folders, of persons for
-    instance, are looked into. Links are followed, but not up.
-    """
+    """List all clips, those of each class naturally sorted."""
     # Threads, since the time goes into waiting for a network disk.
     with ThreadPoolExecutor(max_workers=16) as pool:
         found = list(pool.map(lambda folder: list(_clips(folder)), folders))
@@ -431,7 +429,7 @@ def _clips(folder: ClassFolder) -> Iterator[ClassClip]:
 
 
 def _walk(path: str) -> Iterator[tuple[str, str]]:
-    """Kind and path of each clip."""
+    """Kind and path of each clip; a folder that holds images is one."""
     try:
         for folder in walk(path):
             videos = [e.path for e in folder.files if is_video(e.name)]

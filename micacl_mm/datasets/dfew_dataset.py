@@ -3,9 +3,8 @@
 import csv
 import re
 from collections.abc import Iterable
-from typing import Optional, Union
+from typing import Optional
 
-from micacl_mm.errors import check_choice
 from micacl_mm.registry import DATASETS
 from micacl_mm.utils.folders import natural_key, walk
 
@@ -32,18 +31,8 @@ class DFEWDataset(BaseDFERDataset):
     Labels are the set's codes 1..7 less one. The clips are looked for in
     every nesting known of the release: face frames in full (preferred), 16
     to a clip or in a renamed folder, and the original videos. Whole scenes,
-    optical flow, landmarks and the like are never taken for faces.
-
-    Args:
-        data_root (str): The folder of the set.
-        pipeline (list): Transforms.
-        fold (int): The fold, 1..5, whose split files are read. Defaults to 1.
-        **kwargs: Arguments of :class:`BaseDFERDataset`.
-
-    Raises:
-        ConfigError: For a wrong argument.
-        DataError: For a wrong row of a split file.
-        MissingFileError: For a missing root, split file or clip.
+    optical flow, landmarks and the like are never taken for faces. Arguments
+    and errors are those of :class:`BaseDFERDataset`.
 
     Example:
         >>> from micacl_mm.datasets import DFEWDataset
@@ -60,7 +49,7 @@ class DFEWDataset(BaseDFERDataset):
         }
         for fold, test in TEST_COUNTS.items()
     }
-    VARIANT = 'fold'
+    VARIANT, FOLDS = 'fold', range(1, 6)
     SPLIT_FOLDER = 'EmoLabel_DataSplit'
     CLIP_FOLDERS = {
         'frames': (
@@ -81,18 +70,6 @@ class DFEWDataset(BaseDFERDataset):
     clip_224x224/00001/*.jpg      (source='frames')
     original/1.mp4                (source='videos')"""
 
-    def __init__(
-        self,
-        data_root: str,
-        pipeline: list,
-        fold: Union[int, str] = 1,
-        **kwargs,
-    ) -> None:
-        # An environment variable in a config arrives as text.
-        check_choice('DFEWDataset', ('1', '2', '3', '4', '5'), fold=str(fold))
-        self.fold = int(fold)
-        super().__init__(data_root, pipeline, **kwargs)
-
     def read_split(self, split: str) -> list[SplitRow]:
         """Read ``set_<fold>.csv``; its first row is a header."""
         path = self._renamed_split_file(split) or self.find_split_file(
@@ -101,11 +78,7 @@ class DFEWDataset(BaseDFERDataset):
         return self.parse_rows(path, self.read_lines(path))
 
     def _renamed_split_file(self, split: str) -> Optional[str]:
-        """The split file, whatever way its folder is spelt.
-
-        ``train(single-labeled)``, ``train(single_labeled)``, ``train``, each
-        also within another.
-        """
+        """The split file below ``train(single_labeled)``, ``train``, ..."""
         found = []
         for root in find_folders(self.data_root, self.SPLIT_FOLDER):
             for folder in walk(root, 3):
@@ -121,9 +94,9 @@ class DFEWDataset(BaseDFERDataset):
                 return min(found)[2]
         return None
 
-    def find_clips(self, root: str) -> Iterable[FoundClip]:
+    def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
         """List the clips on disk, keyed by five digits."""
-        return find_numbered_clips(root, self.source)
+        return find_numbered_clips(root, source or self.source)
 
     def official_row(self, path: str, label: int) -> str:
         """``<clip number>,<label>``."""

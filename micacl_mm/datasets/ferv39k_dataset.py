@@ -40,17 +40,6 @@ class FERV39kDataset(BaseDFERDataset):
             ``'Weak-Interactive Shows'``, ``'Strong-Interactive Activities'``
             and ``'Anomaly Issues'``. Defaults to ``'all'``.
         **kwargs: Arguments of :class:`BaseDFERDataset`.
-
-    Raises:
-        ConfigError: For a wrong argument.
-        DataError: For a wrong row of a split file.
-        MissingFileError: For a missing root, split file or clip.
-
-    Example:
-        >>> from micacl_mm.datasets import FERV39kDataset
-        >>> test = FERV39kDataset('data/FERV39k', pipeline=[], split='test',
-        ...                       subset='Daily Life', test_mode=True)
-        >>> test[0]['video_id']
     """
 
     METAINFO = {'dataset_name': 'FERV39k', 'classes': BaseDFERDataset.CLASSES}
@@ -111,9 +100,9 @@ class FERV39kDataset(BaseDFERDataset):
             )
         return rows
 
-    def find_clips(self, root: str) -> Iterable[FoundClip]:
+    def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
         """List the clips on disk, keyed by scene, emotion and name."""
-        return find_emotion_clips(root, self.source, self.CLASSES)
+        return find_emotion_clips(root, source or self.source, self.CLASSES)
 
     def official_row(self, path: str, label: int) -> str:
         """``<Scene>/<Emotion>/<clip> <Emotion>``."""

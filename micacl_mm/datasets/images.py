@@ -27,15 +27,11 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     pixels are OpenCV's to the bit, whose decoder is of the same family. All
     else, and all of it without ``simplejpeg``, goes through OpenCV.
 
-    Args:
-        data (bytes): An image file.
-        name (str): For the message.
-
     Returns:
         np.ndarray: (H, W, 3), uint8.
 
     Raises:
-        DataError: It cannot be decoded.
+        DataError: It cannot be decoded; with ``name``.
     """
     # OpenCV turns a photograph by its EXIF tag, libjpeg does not.
     if simplejpeg and data[:3] == _JPEG and _EXIF not in data:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from micacl_mm.utils.folders import (
     VIDEO_SUFFIXES,
@@ -54,26 +54,15 @@ class FoundClip(NamedTuple):
 
 @dataclass(eq=False)
 class Layout:
-    """A copy of the clips: those in one folder, or in the parts of one.
+    """A copy of the clips: those in one folder, or in the parts of one."""
 
-    Args:
-        copy (str): Folder of the clips below the root.
-        clips (dict): Path of each clip by its key; empty if no copy fits.
-        bases (dict): Folders that are parts of it, as an ordered set.
-        covered (int): Number of the wanted clips among them.
-        kind (int): Which of the preferred ones it is.
-        text (str): What it is or, of the chosen one, where the clips lie, in
-            words, for the log.
-        fits (bool): Whether it may hold faces.
-    """
-
-    copy: str = ''
-    clips: dict[str, str] = field(default_factory=dict)
-    bases: dict[str, None] = field(default_factory=dict)
-    covered: int = 0
-    kind: int = 0
-    text: str = ''
-    fits: bool = True
+    copy: str = ''  # folder below the root
+    clips: dict[str, str] = field(default_factory=dict)  # path by key
+    bases: dict[str, None] = field(default_factory=dict)  # its part folders
+    covered: int = 0  # number of the wanted clips
+    kind: int = 0  # which of the preferred ones it is
+    text: str = ''  # in words, for the log
+    fits: bool = True  # whether it may hold faces
 
 
 class FrameNames:
@@ -81,18 +70,7 @@ class FrameNames:
 
     MMAction2's ``RawFrameDecode`` asks ``filename_tmpl.format(index)`` for
     the name of a frame. Face frames are numbered with gaps wherever no face
-    was found, so no template fits; with this object the index counts the
-    frames that are there, from 0.
-
-    Args:
-        names (Sequence[str]): The file names in order.
-
-    Raises:
-        IndexError: In :meth:`format`, for an index outside the clip.
-
-    Example:
-        >>> FrameNames(['00007_00001.jpg', '00007_00005.jpg']).format(1)
-        '00007_00005.jpg'
+    was found; here the index counts the frames that are there, from 0.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -147,11 +125,7 @@ def find_emotion_clips(
 def find_named_clips(
     root: str, source: str, pattern: str, part: str
 ) -> Iterator[FoundClip]:
-    """Clips whose names match a pattern, as in CREMA-D and RAVDESS.
-
-    Folders that match ``part``, such as those of the actors, are parts of
-    the copy that they lie in.
-    """
+    """Clips whose names match a pattern, in folders that match ``part``."""
     name_of, part_of = re.compile(pattern), re.compile(part)
     for folder in _levels(root, lambda name: not name_of.fullmatch(name)):
         base = folder.path
@@ -193,7 +167,7 @@ def choose_layout(
     preferred: Sequence[tuple[str, str]],
     wanted: Collection[str],
     source: str,
-    named: bool = False,
+    named: Optional[str] = None,
 ) -> Layout:
     """Choose one copy of the clips where several lie side by side.
 
@@ -202,17 +176,9 @@ def choose_layout(
     (:data:`NOT_FACES`), is never chosen, one that fits only the last pattern
     not if another holds some of the wanted clips. Of the rest those win that
     hold nearly as many of these as the best, among them the first by
-    ``preferred``.
-
-    Args:
-        found (Iterable[FoundClip]): The clips, the shallowest first.
-        root (str): Where the search began.
-        preferred (Sequence[tuple[str, str]]): Pairs of a copy's description
-            and a pattern of its folder, the last for any folder.
-        wanted (Collection[str]): Keys of the clips of the set.
-        source (str): ``'frames'`` or ``'videos'``.
-        named (bool): Whether a person has named ``root``: then its own name
-            counts too, and what lies there is taken. Defaults to False.
+    ``preferred``, pairs of a description and a pattern of the folder. Where a
+    person has ``named`` the root, its own name counts too, and what lies
+    there is taken.
 
     Returns:
         Layout: Without clips if no copy fits.
@@ -295,12 +261,7 @@ def _has_images(copy: Layout, wanted: Collection[str]) -> bool:
 
 
 def _without_parts(path: str) -> str:
-    """The folder that ``path`` would be, had it not been cut or doubled.
-
-    Example:
-        >>> _without_parts('Clip/clip_224x224/clip_224x224_part_3')
-        'Clip/clip_224x224'
-    """
+    """The folder: of ``clip_224x224/clip_224x224_part_3`` the first."""
     parts: list[str] = []
     for part in path.split('/'):
         part = re.sub(r'[_-]?part[_-]?\d+$', '', part, flags=re.IGNORECASE)
@@ -312,22 +273,8 @@ def _without_parts(path: str) -> str:
 
 
 def _shorten(names: Sequence[str]) -> str:
-    if len(names) <= 2:
-        return ' and '.join(names)
-    return f'{names[0]} and {len(names) - 1} more folders'
-
-
-class Probed(NamedTuple):
-    """What a look at the clips of a split has found.
-
-    ``infos`` are the data of those that are there, in the order of the
-    split; ``missing`` names the others with what is wrong; ``foreign`` names
-    by clip the images whose names tell that they belong elsewhere.
-    """
-
-    infos: list[dict]
-    missing: list[str]
-    foreign: dict[str, list[str]]
+    more = f'{len(names) - 1} more folders' if names[2:] else ''
+    return ' and '.join([names[0], more] if more else names)
 
 
 def probe_clips(
@@ -335,8 +282,14 @@ def probe_clips(
     clips: dict[str, str],
     source: str,
     named: bool = False,
-) -> Probed:
-    """Look the clips of a split up on disk, each folder once."""
+) -> tuple[list[dict], list[str], dict[str, list[str]]]:
+    """Look the clips of a split up on disk, each folder once.
+
+    Returns:
+        The data of those that are there, in the order of the split; the
+        others with what is wrong; and by clip the images whose names tell
+        that they belong elsewhere.
+    """
 
     def probe(row: SplitRow) -> dict:
         path = clips.get(row.video_id.lower())
@@ -360,7 +313,7 @@ def probe_clips(
         probed = list(pool.map(probe, rows))
     infos = [info for info in probed if 'wrong' not in info]
     pairs = ((info['video_id'], info.pop('foreign', [])) for info in infos)
-    return Probed(
+    return (
         infos,
         [info['wrong'] for info in probed if 'wrong' in info],
         {clip: names for clip, names in pairs if names},
@@ -394,17 +347,8 @@ def own_frames(
     ``12_1.jpg``, ``12_2.jpg`` or ``1.jpg``, ``2.png``. Of several ways of
     naming the one that begins with the clip's own name is the clip's, then
     one with numbers that half of the images have. The same name with two
-    suffixes is one frame.
-
-    Args:
-        names (Sequence[str]): Images of one folder in natural order.
-        clip (str): Name of the folder. Where some images begin with it, those
-            that begin with another clip's are none of its. Defaults to ''.
-        numbered (bool): Whether ``12_1.jpg`` can only be of clip 12. Defaults
-            to False.
-
-    Returns:
-        tuple[list[str], list[str]]: Its frames, and the others.
+    suffixes is one frame. With ``numbered``, ``12_1.jpg`` can only be of clip
+    12.
     """
     stems = {name: os.path.splitext(name)[0].lower() for name in names}
     suffixes = {name: os.path.splitext(name)[1].lower() for name in names}
@@ -469,10 +413,7 @@ def _check_size(path: str) -> None:
 
 
 def find_folders(root: str, name: str, depth: int = 2) -> Iterator[str]:
-    """Folders of a name below ``root``, the exact and shallow ones first.
-
-    In any case, and with what a cloud drive or a second download adds.
-    """
+    """Folders whose names begin so, the exact and shallow ones first."""
     found = []
     for folder in walk(root, depth):
         for entry in folder.folders:

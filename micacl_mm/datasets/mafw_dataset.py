@@ -2,9 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Union
 
-from micacl_mm.errors import check_choice
 from micacl_mm.registry import DATASETS
 
 from .base import BaseDFERDataset
@@ -23,23 +21,8 @@ class MAFWDataset(BaseDFERDataset):
     """`MAFW <https://mafw-database.github.io/MAFW/>`_, single expressions.
 
     9,172 clips of 11 classes in five official folds. Labels follow the order
-    of the paper; rows are read by the name of the class.
-
-    Args:
-        data_root (str): The folder of the set.
-        pipeline (list): Transforms.
-        fold (int): The fold, 1..5, whose split files are read. Defaults to 1.
-        **kwargs: Arguments of :class:`BaseDFERDataset`.
-
-    Raises:
-        ConfigError: For a wrong argument.
-        DataError: For a wrong row of a split file.
-        MissingFileError: For a missing root, split file or clip.
-
-    Example:
-        >>> from micacl_mm.datasets import MAFWDataset
-        >>> train = MAFWDataset('data/MAFW', pipeline=[], fold=3)
-        >>> train.class_counts
+    of the paper; rows are read by the name of the class. Arguments and errors
+    are those of :class:`BaseDFERDataset`.
     """
 
     CLASSES = (
@@ -51,7 +34,7 @@ class MAFWDataset(BaseDFERDataset):
     # The counts of each class are not published by fold.
     OFFICIAL_COUNTS = {fold: {} for fold in range(1, 6)}
     OFFICIAL_TOTAL = 9172
-    VARIANT = 'fold'
+    VARIANT, FOLDS = 'fold', range(1, 6)
     SPLIT_FOLDER = 'Train & Test Set'
     CLIP_FOLDERS = {
         'frames': (
@@ -68,17 +51,6 @@ class MAFWDataset(BaseDFERDataset):
   faces/00001/*.jpg ..                     (source='frames')
 Apply for the set at mafw-database.github.io/MAFW"""
 
-    def __init__(
-        self,
-        data_root: str,
-        pipeline: list,
-        fold: Union[int, str] = 1,
-        **kwargs,
-    ) -> None:
-        check_choice('MAFWDataset', ('1', '2', '3', '4', '5'), fold=str(fold))
-        self.fold = int(fold)
-        super().__init__(data_root, pipeline, **kwargs)
-
     def read_split(self, split: str) -> list[SplitRow]:
         """Read ``set_<fold>/<split>.txt``."""
         file = f'set_{self.fold}/{split}.txt'
@@ -87,9 +59,9 @@ Apply for the set at mafw-database.github.io/MAFW"""
         )
         return self.parse_rows(path, self.read_lines(path))
 
-    def find_clips(self, root: str) -> Iterable[FoundClip]:
+    def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
         """List the clips on disk, keyed by five digits."""
-        return find_numbered_clips(root, self.source)
+        return find_numbered_clips(root, source or self.source)
 
     def official_row(self, path: str, label: int) -> str:
         """``<clip>.mp4 <emotion>``."""

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import lru_cache
@@ -58,19 +58,8 @@ class FramePack:
         asked = self._ask('SELECT DISTINCT clip FROM frames')
         return [os.fsdecode(name) for (name,) in asked]
 
-    def frames(self, clip: str) -> dict[str, int]:
-        """Size of each frame of a clip by its name."""
-        asked = 'SELECT name, size FROM frames WHERE clip = ?'
-        return {
-            os.fsdecode(name): size for name, size in self._ask(asked, clip)
-        }
-
     def read(self, clip: str, name: str) -> bytes:
-        """The bytes of a frame's file.
-
-        Raises:
-            DataError: It is not in the pack, or damaged there.
-        """
+        """The bytes of a frame's file."""
         asked = 'SELECT data, crc32 FROM frames WHERE clip = ? AND name = ?'
         found = self._ask(asked, clip, name)
         if not found:
@@ -85,10 +74,77 @@ class FramePack:
             )
         return data
 
+    def match(self, clips: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Find the clips of a data set, and see that they are the same.
+
+        The folders count: the names of all frames must be those of the
+        folder, and the sizes of the first, the middle and the last frame of
+        each clip (a request each on a network disk).
+
+        Args:
+            clips (Mapping[str, Sequence[str]]): All images by folder.
+
+        Returns:
+            dict[str, str]: Name of each clip in the pack by its folder.
+
+        Raises:
+            DataError: It does not match the folders.
+        """
+        places = self._places(clips)
+        # Threads, since the time goes into waiting for a network disk.
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            found = pool.map(
+                self._compare, places.values(), places, clips.values()
+            )
+            wrong = list(filter(None, found))
+        if wrong:
+            more = f' (and {len(wrong) - 1} more clips)' if wrong[1:] else ''
+            raise DataError(
+                f'pack {self.path} does not match the folders: '
+                f'{wrong[0]}{more}',
+                f'{AGAIN}, or leave the pack out',
+            )
+        return places
+
+    def _places(self, clips: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Names relative to the folder that was packed, which is unknown."""
+        packed, most = set(self.clips()), list(clips)
+        paths = [os.path.abspath(folder) for folder in clips]
+        root = Path(os.path.commonpath(paths))
+        for above in (root, *root.parents):
+            names = [
+                Path(path).relative_to(above).as_posix() for path in paths
+            ]
+            missing = [name for name in names if name not in packed]
+            if not missing:
+                return dict(zip(clips, names, strict=True))
+            most = min(most, missing, key=len)
+        raise DataError(
+            f'pack {self.path} lacks {len(most)} of {len(clips)} clips, '
+            f'{most[0]} first',
+            f'{AGAIN}, or leave the pack out',
+        )
+
+    def _compare(self, place: str, folder: str, names: Sequence[str]) -> str:
+        """What differs between the pack and a folder."""
+        asked = 'SELECT name, size FROM frames WHERE clip = ?'
+        packed = {os.fsdecode(n): size for n, size in self._ask(asked, place)}
+        for name in sorted(packed.keys() ^ set(names)):
+            only = 'not' if name in packed else 'only'
+            return f'{name} is {only} in {folder}'
+        for name in {names[0], names[len(names) // 2], names[-1]}:
+            size = os.path.getsize(os.path.join(folder, name))
+            if size != packed[name]:
+                return (
+                    f'{name} in {folder} has {size} bytes instead of '
+                    f'{packed[name]}'
+                )
+        return ''
+
     def _ask(self, asked: str, *names: str) -> list[tuple]:
         # Neither a forked process nor a thread may use another's connection.
         here = os.getpid(), threading.get_ident()
-        with _one_sentence(self.path):
+        with _clear_errors(self.path):
             connection = _connect(self.path, self._file, *here)
             # As bytes: the name of a file may be no text in UTF-8.
             keys = [os.fsencode(name) for name in names]
@@ -117,7 +173,7 @@ def _connect(path: str, file: tuple, *_: int) -> sqlite3.Connection:
 
 
 @contextmanager
-def _one_sentence(path: str) -> Iterator[None]:
+def _clear_errors(path: str) -> Iterator[None]:
     """Turn what SQLite says into an error about the file."""
     try:
         yield
@@ -134,77 +190,10 @@ def _one_sentence(path: str) -> Iterator[None]:
         ) from None
 
 
-def fit_pack(
-    pack: FramePack, clips: Sequence[tuple[str, Sequence[str]]]
-) -> list[str]:
-    """Find the clips of a data set in a pack, and see that they are the same.
-
-    The folders count: the names of all frames must be those of the folder,
-    and the sizes of the first, the middle and the last frame of each clip (a
-    request each on a network disk).
-
-    Args:
-        pack (FramePack): The pack.
-        clips (Sequence[tuple[str, Sequence[str]]]): Folder of each clip and
-            the names of all images in it.
-
-    Returns:
-        list[str]: Name of each clip in the pack.
-
-    Raises:
-        DataError: It does not match the folders.
-    """
-    folders = [os.path.abspath(folder) for folder, _ in clips]
-    places = _name_clips(pack, folders)
-
-    def compare(place: str, folder: str, names: Sequence[str]) -> str:
-        packed = pack.frames(place)
-        for name in sorted(packed.keys() ^ set(names)):
-            only = 'not' if name in packed else 'only'
-            return f'{name} is {only} in {folder}'
-        for name in {names[0], names[len(names) // 2], names[-1]}:
-            size = os.path.getsize(os.path.join(folder, name))
-            if size != packed[name]:
-                return (
-                    f'{name} in {folder} has {size} bytes instead of '
-                    f'{packed[name]}'
-                )
-        return ''
-
-    # Threads, since the time goes into waiting for a network disk.
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        names = [names for _, names in clips]
-        wrong = [*filter(None, pool.map(compare, places, folders, names))]
-    if wrong:
-        more = f' (and {len(wrong) - 1} more clips)' if wrong[1:] else ''
-        raise DataError(
-            f'pack {pack.path} does not match the folders: {wrong[0]}{more}',
-            f'{AGAIN}, or leave the pack out',
-        )
-    return places
-
-
-def _name_clips(pack: FramePack, folders: Sequence[str]) -> list[str]:
-    """Names relative to the folder that was packed, which is not known."""
-    packed, most = set(pack.clips()), list(folders)
-    root = Path(os.path.commonpath(folders))
-    for above in (root, *root.parents):
-        names = [Path(path).relative_to(above).as_posix() for path in folders]
-        missing = [name for name in names if name not in packed]
-        if not missing:
-            return names
-        most = min(most, missing, key=len)
-    raise DataError(
-        f'pack {pack.path} lacks {len(most)} of {len(folders)} clips, '
-        f'{most[0]} first',
-        f'{AGAIN}, or leave the pack out',
-    )
-
-
 def pack_frames(
     folder: str, out: str, workers: int = 8, progress: bool = False
 ) -> int:
-    """Pack every folder with images below one into a file.
+    """Pack every folder with images below one into a file; count them.
 
     ``out`` is replaced once the new file is whole, never changed in place.
 
@@ -213,9 +202,6 @@ def pack_frames(
         out (str): The pack.
         workers (int): Threads that read. Defaults to 8.
         progress (bool): Show progress on stderr. Defaults to False.
-
-    Returns:
-        int: Number of clips.
 
     Raises:
         ConfigError: No clip below ``folder``, or ``out`` is no pack.
@@ -227,7 +213,7 @@ def pack_frames(
     line = Progress(len(clips), show=progress)
     with (
         replacing(Path(out)) as part,
-        _one_sentence(str(part)),
+        _clear_errors(str(part)),
         closing(sqlite3.connect(part, isolation_level=None)) as connection,
         ThreadPoolExecutor(workers) as pool,
     ):

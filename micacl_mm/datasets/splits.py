@@ -2,13 +2,12 @@
 
 import hashlib
 import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple, Optional
 
-from micacl_mm.errors import ConfigError, DataError
+from micacl_mm.errors import DataError
 
 RESTORE = 'restore the split file of the release'
 #: A split file of 40,000 clips has two.
@@ -23,16 +22,14 @@ class SplitRow(NamedTuple):
 
 
 def read_lines(path: str) -> list[tuple[int, str]]:
-    """Read the lines of a split file that are not blank, with their numbers.
-
-    Copies edited on Windows carry a byte order mark and CRLF.
-    """
+    """Read the lines of a split file that are not blank, with numbers."""
     if os.path.getsize(path) > _MOST_MIB * 2**20:
         raise DataError(
             f'{path} must be a split file of less than {_MOST_MIB} MiB',
             RESTORE,
         )
     try:
+        # Copies edited on Windows carry a byte order mark and CRLF.
         with open(path, encoding='utf-8-sig') as file:
             lines = [(i, line.strip()) for i, line in enumerate(file, start=1)]
     except UnicodeDecodeError as error:
@@ -70,92 +67,9 @@ def describe_counts(
     return f'{text} Differs from the official counts: {", ".join(differing)}.'
 
 
-def cut_validation(
-    rows: Sequence[SplitRow],
-    ratio: float,
-    seed: int,
-    groups: Optional[Mapping[str, str]] = None,
-) -> tuple[list[SplitRow], list[SplitRow]]:
-    """Cut a stratified validation slice from the training rows.
-
-    Clips are drawn by a hash of seed and name: whether a clip is held out
-    depends neither on the order of the file nor on a random generator's
-    version, and a larger slice contains the smaller one of the same seed.
-
-    Args:
-        rows (Sequence[SplitRow]): The training rows.
-        ratio (float): Share of each class to hold out, in (0, 1).
-        seed (int): Another seed draws other clips.
-        groups (Mapping[str, str], optional): Person of each clip, to be kept
-            on one side. Defaults to None: each clip is drawn for itself.
-
-    Returns:
-        tuple[list[SplitRow], list[SplitRow]]: The rows left for training and
-        the slice, both in the order of ``rows``. A class of two clips or
-        more is on both sides, a single clip stays in training.
-
-    Raises:
-        ConfigError: If no class has two clips.
-    """
-    groups = groups or {row.video_id: row.video_id for row in rows}
-    train, val = hold_out(rows, groups, ratio, seed)
-    if not val:
-        classes = {row.label for row in rows}
-        raise ConfigError(
-            'a validation slice needs a class of at least two clips, got '
-            f'{len(rows)} clips of {len(classes)} classes',
-            'set val_ratio=0',
-        )
-    return train, val
-
-
 def hash_name(name: str) -> bytes:
     """Hash a name, also one of a file that is no text in UTF-8."""
     return hashlib.sha256(name.encode('utf-8', 'surrogateescape')).digest()
-
-
-def name_groups(
-    names: Sequence[str], pattern: str, root: str = ''
-) -> dict[str, str]:
-    """Tell the person of each clip by its name.
-
-    Args:
-        names (Sequence[str]): Names of clips, ``'happy/anna_001'``.
-        pattern (str): Regular expression, whose first group is the person,
-            searched in each name. Empty: each clip is a group of its own.
-        root (str): For messages. Defaults to ''.
-
-    Returns:
-        dict[str, str]: Group by name.
-
-    Raises:
-        ConfigError: A wrong pattern, or a name that it does not match.
-    """
-    if not pattern:
-        return {name: name for name in names}
-    try:
-        compiled = re.compile(pattern)
-    except (re.error, TypeError) as error:
-        raise ConfigError(
-            f'group_pattern {pattern!r} is no regular expression: {error}',
-            'correct it (--group-pattern)',
-        ) from None
-    if not compiled.groups:
-        raise ConfigError(
-            f'group_pattern must have a group, got {pattern!r}',
-            r"put parentheses around the person, e.g. '/([^/_]+)_'",
-        )
-    found = {name: compiled.search(name) for name in names}
-    groups = {name: match and match[1] for name, match in found.items()}
-    gone = [name for name in names if not groups[name]]
-    if gone:
-        raise ConfigError(
-            f'group_pattern {pattern!r} must find a person in the name of '
-            f'every clip of {root}, got none in {len(gone)} of {len(names)}, '
-            f'such as {gone[0]!r}',
-            'change it (--group-pattern), or rename these',
-        )
-    return groups
 
 
 def hold_out(
@@ -166,32 +80,26 @@ def hold_out(
 ) -> tuple[list[SplitRow], list[SplitRow]]:
     """Hold out a share of each class, whole groups at a time.
 
+    The result depends neither on the order of the rows nor on a random
+    generator's version, and a larger share contains the smaller one.
     Groups are gone through in the order of a hash of seed and name, and one
     is held out if this brings the classes closer to their shares, all
     classes alike. So where each clip is a group the share is exact, and a
     new clip moves at most one other. A class that nothing was held out of
-    then gets the group that fits best.
-
-    Args:
-        rows (Sequence[SplitRow]): The clips.
-        groups (Mapping[str, str]): Group of each clip by ``video_id``.
-        ratio (float): Share of each class, in [0, 1).
-        seed (int): Another seed draws others.
+    then gets the group that fits best. Every class stays with a clip at
+    least; one of a single clip, or of one group, is not held out.
 
     Returns:
         tuple[list[SplitRow], list[SplitRow]]: What stays and what is held
-        out, in the order of ``rows``. Every class stays with a clip at least;
-        one of a single clip, or of one group, is not held out.
+        out, in the order of ``rows``.
     """
     counts: dict[str, Counter] = defaultdict(Counter)
     for row in rows:
         counts[groups[row.video_id]][row.label] += 1
     cut = _Cut(sum(counts.values(), Counter()), ratio)
 
-    def lot(group: str) -> bytes:
-        return hash_name(f'{seed}/{group}')
-
-    order = sorted(counts, key=lot) if ratio else []
+    order = sorted(counts, key=lambda group: hash_name(f'{seed}/{group}'))
+    order = order if ratio else []
     for group in order:
         if cut.gain(counts[group]) > 0 and cut.spares(counts[group]):
             cut.take(group, counts[group])
@@ -204,23 +112,10 @@ def hold_out(
         if fitting and not cut.held[label]:
             best = max(fitting, key=lambda group: cut.gain(counts[group]))
             cut.take(best, counts[best])
-    apart = [groups[row.video_id] in cut.taken for row in rows]
-    pairs = list(zip(rows, apart, strict=True))
-    return (
-        [row for row, held in pairs if not held],
-        [row for row, held in pairs if held],
-    )
-
-
-def find_shared(
-    splits: Mapping[str, Sequence[SplitRow]], groups: Mapping[str, str]
-) -> list[str]:
-    """Groups that are in more than one split, as given splits may have it."""
-    sides: dict[str, set[str]] = defaultdict(set)
-    for split, rows in splits.items():
-        for row in rows:
-            sides[groups[row.video_id]].add(split)
-    return [group for group, side in sides.items() if len(side) > 1]
+    parts: tuple[list, list] = [], []
+    for row in rows:
+        parts[groups[row.video_id] in cut.taken].append(row)
+    return parts
 
 
 class _Cut:
@@ -236,10 +131,8 @@ class _Cut:
         self.taken: set[str] = set()
 
     def gain(self, group: Counter) -> Fraction:
-        """By how much a group brings the shares closer to the aim.
-
-        Exact, for a sum of floats depends on the order of its terms.
-        """
+        """By how much a group brings the shares closer to the aim."""
+        # Exact, for a sum of floats depends on the order of its terms.
         gaps = {k: self.wanted[k] - self.held[k] for k in group}
         return sum(
             Fraction(abs(gaps[k]) - abs(gaps[k] - group[k]), self.totals[k])

@@ -67,13 +67,7 @@ def _setting(default: object, text: str) -> Any:
 
 @dataclass(frozen=True)
 class CropSettings:
-    """How faces are found and cut out; the crops of a folder share it.
-
-    Each setting, with its help, is an option of the command.
-
-    Raises:
-        ConfigError: For a wrong setting.
-    """
+    """How faces are found and cut out; each is an option of the command."""
 
     face: str = _setting(
         'centerface',
@@ -118,11 +112,7 @@ class CropSettings:
             )
 
     def build(self) -> Detector:
-        """Build the detector.
-
-        Raises:
-            ImportError, ValueError: If there is no such detector.
-        """
+        """Build the detector."""
         detector = build_detector(self.face, **self.face_options)
         if detector is None:
             raise ConfigError(
@@ -163,11 +153,6 @@ def crop_set(
         dict: ``clips``, ``done`` (now), ``skipped`` (done before), ``faces``,
         ``crops``, ``frames`` and ``seconds`` of this run, and ``failures``,
         path and reason of each.
-
-    Raises:
-        ImportError, ValueError: For a wrong setting, a missing detector or a
-            folder of anything else.
-        OSError: If the crops cannot be written.
     """
     asked = CropSettings(**settings)
     check_count('crop_faces', workers=workers)
@@ -218,21 +203,14 @@ def _died(clip: SourceClip) -> Outcome:
 def find_clips(
     source: Path, out: Path, layout: str = 'tree'
 ) -> tuple[list[SourceClip], list[tuple[str, str]]]:
-    """List the clips of a folder in any nesting.
+    """List the clips of a folder in any nesting, but for those in ``out``.
 
-    Args:
-        source (Path): The folder, or one video.
-        out (Path): Folder of the crops, which is not looked into.
-        layout (str): ``'tree'`` keeps the path below ``source`` without the
-            suffix, ``'dfew'`` gives ``NNNNN``, ``'ferv39k'``
-            ``Scene/Emotion/NNNN``. Defaults to ``'tree'``.
+    Layout ``'tree'`` keeps the path below ``source`` without the suffix,
+    ``'dfew'`` gives ``NNNNN``, ``'ferv39k'`` ``Scene/Emotion/NNNN``.
 
     Returns:
         tuple[list[SourceClip], list[tuple[str, str]]]: The clips, and path
         and reason of each that would go to the place of another.
-
-    Raises:
-        DataError: If there is no clip, or folders are nested too deep.
     """
     found = [folders.FoundClip(str(source), True)]
     if not source.is_file():
@@ -284,16 +262,6 @@ def read_frames(clip: SourceClip) -> Iterator[tuple[int, np.ndarray]]:
 
     Videos are numbered from 1. Images have the last number in their names,
     or places from 1 if any has none or two have one.
-
-    Args:
-        clip (SourceClip): The clip.
-
-    Yields:
-        tuple[int, np.ndarray]: In temporal order.
-
-    Raises:
-        DataError: If there is no frame, one is damaged, or the file is cut
-            off.
     """
     if clip.is_video:
         yield from enumerate(read_video(clip.path), 1)
@@ -327,17 +295,10 @@ def frame_numbers(names: list[str]) -> list[int]:
 
 @dataclass(frozen=True)
 class ClipCropper:
-    """Crops clips, each of which appears whole or not at all.
-
-    Args:
-        root (Path): Folder of the crops.
-        scratch (Path): Folder of this run alone, on the same disk.
-        settings (CropSettings): How.
-        detector (Callable): See :class:`BaseFaceDetector`.
-    """
+    """Crops clips, each of which appears whole or not at all."""
 
     root: Path
-    scratch: Path
+    scratch: Path  # of this run alone, on the same disk
     settings: CropSettings
     detector: Detector
 
@@ -423,11 +384,9 @@ class ClipCropper:
     def _level(
         self, frame: np.ndarray, square: np.ndarray, roll: float
     ) -> float:
-        """Roll of the eyes; the last one where they are not found.
-
-        Points on a turned face are less exact: the first frame of a face is
-        looked at until it is level.
-        """
+        """Roll of the eyes; the last one where they are not found."""
+        # Points on a turned face are less exact: the first frame of a face is
+        # looked at until it is level.
         for _ in range(1 if roll else 3):
             crop = crop_face(frame, square, self.settings.size, roll)
             eyes = self.detector.find_eyes(crop)
@@ -439,15 +398,7 @@ class ClipCropper:
 
 
 def check_folder(root: Path, settings: dict) -> None:
-    """Check that a folder is unused or holds crops of equal settings.
-
-    Args:
-        root (Path): The folder.
-        settings (dict): What the crops must share.
-
-    Raises:
-        ConfigError: It holds anything else.
-    """
+    """Check that a folder is unused or holds crops of equal settings."""
     try:
         found = json.loads((root / MARKER).read_text(encoding='utf-8'))
     except (FileNotFoundError, NotADirectoryError):

@@ -19,17 +19,10 @@ _NOT_CROPPED = ('keypoint', 'gt_bboxes', 'proposals', 'lazy')
 
 
 def square_boxes(boxes: np.ndarray, margin: float = 0.15) -> np.ndarray:
-    """Make boxes square, with room around the face.
+    """Make boxes (..., 4) square, with room around the face.
 
-    Args:
-        boxes (np.ndarray): ``x1, y1, x2, y2``, (..., 4).
-        margin (float): What is added on each of the four sides, as a share
-            of the box's longer side; negative values cut into the face.
-            Defaults to 0.15.
-
-    Returns:
-        np.ndarray: Of the same shape and centres; sides are ``1 + 2 * margin``
-        times the longer side.
+    Sides become ``1 + 2 * margin`` times the longer side, centres stay. A
+    negative margin cuts into the face.
     """
     boxes = np.asarray(boxes, np.float64)
     if not margin > -0.5:
@@ -43,13 +36,9 @@ def square_boxes(boxes: np.ndarray, margin: float = 0.15) -> np.ndarray:
 
 
 def eye_roll(eyes: np.ndarray) -> float:
-    """Angle in radians by which the line through two eyes is turned.
+    """Angle in radians by which the line through two eyes (2, 2) is turned.
 
-    Args:
-        eyes (np.ndarray): ``x, y`` of each eye in either order, (2, 2).
-
-    Returns:
-        float: In [-pi / 2, pi / 2]; positive if the eye at the right is lower.
+    In [-pi / 2, pi / 2]; positive if the eye at the right is lower.
     """
     left, right = sorted(np.asarray(eyes, np.float64).tolist())
     return float(np.arctan2(right[1] - left[1], right[0] - left[0]))
@@ -74,12 +63,6 @@ def crop_face(
             square's own, rounded. Defaults to None.
         roll (float): Angle in radians by which the square is turned about its
             centre, as of :func:`eye_roll`. Defaults to 0.
-
-    Returns:
-        np.ndarray: (size, size) or (size, size, C).
-
-    Raises:
-        ValueError: If the square has no side or lies outside the image.
     """
     box = np.asarray(box, np.float64)
     x1, y1, x2, y2 = square_boxes(box, margin=0.0)
@@ -121,10 +104,8 @@ def crop_face(
 class CropFaces(BaseTransform):
     """Crop the main face of a clip, the largest and most persistent.
 
-    It follows a decoding transform. Faces are looked for in the decoded
-    frames alone, each once and in temporal order; where a whole clip is at
-    hand, a ``face_track`` knows more. For training, crop a set once by
-    ``micacl crop-faces`` instead: it looks at every frame, and once.
+    It follows a decoding transform and looks at the decoded frames alone,
+    each once. For training, crop a set once by ``micacl crop-faces`` instead.
 
     Required keys: ``imgs``, RGB, uint8, and ``frame_inds``, their numbers.
     ``face_track`` (a :class:`FaceTrack` with the same numbers) is used
@@ -189,14 +170,7 @@ class CropFaces(BaseTransform):
         self.smoothing = smoothing
 
     def transform(self, results: dict) -> dict:
-        """Replace the frames by crops of the face.
-
-        Args:
-            results (dict): The clip's data.
-
-        Returns:
-            dict: The same with the modified and added keys.
-        """
+        """Replace the frames by crops of the face."""
         clip = _name(results)
         images = results['imgs']
         numbers = np.asarray(results['frame_inds'], np.int64).reshape(-1)

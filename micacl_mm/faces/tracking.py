@@ -31,9 +31,6 @@ class FaceTrack:
             the face is not.
         scores (np.ndarray): Score of each detection, (F,); NaN where there
             is no box, or it was filled in.
-
-    Raises:
-        DataError: If these do not belong together.
     """
 
     frames: np.ndarray
@@ -41,22 +38,18 @@ class FaceTrack:
     scores: np.ndarray
 
     def __post_init__(self) -> None:
-        frames = np.asarray(self.frames, np.int64)
-        boxes = np.asarray(self.boxes, np.float64)
-        scores = np.asarray(self.scores, np.float64)
-        for name, value in zip(
-            ('frames', 'boxes', 'scores'), (frames, boxes, scores), strict=True
-        ):
+        types = dict(frames=np.int64, boxes=np.float64, scores=np.float64)
+        for name, kind in types.items():
+            value = np.asarray(getattr(self, name), kind)
             object.__setattr__(self, name, value)
-        count = len(frames) if frames.ndim == 1 else 0
-        sides = boxes[..., 2:] - boxes[..., :2]
+        frames, boxes, scores = self.frames, self.boxes, self.scores
+        fits = boxes.shape == (frames.size, 4) and scores.shape == frames.shape
+        known = boxes[self.seen] if fits else np.zeros((0, 4))
         if (
-            boxes.shape != (count, 4)
-            or scores.shape != (count,)
+            not len(known)
             or (np.diff(frames) <= 0).any()
-            or not self.seen.any()
-            or not (sides[self.seen] > 0).all()
-            or not np.isfinite(boxes[self.seen]).all()
+            or not np.isfinite(known).all()
+            or not (known[:, 2:] > known[:, :2]).all()
         ):
             raise DataError(
                 'FaceTrack: must have F ascending frames, (F, 4) boxes x1, '
@@ -82,10 +75,7 @@ class FaceTrack:
         return float(np.sqrt(sides.prod(1))[self.detected].sum())
 
     def boxes_at(self, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes in any frames, in gaps and outside the track none.
-
-        Args:
-            frames (Sequence[int]): Frame numbers in any order, (N,).
+        """Boxes in any N frames, in gaps and outside the track none.
 
         Returns:
             tuple[np.ndarray, np.ndarray]: Boxes, (N, 4), NaN where there is
@@ -95,14 +85,7 @@ class FaceTrack:
         return boxes, ~np.isnan(boxes).any(1)
 
     def nearest_boxes(self, frames: Sequence[int]) -> np.ndarray:
-        """Boxes in any frames, where there is none that nearest in time.
-
-        Args:
-            frames (Sequence[int]): Frame numbers in any order, (N,).
-
-        Returns:
-            np.ndarray: Boxes, (N, 4).
-        """
+        """Boxes in any N frames, or that nearest in time, (N, 4)."""
         boxes, found = self.boxes_at(frames)
         known = self.frames[self.seen]
         lost = np.asarray(frames)[~found]
@@ -131,28 +114,22 @@ def find_faces(
 ) -> list[FaceTrack]:
     """Find the faces of a clip and follow them.
 
-    The frames are taken one by one, so that a long video needs no more
-    memory than a short one.
-
     Args:
         frames (Iterable[tuple[int, np.ndarray]]): Number and picture of the
-            frames to look at in temporal order; (H, W, 3), uint8, RGB. They
-            may be every k-th: ``FaceTrack.boxes_at`` knows those between.
+            frames to look at in temporal order, taken one by one; (H, W, 3),
+            uint8, RGB. They may be every k-th.
         detector (Callable): See :class:`BaseFaceDetector`.
         max_gap (int): Gaps of so many frames looked at in vain are filled
             (:func:`fill_gaps`). Defaults to 12.
         smoothing (float): Width of :func:`smooth` in frames of the clip.
             Defaults to 2.
         max_lost (int): Frames looked at in vain after which a face that
-            comes back is a new one (:func:`track_faces`); ``max_gap`` if
-            that is more. Defaults to 30.
+            comes back is a new one; ``max_gap`` if that is more. Defaults
+            to 30.
 
     Returns:
         list[FaceTrack]: One a face, filled and smoothed, the main one
         first; empty if there is no face.
-
-    Raises:
-        ValueError: For a wrong argument, frame or detector.
 
     Example:
         >>> tracks = find_faces(enumerate(images), CenterFaceDetector())
@@ -173,18 +150,7 @@ def find_faces(
 
 
 def main_face(tracks: Sequence[FaceTrack], clip: str) -> FaceTrack:
-    """The largest and most persistent face of a clip.
-
-    Args:
-        tracks (Sequence[FaceTrack]): What :func:`find_faces` gave.
-        clip (str): Name of the clip, for the message.
-
-    Returns:
-        FaceTrack: The first track.
-
-    Raises:
-        NoFaceError: If there is none.
-    """
+    """The largest and most persistent face, or a NoFaceError."""
     if not tracks:
         raise NoFaceError(
             f'{clip}: no face found in any frame',
@@ -208,15 +174,7 @@ def every_kth(
 
 
 def box_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of each pair of boxes.
-
-    Args:
-        first (np.ndarray): Boxes with an area, (N, 4).
-        second (np.ndarray): Boxes with an area, (M, 4).
-
-    Returns:
-        np.ndarray: (N, M).
-    """
+    """Intersection over union of pairs of boxes, (N, 4), (M, 4): (N, M)."""
     top_left = np.maximum(first[:, None, :2], second[None, :, :2])
     bottom_right = np.minimum(first[:, None, 2:], second[None, :, 2:])
     shared = (bottom_right - top_left).clip(0).prod(-1)  # (N, M)
@@ -234,11 +192,9 @@ class _Face:
     missed: int = 0  # looks since the last box
 
     def expected(self) -> np.ndarray:
-        """Where the face is looked for, boxes of two places, (2, 4).
-
-        Where its motion has led to; over a gap also where it was, for heads
-        stop and turn back. Without a gap both are one.
-        """
+        """Where the face is looked for, boxes of two places, (2, 4)."""
+        # Where its motion has led to; over a gap also where it was, for heads
+        # stop and turn back.
         last = self.last[:4]
         moved = last + np.tile(self.shift * self.missed, 2)
         return np.stack([moved, last if self.missed > 1 else moved])
@@ -273,17 +229,13 @@ def track_faces(
         detections (Iterable[tuple[int, np.ndarray]]): Number of each frame
             that was looked at, ascending, and its faces, (K, 5), also if
             there is none.
-        max_lost (int): Frames looked at in vain after which a face that
-            comes back is a new one. Defaults to 30.
+        max_lost (int): See :func:`find_faces`.
         min_iou (float): Least IoU of a match. Defaults to 0.1.
 
     Returns:
         list[FaceTrack]: The largest and most persistent face first: by the
         sum, over the frames in which it was detected, of the square root of
         its box's area.
-
-    Raises:
-        ConfigError: Frames are out of order.
     """
     looked: list[int] = []
     faces: list[_Face] = []
@@ -336,16 +288,9 @@ def fill_gaps(track: FaceTrack, max_gap: int) -> FaceTrack:
 
     Between two detections boxes are interpolated linearly in time. At the
     clip's two ends, where there is no second detection, the last box stays.
-    A longer gap is left as it is. So is, at an end, the time before a face
-    that came later: it was not there.
-
-    Args:
-        track (FaceTrack): The track.
-        max_gap (int): Frames looked at in vain that make a short gap, at
-            most.
-
-    Returns:
-        FaceTrack: With more boxes, whose scores are NaN.
+    A gap of more than ``max_gap`` frames looked at in vain stays. So does, at
+    an end, the time before a face that came later: it was not there. The
+    scores of the new boxes are NaN.
     """
     seen, index = track.seen, np.arange(len(track.frames))
     before = np.maximum.accumulate(np.where(seen, index, -1))
@@ -361,17 +306,10 @@ def fill_gaps(track: FaceTrack, max_gap: int) -> FaceTrack:
 def smooth(track: FaceTrack, sigma: float) -> FaceTrack:
     """Take the jitter of the detector out of a track.
 
-    A Gaussian over time, of boxes that are interpolated in every frame. At
-    the ends of the clip and of gaps the motion is continued, so that a face
-    at rest or in steady motion stays as it is; nothing is averaged across a
-    gap.
-
-    Args:
-        track (FaceTrack): The track.
-        sigma (float): Width in frames; 0 leaves the track as it is.
-
-    Returns:
-        FaceTrack: With other boxes.
+    A Gaussian over time, ``sigma`` frames wide, of boxes that are
+    interpolated in every frame. At the ends of the clip and of gaps the
+    motion is continued, so that a face at rest or in steady motion stays as
+    it is; nothing is averaged across a gap.
     """
     boxes = track.boxes.copy()
     edges = np.flatnonzero(np.diff(track.seen, prepend=False, append=False))

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple, Optional
 
 from micacl_mm.datasets import DFEWDataset
-from micacl_mm.datasets.cremad_dataset import TAIL_ORDER
+from micacl_mm.datasets.actor_datasets import TAIL_ORDER
 from micacl_mm.evaluation import RecallMetric
 
 from .machine import NO_COMMIT

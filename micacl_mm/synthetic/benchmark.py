@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from micacl_mm.errors import ConfigError, DataError
 from micacl_mm.utils.files import write_text
 
-from .action_units import LEVELS
-from .clip import ClipSpec, clip_layout
+from .clip import LEVELS, ClipSpec, clip_layout
 from .layouts import frame_dir, frame_name
 from .writer import SyntheticSettings, make_synthetic, read_marker
 
@@ -59,17 +56,7 @@ _MOST_BYTES = 2**26  # of a workbook, once unpacked
 
 
 def benchmark_settings(level: str) -> SyntheticSettings:
-    """Settings of a level of the benchmark.
-
-    Args:
-        level (str): One of ``BENCHMARK_LEVELS``, or ``DEVELOPMENT``.
-
-    Returns:
-        SyntheticSettings: Everything that decides what the set holds.
-
-    Raises:
-        ConfigError: For an unknown level.
-    """
+    """Settings of one of ``BENCHMARK_LEVELS``, or of ``DEVELOPMENT``."""
     if level == DEVELOPMENT:
         recipe = {**RECIPE, 'seed': 1}
         return SyntheticSettings(difficulty='medium', **recipe)
@@ -83,73 +70,37 @@ def benchmark_settings(level: str) -> SyntheticSettings:
 
 def make_benchmark(
     out: str | Path,
-    levels: Iterable[str] = BENCHMARK_LEVELS,
+    level: str,
     *,
+    verify: bool = False,
     workers: int = 1,
     progress: bool = False,
-) -> dict[str, dict]:
-    """Draw the benchmark and compare it with the reference.
+) -> dict:
+    """Draw a level of the benchmark and compare it with the reference.
 
-    Each level becomes a set in DFEW's layout in ``out/<level>``, with
+    It becomes a set in DFEW's layout in ``out/<level>``, with
     ``benchmark.json`` in its root. A second call draws only what is missing.
-    Warns if a set is not the reference to the byte.
-
-    Args:
-        out (str | Path): Folder of the levels' folders.
-        levels (Iterable[str]): Some of ``BENCHMARK_LEVELS``. Defaults to all.
-        workers (int): Processes. Defaults to 1.
-        progress (bool): Show progress on stderr. Defaults to False.
+    With ``verify`` nothing is drawn or written.
 
     Returns:
-        dict[str, dict]: By level what :func:`make_synthetic` returns,
-        ``record``, the content of ``benchmark.json``, and ``differs``: what
-        differs from the reference, in sentences; empty if nothing does.
+        dict: What :func:`make_synthetic` returns, ``record``, the content of
+        ``benchmark.json``, and ``differs``: what differs from the reference,
+        in sentences; empty if nothing does.
 
     Raises:
-        ConfigError: For an unknown level or a folder of anything else.
+        DataError: To verify, a folder that holds no set of this benchmark.
     """
-    reports = {}
-    for level, settings in _settings(levels).items():
-        root = Path(out).expanduser() / level
-        fields = {**vars(settings), 'workers': workers, 'progress': progress}
-        report = make_synthetic(root, **fields)
-        report.update(_compare(root, level, settings))
-        write_text(
-            root / RECORD, json.dumps(report['record'], indent=2) + '\n'
+    settings = benchmark_settings(level)
+    root, report = Path(out).expanduser() / level, {}
+    if not verify:
+        report = make_synthetic(
+            root, workers=workers, progress=progress, **vars(settings)
         )
-        if report['differs']:
-            text = ' '.join(report['differs'])
-            warnings.warn(f'make_benchmark: {root}: {text}', stacklevel=2)
-        reports[level] = report
-    return reports
-
-
-def verify_benchmark(
-    out: str | Path, levels: Iterable[str] = BENCHMARK_LEVELS
-) -> dict[str, dict]:
-    """Compare drawn sets with the reference; nothing is written.
-
-    Args:
-        out (str | Path): Folder of the levels' folders.
-        levels (Iterable[str]): Some of ``BENCHMARK_LEVELS``. Defaults to all.
-
-    Returns:
-        dict[str, dict]: By level ``record`` and ``differs``, as
-        :func:`make_benchmark` has them.
-
-    Raises:
-        ConfigError: For an unknown level.
-        DataError: For a folder that holds no set of this benchmark.
-    """
-    return {
-        level: _compare(Path(out).expanduser() / level, level, settings)
-        for level, settings in _settings(levels).items()
-    }
-
-
-def _settings(levels: Iterable[str]) -> dict[str, SyntheticSettings]:
-    """Settings by level; all names are checked before anything is drawn."""
-    return {level: benchmark_settings(level) for level in levels}
+    report.update(_compare(root, level, settings))
+    if not verify:
+        text = json.dumps(report['record'], indent=2)
+        write_text(root / RECORD, f'{text}\n')
+    return report
 
 
 def _compare(root: Path, level: str, settings: SyntheticSettings) -> dict:
@@ -204,11 +155,7 @@ def _list(versions: dict[str, str]) -> str:
 
 
 def label_digest(root: Path, folds: tuple[int, ...]) -> str | None:
-    """Checksum of split files and annotation; None if one is unreadable.
-
-    A workbook is a zip file, whose bytes depend on the zlib at hand: what is
-    in it counts.
-    """
+    """Checksum of split files and annotation; None if one is unreadable."""
     total = hashlib.sha256()
     try:
         for fold in folds:
@@ -216,6 +163,7 @@ def label_digest(root: Path, folds: tuple[int, ...]) -> str | None:
                 name = f'{part}(single-labeled)/set_{fold}.csv'
                 path = root / 'EmoLabel_DataSplit' / name
                 _add(total, name, path.read_bytes())
+        # Its own bytes depend on the zlib at hand: what is in it counts.
         with zipfile.ZipFile(root / 'Annotation/annotation.xlsx') as book:
             infos = sorted(book.infolist(), key=lambda info: info.filename)
             if sum(info.file_size for info in infos) > _MOST_BYTES:
@@ -230,12 +178,7 @@ def label_digest(root: Path, folds: tuple[int, ...]) -> str | None:
 def frame_digest(
     root: Path, clips: tuple[ClipSpec, ...], settings: SyntheticSettings
 ) -> tuple[str, list[str]]:
-    """Checksum of the names and bytes of all frames.
-
-    Returns:
-        tuple[str, list[str]]: The checksum, and folders of clips that lack a
-        frame, have an empty one or one too many, relative to the root.
-    """
+    """Checksum of all frames, and the clips that lack or exceed some."""
     blocks, damaged = [], []
     for first in range(0, len(clips), _BLOCK):
         total = hashlib.sha256()

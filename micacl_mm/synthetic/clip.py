@@ -1,41 +1,159 @@
-"""From the specification of a clip to its frames."""
+"""Emotions as action units, their course in a clip, and its frames.
+
+The prototypes follow the Facial Action Coding System and its emotion table
+(EMFACS); the mean intensities are ours, chosen by eye.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .action_units import (
-    Difficulty,
-    activation_curve,
-    draw_units,
-    unit_dict,
-)
+from micacl_mm.errors import ConfigError
+
 from .face import FacePainter
-from .scene import Scene, draw_identity, draw_scene
+from .scene import Difficulty, Scene, draw_identity, draw_scene
+
+EMOTIONS = (
+    'Happy',
+    'Sad',
+    'Neutral',
+    'Angry',
+    'Surprise',
+    'Disgust',
+    'Fear',
+)
+
+ACTION_UNITS = {
+    1: 'inner brow raiser',
+    2: 'outer brow raiser',
+    4: 'brow lowerer',
+    5: 'upper lid raiser',
+    6: 'cheek raiser',
+    7: 'lid tightener',
+    9: 'nose wrinkler',
+    10: 'upper lip raiser',
+    12: 'lip corner puller',
+    15: 'lip corner depressor',
+    16: 'lower lip depressor',
+    17: 'chin raiser',
+    20: 'lip stretcher',
+    23: 'lip tightener',
+    25: 'lips part',
+    26: 'jaw drop',
+}
+UNIT_INDEX = {unit: index for index, unit in enumerate(ACTION_UNITS)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Action units of one emotion."""
+
+    core: dict[int, float]  # unit to mean intensity, nearly always there
+    extra: dict[int, tuple[float, float]]  # unit to (chance, intensity)
+
+
+RECIPES = {
+    'Happy': Recipe({6: 0.9, 12: 1.0}, {25: (0.6, 0.8)}),
+    'Sad': Recipe({1: 1.0, 4: 0.7, 15: 1.0}, {17: (0.5, 0.7)}),
+    'Neutral': Recipe({}, {}),
+    'Angry': Recipe({4: 1.0, 5: 0.6, 7: 0.7, 23: 1.0}, {17: (0.3, 0.5)}),
+    'Surprise': Recipe({1: 0.9, 2: 1.0, 5: 0.9, 26: 1.0, 25: 0.7}, {}),
+    'Disgust': Recipe({9: 1.0, 10: 0.9, 15: 0.6}, {16: (0.6, 0.8)}),
+    'Fear': Recipe(
+        {1: 1.0, 2: 0.6, 4: 0.8, 5: 1.0, 20: 1.0, 25: 0.9, 26: 0.45}, {}
+    ),
+}
+
+
+# Those of the benchmark's version 1, which never change.
+_LEVELS = {
+    # knob: easy, medium, hard
+    'intensity_low': (0.9, 0.75, 0.4),
+    'intensity_high': (1.0, 1.0, 0.9),
+    'missing': (0.0, 0.06, 0.2),
+    'crosstalk': (0.05, 0.12, 0.3),
+    'apex_low': (0.4, 0.25, 0.15),
+    'apex_high': (0.6, 0.45, 0.3),
+    'pose': (6.0, 10.0, 15.0),
+    'shift': (0.1, 0.12, 0.15),
+    'light': (0.3, 0.6, 1.0),
+    'occlusion': (0.05, 0.15, 0.35),
+    'blur': (0.4, 0.7, 1.2),
+    'noise': (4.0, 7.0, 14.0),
+    'speech': (0.2, 0.35, 0.6),
+}
+LEVELS = {
+    level: Difficulty(**{knob: row[i] for knob, row in _LEVELS.items()})
+    for i, level in enumerate(('easy', 'medium', 'hard'))
+}
+
+
+def draw_units(
+    emotions: tuple[str, ...],
+    rng: np.random.Generator,
+    knobs: Difficulty,
+) -> np.ndarray:
+    """Draw the apex intensities of a clip; several emotions blend."""
+    # All random numbers are drawn whatever the emotion, so that clips differ
+    # by their recipe alone.
+    num = len(ACTION_UNITS)
+    peak = rng.uniform(knobs.intensity_low, knobs.intensity_high)
+    spread = rng.uniform(0.85, 1.15, num)
+    missing = rng.random(num) < knobs.missing
+    chance = rng.random(num)
+    # Squared: most foreign units are faint, a few come near the limit.
+    foreign = knobs.crosstalk * rng.random(num) ** 2
+    units = np.zeros(num)
+    for emotion in emotions:
+        recipe = RECIPES[emotion]
+        for unit, mean in recipe.core.items():
+            index = UNIT_INDEX[unit]
+            if not missing[index]:
+                units[index] += mean / len(emotions)
+        for unit, (share, mean) in recipe.extra.items():
+            index = UNIT_INDEX[unit]
+            if chance[index] < share:
+                units[index] += mean / len(emotions)
+    return np.clip(np.maximum(peak * spread * units, foreign), 0, 1)
+
+
+def activation_curve(
+    num_frames: int, rng: np.random.Generator, knobs: Difficulty
+) -> np.ndarray:
+    """Course of an expression: zero, onset, apex at one, offset, zero."""
+    apex = rng.uniform(knobs.apex_low, knobs.apex_high) * num_frames
+    onset, offset = rng.uniform(0.06, 0.12, 2) * num_frames
+    apex = max(apex, 1.0)
+    rest = max(num_frames - 1 - apex - onset - offset, 0.0)
+    begin = rng.uniform(0, 1) * rest
+    time, end = np.arange(num_frames), begin + onset + apex
+    ramp = np.interp(time, [begin, begin + onset, end], [0.0, 1.0, 1.0])
+    fall = np.interp(time, [end, end + offset], [1.0, 0.0])
+    linear = np.minimum(ramp, fall)
+    return linear * linear * (3 - 2 * linear)  # muscles start and stop softly
+
+
+def unit_dict(units: np.ndarray) -> dict[int, float]:
+    """Name the entries of an intensity vector by their action unit."""
+    return dict(zip(ACTION_UNITS, units.tolist(), strict=True))
+
+
+STORY = ('Happy', 'Surprise', 'Angry', 'Sad')
 
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """What makes a clip, whoever draws it and in whatever order.
+    """What makes a clip, whoever draws it and in whatever order."""
 
-    Args:
-        clip_id (int): The key of the clip's random streams.
-        emotions (tuple[str, ...]): One emotion; two where annotators differ.
-        identity (int): Number of the person.
-        group (int): Group of persons, 0 to 4, that is tested together.
-        extra (bool): Whether the clip only tops a test split up.
-        name (str): Path of the clip below the folder of frames; in DFEW's
-            layout its number in the set.
-    """
-
-    clip_id: int
-    emotions: tuple[str, ...]
-    identity: int
-    group: int
-    extra: bool = False
-    name: str = ''
+    clip_id: int  # the key of its random streams
+    emotions: tuple[str, ...]  # one; two where annotators differ
+    identity: int  # number of the person
+    group: int  # of persons, 0 to 4, that is tested together
+    extra: bool = False  # whether it only tops a test split up
+    name: str = ''  # path below the folder of frames; of DFEW the number
 
 
 def stream(seed: int, purpose: int, key: int) -> np.random.Generator:
@@ -75,7 +193,7 @@ def clip_layout(
 def clip_scene(
     spec: ClipSpec, seed: int, layout: str, knobs: Difficulty
 ) -> Scene:
-    """How a clip is filmed; see :func:`clip_units` for the arguments."""
+    """How a clip is filmed."""
     num_frames, _ = clip_layout(spec, seed, layout)
     return draw_scene(num_frames, stream(seed, 2, spec.clip_id), knobs)
 
@@ -83,18 +201,7 @@ def clip_scene(
 def clip_units(
     spec: ClipSpec, seed: int, layout: str, knobs: Difficulty
 ) -> np.ndarray:
-    """Intensities of the action units in each frame of a clip.
-
-    Args:
-        spec (ClipSpec): The clip.
-        seed (int): Seed of the set.
-        layout (str): ``'dfew'`` or ``'ferv39k'``, for the clip's length.
-        knobs (Difficulty): The difficulty.
-
-    Returns:
-        np.ndarray: One row a frame, one column for each of
-        ``ACTION_UNITS``, (T, 16).
-    """
+    """Intensities of the ``ACTION_UNITS`` in each frame, (T, 16)."""
     num_frames, _ = clip_layout(spec, seed, layout)
     rng = stream(seed, 3, spec.clip_id)
     curve = activation_curve(num_frames, rng, knobs)
@@ -104,20 +211,11 @@ def clip_units(
 def render_clip(
     spec: ClipSpec, seed: int, layout: str, size: int, knobs: Difficulty
 ) -> list[np.ndarray]:
-    """Draw all frames of a clip.
+    """Draw all frames of a clip, (size, size, 3), uint8, BGR.
 
     Length, person, scene and expression have streams of their own, so that
-    a change of the emotion changes nothing else.
-
-    Args:
-        spec (ClipSpec): The clip.
-        seed (int): Seed of the set.
-        layout (str): ``'dfew'`` or ``'ferv39k'``, for the clip's length.
-        size (int): Width and height of the frames.
-        knobs (Difficulty): The difficulty.
-
-    Returns:
-        list[np.ndarray]: Images (size, size, 3), uint8, BGR.
+    a change of the emotion changes nothing else. The length is that of a
+    clip in ``layout``.
     """
     who = draw_identity(stream(seed, 1, spec.identity))
     scene = clip_scene(spec, seed, layout, knobs)
@@ -126,3 +224,52 @@ def render_clip(
     return [
         painter.frame(index, unit_dict(row)) for index, row in enumerate(units)
     ]
+
+
+def render_story(
+    emotions: Sequence[str] = STORY,
+    seed: int = 0,
+    size: int = 480,
+    frames_each: int = 50,
+    zoom: float = 0.85,
+) -> Iterator[np.ndarray]:
+    """Draw a person who shows one emotion after the other, from farther away.
+
+    As the clips of the set in its easy level, at the size at which detectors
+    trained on photographs find drawn faces; the person is none of a set's,
+    and moves slowly through the picture. A zoom of 1 fills the frame.
+
+    Yields:
+        np.ndarray: Images (size, size, 3), uint8, BGR.
+    """
+    unknown = [name for name in emotions if name not in EMOTIONS]
+    if unknown or not emotions:
+        raise ConfigError(
+            f'render_story: emotions must be some of {", ".join(EMOTIONS)}, '
+            f'got {", ".join(emotions) or "none"}'
+        )
+    knobs = LEVELS['easy']
+    count = frames_each * len(emotions)
+    scene = draw_scene(count, stream(seed, 12, 0), knobs)
+    pose = scene.pose.copy()
+    turn = 2 * np.pi * np.arange(count) / count
+    pose[:, 3] = 0.25 * np.sin(turn)
+    pose[:, 4] = 0.1 * np.cos(turn)
+    pose[:, 5] *= zoom
+    rng = stream(seed, 13, 0)
+    units = np.concatenate(
+        [
+            activation_curve(frames_each, rng, knobs)[:, None]
+            * draw_units((emotion,), rng, knobs)
+            for emotion in emotions
+        ]
+    )
+    painter = FacePainter(
+        draw_identity(stream(seed, 11, 0)),
+        replace(scene, pose=pose),
+        size,
+        stream(seed, 14, 0),
+        scale=zoom,
+    )
+    for index, row in enumerate(units):
+        yield painter.frame(index, unit_dict(row))

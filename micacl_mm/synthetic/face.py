@@ -20,15 +20,9 @@ class FacePainter:
 
     Everything is painted two or three times too large and averaged down, so
     that edges are smooth and slow motion is not lost to whole pixels.
-    Coordinates are -1 to 1 over the frame.
-
-    Args:
-        who (Identity): The person.
-        scene (Scene): Camera, light and idle motion.
-        size (int): Width and height of a frame in pixels.
-        rng (np.random.Generator): Stream of the sensor noise.
-        scale (float): Width of all strokes; 1 for a face that fills the
-            frame, as all faces of the benchmark do. Defaults to 1.0.
+    Coordinates are -1 to 1 over the frame. The ``rng`` makes the sensor
+    noise; ``scale`` is the width of all strokes, 1 for a face that fills the
+    frame, as all faces of the benchmark do.
     """
 
     def __init__(
@@ -54,15 +48,7 @@ class FacePainter:
         self.light = self.light.astype(np.float32)
 
     def frame(self, index: int, units: dict[int, float]) -> np.ndarray:
-        """Paint one frame.
-
-        Args:
-            index (int): Frame number, into the tracks of the scene.
-            units (dict[int, float]): Intensity of each action unit.
-
-        Returns:
-            np.ndarray: Image of shape (size, size, 3), uint8, BGR.
-        """
+        """Paint one frame by its action units, (size, size, 3), uint8, BGR."""
         scene, pose = self.scene, self.scene.pose[index]
         opening, rounding = scene.speech[index]
         units = dict(units)

@@ -192,16 +192,10 @@ def head_outline(who: Identity, jaw_drop: float) -> np.ndarray:
 def project(
     points: np.ndarray, pose: np.ndarray, depth: float | None = None
 ) -> np.ndarray:
-    """Turn the head and project it without perspective.
+    """Turn the head by a pose (6,) and project points (P, 2) of it.
 
-    Args:
-        points (np.ndarray): Points of the face, (P, 2).
-        pose (np.ndarray): Yaw, pitch, roll, offset x, y, and zoom, (6,).
-        depth (float, optional): One depth for all points. Defaults to None,
-            the surface of a face with a nose.
-
-    Returns:
-        np.ndarray: Image coordinates, (P, 2), -1 to 1 over the frame.
+    Without perspective; ``depth`` of None is the surface of a face with a
+    nose.
     """
     yaw, pitch, roll, shift_x, shift_y, zoom = pose
     x, y = points[:, 0], points[:, 1]

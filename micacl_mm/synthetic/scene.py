@@ -6,7 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .action_units import Difficulty
+
+@dataclass(frozen=True)
+class Difficulty:
+    """Strength of the expression and of everything that hides it."""
+
+    intensity_low: float  # weakest peak of a clip's expression
+    intensity_high: float  # strongest peak
+    missing: float  # chance that an action unit of the recipe stays away
+    crosstalk: float  # highest intensity of units that do not belong
+    apex_low: float  # shortest apex as a share of the clip
+    apex_high: float  # longest apex
+    pose: float  # spread of yaw in degrees; pitch and roll follow
+    shift: float  # spread of the crop's offset in half image widths
+    light: float  # strength of gain, gradient and colour of the light
+    occlusion: float  # chance of something before the face
+    blur: float  # largest blur in pixels of a 64 px frame
+    noise: float  # largest standard deviation of the noise, of 255
+    speech: float  # chance that the mouth talks for part of the clip
 
 
 def _palette(colours: str) -> np.ndarray:

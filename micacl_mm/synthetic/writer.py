@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from micacl_mm.errors import ConfigError, check_count
+from micacl_mm.errors import ConfigError, check_choice, check_count
 from micacl_mm.utils.files import (
     DRAWN_MARKER,
     SCRATCH,
@@ -25,16 +25,19 @@ from micacl_mm.utils.files import (
 from micacl_mm.utils.video import write_video
 from micacl_mm.utils.workers import Progress, run_all
 
-from .action_units import EMOTIONS, LEVELS, Difficulty
-from .clip import ClipSpec, clip_layout, render_clip
+from .clip import EMOTIONS, LEVELS, ClipSpec, clip_layout, render_clip
 from .layouts import (
     LAYOUTS,
+    NUM_GROUPS,
+    Plan,
     frame_dir,
     frame_name,
+    plan_dfew,
+    plan_ferv39k,
     video_path,
     write_annotation,
 )
-from .plan import NUM_GROUPS, Plan, plan_dfew, plan_ferv39k
+from .scene import Difficulty
 
 NOTICE = (
     'Drawn faces, made by micacl make-data. No clip of a real '
@@ -48,70 +51,43 @@ _DEAD_AFTER = 600.0
 
 @dataclass
 class SyntheticSettings:
-    """Everything that decides what a set holds.
+    """Everything that decides what a set holds."""
 
-    Args:
-        layout (str): ``'dfew'`` or ``'ferv39k'``. Defaults to ``'dfew'``.
-        num_clips (int): Clips with a label, in the real set's proportions
-            with at least one clip of each class in each group of persons.
-            Defaults to 1000.
-        seed (int): Seed of everything random. Defaults to 0.
-        size (int): Width and height of a frame. Defaults to 64.
-        folds (tuple[int, ...]): DFEW's folds that get split files.
-            Defaults to all five.
-        test_per_class (int): Top each test split up to so many clips of
-            each class, by clips that no training split holds. Defaults to 0.
-        videos (bool): Write mp4 clips beside the frames. Defaults to False.
-        difficulty (str | Difficulty): One of ``LEVELS``, or knobs of one's
-            own. Defaults to ``'medium'``.
-
-    Raises:
-        ConfigError: For a setting that cannot be met.
-    """
-
-    layout: str = 'dfew'
-    num_clips: int = 1000
+    layout: str = 'dfew'  # or 'ferv39k'
+    num_clips: int = 1000  # with a label, in the real set's proportions
     seed: int = 0
-    size: int = 64
-    folds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    size: int = 64  # width and height of a frame
+    folds: tuple[int, ...] = (1, 2, 3, 4, 5)  # of DFEW that get split files
+    #: Top each test split up to so many clips of each class, by clips that no
+    #: training split holds.
     test_per_class: int = 0
-    videos: bool = False
-    difficulty: str | Difficulty = 'medium'
+    videos: bool = False  # mp4 clips beside the frames
+    difficulty: str | Difficulty = 'medium'  # of LEVELS, or one's own
 
     def __post_init__(self) -> None:
         self.folds = tuple(sorted(set(self.folds)))
+        name = 'make_synthetic'
+        check_choice(name, LAYOUTS, layout=self.layout)
+        # For each class to be in train and test of each group of persons.
         groups = NUM_GROUPS if self.layout == 'dfew' else 2
         least = len(EMOTIONS) * groups
-        level = self.difficulty
-        for name, good, what in (
-            ('layout', self.layout in LAYOUTS, f'one of {LAYOUTS}'),
-            (
-                'num_clips',
-                self.num_clips >= least,
-                f'at least {least}, for each class to be in train and test',
-            ),
-            ('seed', self.seed >= 0, '0 or more'),
-            ('size', 32 <= self.size <= 512, '32 to 512'),
-            ('size', self.size % 2 == 0, 'even, for the video encoder'),
-            (
-                'folds',
-                self.folds and {*self.folds} <= {*range(1, NUM_GROUPS + 1)},
-                f'some of 1 to {NUM_GROUPS}',
-            ),
-            ('test_per_class', self.test_per_class >= 0, '0 or more'),
-            (
-                'difficulty',
-                isinstance(level, Difficulty) or level in LEVELS,
-                f'one of {", ".join(LEVELS)}',
-            ),
-        ):
-            if not good:
-                raise ConfigError(
-                    f'make_synthetic: {name} must be {what}, got '
-                    f'{getattr(self, name)!r}'
-                )
-        if isinstance(level, str):
-            self.difficulty = LEVELS[level]
+        check_count(name, least, num_clips=self.num_clips)
+        check_count(name, 32, size=self.size)
+        check_count(
+            name, 0, seed=self.seed, test_per_class=self.test_per_class
+        )
+        if self.size > 512 or self.size % 2:  # for the video encoder
+            raise ConfigError(
+                f'{name}: size must be even, 32 to 512, got {self.size}'
+            )
+        if not self.folds or not {*self.folds} <= {*range(1, NUM_GROUPS + 1)}:
+            raise ConfigError(
+                f'{name}: folds must be some of 1 to {NUM_GROUPS}, got '
+                f'{self.folds}'
+            )
+        if isinstance(self.difficulty, str):
+            check_choice(name, [*LEVELS], difficulty=self.difficulty)
+            self.difficulty = LEVELS[self.difficulty]
 
     def plan(self) -> Plan:
         """Clips and splits of the set."""
@@ -150,9 +126,6 @@ def make_synthetic(
     Returns:
         dict: ``root``, ``layout``, ``clips``, ``drawn``, ``seconds``,
         ``notice``, and ``splits``: class counts by split.
-
-    Raises:
-        ConfigError: For a wrong setting or a folder of anything else.
     """
     asked = SyntheticSettings(**settings)
     check_count('make_synthetic', workers=workers)

@@ -10,14 +10,7 @@ from micacl_mm.errors import DataError
 
 
 def innermost(dataset: Any) -> Iterator[Any]:
-    """The data sets within wrappers, joined ones too.
-
-    Args:
-        dataset (Dataset | dict): A built one, or its settings in a config.
-
-    Yields:
-        Data sets that wrap no other, or their settings.
-    """
+    """The built data sets, or their settings, within all wrappers."""
     parts = _get(dataset, 'datasets') or [_get(dataset, 'dataset')]
     parts = [p for p in parts if p is not None and not isinstance(p, str)]
     if not parts:
@@ -36,15 +29,7 @@ def unwrap(dataset: Any) -> Any:
 
 
 def data_infos(dataset: Any) -> Iterator[dict]:
-    """What each shown clip is, without reading its files.
-
-    Args:
-        dataset (Dataset): Of MMEngine, also within wrappers; clips come in
-            their order, and only those that a wrapper shows.
-
-    Yields:
-        dict: Its data, with ``label``.
-    """
+    """What each clip is that a data set or wrapper shows, in its order."""
     if isinstance(dataset, Subset):
         for index in dataset.indices:
             yield data_info(dataset.dataset, index)
@@ -68,17 +53,10 @@ def data_info(dataset: Any, index: int) -> dict:
 
 
 def class_labels(dataset: Any, owner: str) -> list[int]:
-    """The class of each shown clip.
-
-    Args:
-        dataset (Dataset): See :func:`data_infos`.
-        owner (str): Who asks, for the message.
-
-    Returns:
-        list[int]: Length ``len(dataset)``.
+    """The class of each shown clip, (len(dataset),).
 
     Raises:
-        DataError: A label is no integer.
+        DataError: A label is no integer; it names the ``owner``, who asks.
     """
     labels = []
     for index, info in enumerate(data_infos(dataset)):

@@ -22,13 +22,7 @@ DRAWN_MARKER = 'synthetic.json'
 def read_table(
     path: Path, columns: Sequence[str], optional: Sequence[str] = ()
 ) -> list[tuple[str, dict[str, str]]]:
-    """Read a CSV file that must have exactly these columns.
-
-    Args:
-        path (Path): The file, UTF-8, commas, a header.
-        columns (Sequence[str]): The header.
-        optional (Sequence[str]): Those that may be absent, and are then
-            empty. Defaults to ().
+    """Read a CSV file that must have these columns, but for optional ones.
 
     Returns:
         list[tuple[str, dict[str, str]]]: ``file:line`` and cells of each row.
@@ -76,11 +70,9 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Replace a file as a whole or not at all; its folder is made.
+    """Give a path to write to, that replaces a file unless there is an error.
 
-    Yields:
-        Path: where to write; it takes the place of the file in the end,
-        unless there was an error.
+    The folder is made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     own = f'{os.getpid()}-{threading.get_ident()}'
@@ -90,29 +82,22 @@ def replacing(path: Path) -> Iterator[Path]:
         with open(part, 'rb+') as stream:
             os.fsync(stream.fileno())  # else a power cut may leave it empty
         os.replace(part, path)
-        _sync_folder(path.parent)
+        with suppress(OSError):  # not every system can
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name survive a power cut, where the system can."""
-    with suppress(OSError):
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
 
 
 @contextmanager
 def scratch_folder(root: Path, dead_after: float) -> Iterator[Path]:
     """Make a folder for unfinished work of this run, removed at the end.
 
-    Args:
-        root (Path): Where; made if absent.
-        dead_after (float): Seconds for which nothing may happen in one of
-            another run before it is taken for a killed one's, and removed.
+    One of another run in which nothing has happened for ``dead_after``
+    seconds is taken for a killed one's, and removed.
     """
     root.mkdir(parents=True, exist_ok=True)
     for path in root.glob(f'{SCRATCH}*'):

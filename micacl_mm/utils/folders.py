@@ -29,18 +29,13 @@ _STRAY = {
 
 
 class Folder(NamedTuple):
-    """A folder that :func:`walk` has listed.
-
-    ``folders`` may be changed by the caller, which decides what is entered;
-    they are naturally sorted, ``files`` are not. ``error`` says why a folder
-    could not be listed.
-    """
+    """A folder that :func:`walk` has listed."""
 
     path: str
     depth: int
-    folders: list[os.DirEntry]
+    folders: list[os.DirEntry]  # naturally sorted; the caller may change it
     files: list[os.DirEntry]
-    error: Optional[OSError] = None
+    error: Optional[OSError] = None  # why it could not be listed
 
 
 class FoundClip(NamedTuple):
@@ -61,12 +56,6 @@ def walk(root: str, depth: Optional[int] = None) -> Iterator[Folder]:
         root (str): Where to begin.
         depth (int, optional): Levels below ``root`` that are entered.
             Defaults to None, for :data:`DEEPEST` and an error beyond it.
-
-    Yields:
-        Folder: Its ``folders`` are entered next.
-
-    Raises:
-        DataError: Folders are nested deeper than :data:`DEEPEST`.
     """
     linked: set[str] = set()
 
@@ -101,15 +90,8 @@ def find_clips(
 ) -> list[FoundClip]:
     """List videos and folders of frames in any nesting, naturally sorted.
 
-    Images beside videos, or beside folders with clips, are thumbnails.
-
-    Args:
-        root (str): The folder; it is a clip if it holds nothing but images.
-        skip (Callable[[str], bool]): Says of a folder's path whether it is
-            left out. Defaults to none.
-
-    Raises:
-        DataError: Folders are nested too deep.
+    Images beside videos, or beside folders with clips, are thumbnails. A
+    folder whose path makes ``skip`` true is left out.
     """
     found: list[tuple[Folder, list[FoundClip]]] = []
     for folder in walk(root.rstrip(os.sep) or root):
@@ -136,7 +118,8 @@ def list_folder(path: str, depth: int = 0) -> Folder:
         with os.scandir(path) as entries:
             for entry in entries:
                 if entry.name[0] != '.' and entry.name not in _STRAY:
-                    (folders if _is_dir(entry) else files).append(entry)
+                    own = folders if _ask(entry.is_dir) else files
+                    own.append(entry)
     except OSError as error:
         # Such as a lost+found at the top of a mounted disk.
         return Folder(path, depth, [], [], error)
@@ -145,18 +128,14 @@ def list_folder(path: str, depth: int = 0) -> Folder:
 
 
 def list_frames(folder: str) -> list[str]:
-    """Names of the visible images of a folder, naturally sorted.
-
-    Links to nothing are left out.
-
-    Raises:
-        OSError: If the folder cannot be read.
-    """
+    """Names of the visible images of a folder, naturally sorted."""
     with os.scandir(folder) as entries:
         names = [
             entry.name
             for entry in entries
-            if entry.name[0] != '.' and is_image(entry.name) and _ask(entry)
+            if entry.name[0] != '.'
+            and is_image(entry.name)
+            and _ask(entry.is_file)  # no link to nothing
         ]
     return sorted(names, key=natural_key)
 
@@ -193,25 +172,13 @@ def is_video(name: str) -> bool:
 
 
 def leads_up(real: str, chain: Iterable[str]) -> bool:
-    """Whether a folder is, or holds, one of those that led to it.
-
-    Args:
-        real (str): Real path of the folder.
-        chain (Iterable[str]): Real paths of the folders that led to it.
-    """
+    """Whether a folder is, or holds, one of the chain that led to it."""
     inside = os.path.join(real, '')
     return any(path == real or path.startswith(inside) for path in chain)
 
 
-def _is_dir(entry: os.DirEntry) -> bool:
+def _ask(question: Callable[[], bool]) -> bool:
     try:
-        return entry.is_dir()
+        return question()  # asks the disk for links only
     except OSError:  # a link to itself
-        return False
-
-
-def _ask(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_file()  # asks the disk for links only
-    except OSError:
         return False

@@ -21,9 +21,6 @@ except ImportError:  # the extra [fast] is not installed
 
 _HEAD = 16  # bytes that hold the length of a part
 _KEPT = 16  # frames of a turned video, for instances that overlap
-#: Frames of a turned video that are compared, and the largest mean
-#: difference of two decoders in levels of 255.
-_COMPARED, _DIFFERENCE = (0, 24), 8.0
 #: What PyAV and decord turn into the same RGB; of 10 bits they do not.
 _FORMATS = ('yuv420p', 'yuvj420p', 'yuv422p', 'yuv444p')
 
@@ -37,11 +34,6 @@ class ClipError(DataError):
 
 def read_video(path: str) -> Iterator[np.ndarray]:
     """Read the frames of a video in their order, upright.
-
-    Phones film lying and mark the file as turned.
-
-    Args:
-        path (str): The file.
 
     Yields:
         np.ndarray: A frame, (H, W, 3), uint8, RGB.
@@ -65,12 +57,9 @@ def read_video(path: str) -> Iterator[np.ndarray]:
 
 
 def check_file(path: str) -> None:
-    """Check that a file can be opened, is not empty and not cut off.
+    """Raise a ClipError where a file cannot be opened, is empty or cut off.
 
     decord crashes on some files that are cut off, and reads others silently.
-
-    Raises:
-        ClipError: It cannot be, or is.
     """
     if not os.path.exists(path):
         raise ClipError(f'{path}: there is no such file or folder')
@@ -105,15 +94,12 @@ class Frames(NamedTuple):
 def open_video(
     path: str, num_threads: int = 1, data: Optional[bytes] = None
 ) -> object:
-    """Open a video with decord, or upright where that mixes up a turned one.
+    """Open a video with decord, or as UprightVideo if it is marked as turned.
 
     Args:
         path (str): The file.
         num_threads (int): Threads of the decoder. Defaults to 1.
         data (bytes, optional): The file, if it has been read.
-
-    Returns:
-        decord.VideoReader or UprightVideo.
 
     Raises:
         RuntimeError: decord cannot read it.
@@ -127,20 +113,15 @@ def open_video(
     capture = _open(path)
     degrees = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
     capture.release()
-    upright = UprightVideo(path, reader)
-    return upright if degrees and upright.differs() else reader
+    return UprightVideo(path, reader) if degrees else reader
 
 
 class UprightVideo:
     """A turned video with decord's interface, read by OpenCV.
 
-    decord mixes up the rows of some, small ones above all. Frames are read
-    one after the other, since seeking lands beside the wanted frame in many
-    files; going back starts anew.
-
-    Args:
-        path (str): The file.
-        reader (decord.VideoReader): The same file, for numbers and times.
+    Phones film lying; decord mixes up the rows of some such files. Frames are
+    read one after the other, since seeking lands beside the wanted frame in
+    many files; going back starts anew. The reader is for numbers and times.
     """
 
     def __init__(self, path: str, reader: Sequence) -> None:
@@ -158,17 +139,6 @@ class UprightVideo:
 
     def __len__(self) -> int:
         return len(self._reader)
-
-    def differs(self) -> bool:
-        """Whether decord's frames are not the same."""
-        for index in _COMPARED:
-            if index < len(self):
-                one, other = self._reader[index].asnumpy(), self._read(index)
-                if one.shape != other.shape:
-                    return True
-                if np.abs(one.astype(np.int16) - other).mean() > _DIFFERENCE:
-                    return True
-        return False
 
     def get_batch(self, indices: Sequence[int]) -> Frames:
         """Some frames, in the order of ``indices``."""
@@ -207,14 +177,8 @@ class SkippingVideo:
     decord decodes every frame up to the last one that is wanted. Most files
     hold frames on which no other one is built (B-frames of H.264); those of
     them that are not wanted are passed over here, and only wanted ones are
-    turned into RGB. Frames are told by their time. They are, to the bit, what
-    decord gives of the file read from its beginning; a file in which that is
-    not certain is refused. (Where a key frame is in the midst of an open
-    group of pictures, decord jumps to it and returns broken frames.)
-
-    Args:
-        data (bytes): The file.
-        num_threads (int): Threads of the decoder. Defaults to 1.
+    turned into RGB. Frames are, to the bit, what decord gives of the file
+    read from its beginning; a file in which that is not certain is refused.
 
     Raises:
         UnusualVideoError: It may be that decord reads it in another way.
@@ -247,13 +211,7 @@ class SkippingVideo:
         return float(self._stream.average_rate)
 
     def get_batch(self, indices: Sequence[int]) -> Frames:
-        """Decode some frames.
-
-        Args:
-            indices (Sequence[int]): Their numbers, repeated ones too.
-
-        Returns:
-            Frames: In the order of ``indices``.
+        """Decode some frames, in the order of ``indices``.
 
         Raises:
             ClipError: The decoder finds damage.
@@ -340,17 +298,8 @@ def is_cut_off(path: str) -> bool:
     """Whether the last part of a video file ends beyond the file.
 
     Parts are the boxes of mp4, m4v and mov, the chunks of avi, and the
-    elements of mkv and webm, each of which begins with its length.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        bool: False also where it cannot be told: of other files, and of
-        streams that were written without a length.
-
-    Raises:
-        OSError: If the file cannot be read.
+    elements of mkv and webm, each of which begins with its length. Of other
+    files, and of streams that were written without a length, False.
     """
     whole, end = os.path.getsize(path), 0
     with open(path, 'rb') as file:
@@ -401,24 +350,14 @@ def _element_length(head: bytes) -> int:
 
 
 def write_video(frames: Iterable[np.ndarray], path: Path, fps: float) -> Path:
-    """Write frames as an mp4.
+    """Write frames, (H, W, 3) RGB uint8 of one even size, as an mp4.
 
     As H.264, which every browser plays, where ``imageio-ffmpeg`` is installed
     (extra ``faces``); else as MPEG-4 Part 2 by OpenCV. The frames of the file
     are counted before it takes the place of an older one.
 
-    Args:
-        frames (Iterable[np.ndarray]): (H, W, 3) RGB uint8, all of one size,
-            even in both directions.
-        path (Path): File to write.
-        fps (float): Frames a second.
-
-    Returns:
-        Path: The written file.
-
     Raises:
         OSError: The video could not be written; an older file stays.
-        ValueError: There is no frame.
     """
     frames = iter(frames)
     first = next(frames, None)

@@ -50,19 +50,12 @@ def run_all(
     ends the processes at once.
 
     Args:
-        items (Iterable[T]): What to work on; sent to the processes, as are
-            the results.
+        items (Iterable[T]): What to work on.
         work (Callable[[T], R]): The work, sent to each process once.
         workers (int): Processes; 1 works here if ``died`` is None.
         died (Callable[[T], R], optional): Result of an item over which a
             process dies, such as a file that makes a library crash; all
             other items are still worked on. Defaults to None: raise.
-
-    Yields:
-        R: Result of each item.
-
-    Raises:
-        MICACLError: A process has died, and ``died`` is None.
     """
     threads = cv2.getNumThreads()
     # A forked process would wait for OpenCV's threads for ever.
@@ -137,13 +130,7 @@ def _start(work: Callable) -> None:
 
 
 class Progress:
-    """One line on stderr with the time left, renewed on a terminal.
-
-    Args:
-        total (int): Number of steps.
-        unit (str): What a step is, in the plural. Defaults to ``'clips'``.
-        show (bool): False for silence. Defaults to True.
-    """
+    """One line on stderr with the time left, renewed on a terminal."""
 
     def __init__(
         self, total: int, unit: str = 'clips', show: bool = True
@@ -155,11 +142,7 @@ class Progress:
         self.start = self.shown = time.monotonic()
 
     def step(self, note: str = '') -> None:
-        """Count a step.
-
-        Args:
-            note (str): What else to show. Defaults to ''.
-        """
+        """Count a step; ``note`` is shown too."""
         self.done += 1
         now, last = time.monotonic(), self.done == self.total
         live = sys.stderr.isatty()

@@ -129,7 +129,7 @@ def test_splits_are_a_partition(tmp_path, kwargs):
 def test_a_new_clip_leaves_nearly_all_where_they_are(tmp_path):
     write_own(tmp_path)
     before = ids(tmp_path)
-    for number in range(10):
+    for number in range(4):
         new = tmp_path / f'class_2/new_{number}.mp4'
         touch(new)
         after = ids(tmp_path)
@@ -144,16 +144,6 @@ def test_a_new_clip_leaves_nearly_all_where_they_are(tmp_path):
         new.unlink()
 
 
-def test_the_order_of_the_classes_can_be_given(tmp_path):
-    write_own(tmp_path)
-    wanted = ['class_10', 'class_1', 'class_2']
-    for classes in (wanted, tuple(wanted), 'class_10, class_1,class_2'):
-        dataset = load(tmp_path, classes=classes)
-        assert dataset.metainfo['classes'] == tuple(wanted)
-        for info in infos(dataset):
-            assert info['video_id'].startswith(f'{wanted[info["label"]]}/')
-
-
 @pytest.mark.parametrize(
     'classes', [('class_10', 'class_2'), ('class_2', 'class_10', 'class_1')]
 )
@@ -161,6 +151,12 @@ def test_some_of_the_classes_alone(tmp_path, classes):
     """As in MMDetection; who is held out stays the same."""
     write_own(tmp_path)
     before = ids(tmp_path)
+    wanted = ('class_10', 'class_1', 'class_2')
+    for given in (wanted, 'class_10, class_1,class_2'):
+        dataset = load(tmp_path, classes=given)
+        assert dataset.metainfo['classes'] == wanted
+        for info in infos(dataset):
+            assert info['video_id'].startswith(f'{wanted[info["label"]]}/')
     for split in SPLITS:
         dataset = load(tmp_path, split, metainfo=dict(classes=classes))
         assert dataset.metainfo['classes'] == classes
@@ -172,16 +168,7 @@ def test_some_of_the_classes_alone(tmp_path, classes):
         }
 
 
-@pytest.mark.parametrize('suffix', ['.flv', '.WMV', '.ts', '.mpg', '.3gp'])
-def test_any_container_is_a_clip(tmp_path, suffix):
-    for name in 'ab':
-        touch(tmp_path / f'{name}/1.mp4')
-        touch(tmp_path / f'{name}/2{suffix}')
-    kwargs = dict(test_ratio=0, val_ratio=0)
-    assert load(tmp_path, **kwargs).class_counts == [2, 2]
-
-
-@pytest.mark.parametrize('suffix', ['.gif', '.txt', '.heic', '.mp4.part'])
+@pytest.mark.parametrize('suffix', ['.gif', '.mp4.part'])
 def test_other_files_are_named_once(tmp_path, suffix):
     for name in 'ab':
         touch(tmp_path / f'{name}/1.mp4')
@@ -347,11 +334,19 @@ WRONG = {
         dict(source='frames'),
         'must hold frames .* got none of class a, class b',
     ),
-    'pattern': (
-        ['a/1.mp4', 'b/1.mp4'],
-        dict(group_pattern='(x)'),
-        'must find a person in the name of every clip',
-    ),
+    **{
+        f'pattern {pattern}': (
+            ['a/1.mp4', 'b/1.mp4', 'a/x.mp4'],
+            dict(group_pattern=pattern),
+            words,
+        )
+        for pattern, words in (
+            ('(', 'is no regular expression'),
+            ('x', "must have a group, got 'x'"),
+            ('(x)', 'every clip .* got none in 2 of 3, such as .a/1'),
+            ('/(y*)', 'got none in 3 of 3'),
+        )
+    },
 }
 
 
@@ -365,8 +360,3 @@ def test_what_is_no_set_of_classes(tmp_path, paths, kwargs, words):
         load(tmp_path, **kwargs)
     text = str(error.value)
     assert text.startswith('ClassFolderDataset: ')
-
-
-def test_a_class_may_be_called_train(tmp_path):
-    write_own(tmp_path, {'car': 2, 'train': 2})
-    assert load(tmp_path).metainfo['classes'] == ('car', 'train')

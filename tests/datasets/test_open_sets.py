@@ -13,23 +13,20 @@ from micacl_mm.datasets import (
     MAFWDataset,
     RAVDESSDataset,
 )
-from micacl_mm.datasets.cremad_dataset import (
+from micacl_mm.datasets.actor_datasets import (
     TAIL_CHECKSUMS,
     TAIL_ORDER,
     list_checksum,
 )
 from micacl_mm.datasets.pack import pack_frames
 from micacl_mm.errors import ConfigError, DataError, MissingFileError
-from micacl_mm.utils.video import read_video
 from tests.sets import (
     files_below,
-    frame_number,
     logged,
     open_clips,
     touch,
     write_frames,
     write_open_set,
-    write_video,
 )
 
 KINDS = {
@@ -37,6 +34,12 @@ KINDS = {
     'ravdess': RAVDESSDataset,
     'mafw': MAFWDataset,
     'caer': CAERDataset,
+}
+SITES = {
+    'cremad': 'github.com/CheyneyComputerScience/CREMA-D',
+    'ravdess': 'zenodo.org/records/1188976',
+    'mafw': 'mafw-database.github.io',
+    'caer': 'caer-dataset.github.io',
 }
 ACTORS = [CREMADDataset, RAVDESSDataset]
 each_kind = pytest.mark.parametrize('kind', KINDS)
@@ -96,7 +99,7 @@ def test_ravdess_is_the_release():
 @pytest.mark.parametrize('kind', ACTORS)
 def test_nobody_is_trained_on_and_tested(kind, tmp_path):
     tested = Counter()
-    for fold in kind.ACTORS:
+    for fold in kind.FOLDS:
         data = kind(str(tmp_path), [], fold=fold, lazy_init=True)
         people = [
             {data.person(row.video_id) for row in data.read_split(split)}
@@ -109,7 +112,7 @@ def test_nobody_is_trained_on_and_tested(kind, tmp_path):
 
 
 @pytest.mark.parametrize('kind', ACTORS)
-@pytest.mark.parametrize('ratio', [0.05, 0.1, 0.4])
+@pytest.mark.parametrize('ratio', [0.1, 0.4])
 def test_the_validation_slice_has_people_of_its_own(kind, ratio, tmp_path):
     parts = [
         kind(str(tmp_path), [], split=s, val_ratio=ratio, lazy_init=True)
@@ -135,16 +138,21 @@ def tail(tmp_path, fold=1, imbalance=18.4, **kwargs):
 @pytest.mark.parametrize('fold', TAIL_CHECKSUMS)
 def test_the_lists_are_those_of_the_checksums(fold, tmp_path):
     data = tail(tmp_path, fold)
-    assert list_checksum(data.read_split('train')) == TAIL_CHECKSUMS[fold]
+    kept = data.read_split('train')
+    assert list_checksum(kept) == TAIL_CHECKSUMS[fold]
+    assert data.metainfo['dataset_name'] == 'CREMAD_LT'
     whole = CREMADDataset(str(tmp_path), [], fold, lazy_init=True)
     assert data.read_split('test') == whole.read_split('test')
-    assert set(data.read_split('train')) < set(whole.read_split('train'))
+    assert set(kept) < set(whole.read_split('train'))
+    more = tail(tmp_path, fold, 80)
+    assert set(more.read_split('train')) < set(kept)
+    assert more.metainfo['dataset_name'] != 'CREMAD_LT'
 
 
 @pytest.mark.parametrize(
     'order', [TAIL_ORDER, TAIL_ORDER[::-1], sorted(TAIL_ORDER)]
 )
-@pytest.mark.parametrize('imbalance', [1, 18.4, 100.0])
+@pytest.mark.parametrize('imbalance', [1, 18.4])
 def test_any_order_has_the_same_tail(order, imbalance, tmp_path):
     data = tail(tmp_path, 1, imbalance, tail_order=','.join(order))
     rows = data.read_split('train')
@@ -160,27 +168,6 @@ def test_any_order_has_the_same_tail(order, imbalance, tmp_path):
         each = [people[str(actor)] for actor in range(1019, 1092)]
         room = 2 if imbalance > 1 or label != 4 else 12
         assert max(each) - min(each) <= room
-
-
-def test_a_larger_imbalance_takes_a_part(tmp_path):
-    lists = [
-        {row.video_id for row in tail(tmp_path, 2, r).read_split('train')}
-        for r in (1.0, 5, 18.4, 80)
-    ]
-    assert lists[0] > lists[1] > lists[2] > lists[3]
-
-
-def test_names_tell_thinned_sets_apart(tmp_path):
-    names = [
-        tail(tmp_path, **kwargs).metainfo['dataset_name']
-        for kwargs in (
-            *({}, {'fold': 2}, {'imbalance': 50}, {'tail_seed': 1}),
-            {'tail_order': TAIL_ORDER[::-1]},
-        )
-    ]
-    assert names[0] == names[1] == 'CREMAD_LT'
-    assert len(set(names)) == 4
-    assert CREMADDataset.METAINFO['dataset_name'] == 'CREMAD'
 
 
 @pytest.mark.parametrize(
@@ -205,7 +192,7 @@ def test_wrong_arguments_of_cremad(kwargs, said, tmp_path):
 
 @each_kind
 @pytest.mark.parametrize('source', ['frames', 'videos'])
-@pytest.mark.parametrize('above', ['', 'download/set', 'set/set'])
+@pytest.mark.parametrize('above', ['', 'set/set'])
 def test_every_clip_is_found(kind, source, above, tmp_path, small):
     root = tmp_path / above
     write = frames if source == 'frames' else video
@@ -233,12 +220,6 @@ def test_a_pack_fits(kind, tmp_path, small):
     assert data == Path(info['frame_dir'], info['frames'][1]).read_bytes()
 
 
-def test_flash_videos_are_read(tmp_path):
-    write_video(tmp_path / 'a.flv', 6)
-    images = list(read_video(str(tmp_path / 'a.flv')))
-    assert [frame_number(image) for image in images] == list(range(6))
-
-
 @each_kind
 def test_crops_are_preferred_to_other_copies(kind, tmp_path, small):
     write_open_set(tmp_path, kind, frames)
@@ -264,18 +245,9 @@ def test_archives_of_each_actor_are_one_copy(tmp_path, small):
 def test_an_empty_folder_says_where_to_get_the_set(kind, tmp_path):
     with pytest.raises(MissingFileError) as caught:
         load(kind, tmp_path)
-    assert re_place(kind) in str(caught.value)
+    assert SITES[kind] in str(caught.value)
     with pytest.raises(MissingFileError, match='--data-root'):
         load(kind, tmp_path / 'none')
-
-
-def re_place(kind):
-    return {
-        'cremad': 'github.com/CheyneyComputerScience/CREMA-D',
-        'ravdess': 'zenodo.org/records/1188976',
-        'mafw': 'mafw-database.github.io',
-        'caer': 'caer-dataset.github.io',
-    }[kind]
 
 
 @pytest.mark.parametrize('kind', ['cremad', 'ravdess', 'mafw'])
@@ -304,14 +276,6 @@ def test_crops_that_failed_are_missing_by_the_videos(tmp_path):
         load('caer', tmp_path)
 
 
-@each_kind
-def test_a_folder_too_deep_is_an_error(kind, tmp_path, small):
-    write_open_set(tmp_path, kind, frames)
-    first = open_clips(kind)['train'][0][0]
-    with pytest.raises(MissingFileError):
-        load(kind, tmp_path / 'faces' / first)
-
-
 def test_damaged_clips_stay_out(tmp_path, small):
     write_open_set(tmp_path, 'cremad', video, videos=True)
     for name in CREMADDataset.BROKEN:
@@ -331,16 +295,13 @@ def test_a_drawn_set_has_what_is_there(kind, tmp_path):
         data = load(kind, tmp_path)
     assert len(data) == len(open_clips(kind)['train'])
     assert 'no official counts' in lines[0]
-
-
-@pytest.mark.parametrize('kind', ['mafw', 'caer'])
-def test_the_official_number_is_compared(kind, tmp_path):
-    write_open_set(tmp_path, kind, frames)
-    with logged() as lines:
-        load(kind, tmp_path)
-    total = KINDS[kind].OFFICIAL_TOTAL
-    listed = sum(map(len, open_clips(kind).values()))
-    assert f'{listed} clips are listed, {total} in the' in lines[0]
+    if KINDS[kind].OFFICIAL_TOTAL:
+        (tmp_path / 'synthetic.json').unlink()
+        with logged() as lines:
+            load(kind, tmp_path)
+        total = KINDS[kind].OFFICIAL_TOTAL
+        listed = sum(map(len, open_clips(kind).values()))
+        assert f'{listed} clips are listed, {total} in the' in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -362,10 +323,3 @@ def test_a_list_of_other_code(kind, tmp_path, small):
     path.write_text(''.join(f'/x/{c} 16 {label}\n' for c, label in pairs))
     data = load(kind, tmp_path, ann_file=str(path))
     assert [d['label'] for d in data] == [label for _, label in pairs]
-
-
-def test_classes_in_another_order(tmp_path):
-    write_open_set(tmp_path, 'caer', frames)
-    meta = {'classes': ('Surprise', 'Angry')}
-    data = load('caer', tmp_path, metainfo=meta)
-    assert data.class_counts == [2, 2]

@@ -3,7 +3,7 @@
 import os
 import pickle
 import random
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,13 +14,12 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
 from micacl_mm.cli.pack import main
-from micacl_mm.datasets import ClassFolderDataset, DFEWDataset
+from micacl_mm.datasets import DFEWDataset
 from micacl_mm.datasets.pack import FramePack, pack_frames
 from tests.sets import (
     touch,
     write_clip,
     write_dfew_split,
-    write_frames,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -58,8 +57,7 @@ def build(root, pipeline=(), pack='faces.pack', **kwargs):
 @pytest.mark.parametrize('split', ['train', 'test'])
 def test_the_recipe_gives_what_the_stock_transforms_give(tmp_path, split):
     """In a test to the bit, in training but for the jitter's rounding."""
-    for number in (1, 2):
-        count = 5 if number == 1 else 21
+    for number, count in ((1, 5), (2, 21)):
         write_clip(tmp_path / CLIPS / f'{number:05d}', count)
     write_dfew_split(tmp_path, 'train', [(1, 1), (2, 2)])
     out = str(tmp_path / 'faces.pack')
@@ -116,38 +114,12 @@ def test_workers(dfew):
     assert all(map(np.array_equal, found, expected))
 
 
-def test_threads_and_pickled_copies_read_the_same(dfew):
-    pack = FramePack(str(dfew / 'faces.pack'))
-    again = pickle.loads(pickle.dumps(pack))
-    with ThreadPoolExecutor(4) as threads:
-        read = [
-            threads.submit(one.read, '00001', '000.jpg')
-            for one in (pack, again) * 4
-        ]
-        assert len({future.result() for future in read}) == 1
-
-
-@pytest.mark.parametrize('folder', ['.', 'Clip', CLIPS])
-def test_any_folder_above_the_clips_may_be_packed(dfew, tmp_path, folder):
+def test_any_folder_above_the_clips_may_be_packed(dfew, tmp_path):
     out = str(tmp_path / 'other.pack')
-    pack_frames(str(dfew / folder), out)
-    dataset = DFEWDataset(str(dfew), SAMPLE, pack=out)
-    assert dataset[0]['imgs']
-
-
-def test_class_folders(tmp_path):
-    for name in ('glad/anna/1', 'glad/ben/1', 'sad/anna/1', 'sad/2'):
-        write_frames(tmp_path / 'own' / name, ['a1.jpg', 'a2.jpg'])
-    pack_frames(str(tmp_path / 'own'), str(tmp_path / 'own.pack'))
-    dataset = ClassFolderDataset(
-        str(tmp_path / 'own'),
-        SAMPLE,
-        val_ratio=0,
-        test_ratio=0,
-        pack=str(tmp_path / 'own.pack'),
-    )
-    places = {dataset[i]['pack_clip'] for i in range(4)}
-    assert places == {'glad/anna/1', 'glad/ben/1', 'sad/anna/1', 'sad/2'}
+    for folder in ('.', 'Clip'):
+        pack_frames(str(dfew / folder), out)
+        again = pickle.loads(pickle.dumps(build(dfew, SAMPLE, pack=out)))
+        assert again[0]['imgs']
 
 
 def add_frame(clip):
@@ -165,7 +137,6 @@ def grow_frame(name):
 STALE = {
     'a frame more': (add_frame, '0001.jpg is only in'),
     'a frame less': (lambda c: (c / '002.jpg').unlink(), '002.jpg is not in'),
-    'the first is larger': (grow_frame('000.jpg'), '000.jpg in .* has'),
     'the middle is larger': (grow_frame('002.jpg'), '002.jpg in .* has'),
     'the last is larger': (grow_frame('003.jpg'), '003.jpg in .* has'),
     'renamed': (
@@ -206,7 +177,6 @@ NO_PACKS = {
     'a folder': (lambda p: (p.unlink(), p.mkdir()), 'is no file'),
     'empty': (lambda p: p.write_bytes(b''), 'is no pack'),
     'text': (lambda p: p.write_bytes(b'text' * 999), 'damaged or no pack'),
-    'zeros': (lambda p: p.write_bytes(bytes(9999)), 'damaged or no pack'),
     'cut off': (cut_in_half, 'damaged'),
 }
 
@@ -221,14 +191,14 @@ def test_files_that_are_no_packs(dfew, spoil, words):
     assert 'Fix: ' in str(error.value)
 
 
-@pytest.mark.parametrize('size', [1, 100, 4096, 20000])
+@pytest.mark.parametrize('size', [1, 4096])
 def test_damage_ends_in_a_sentence_or_right_pixels(dfew, size):
     """Never in other pixels, and never in a dead process."""
     expected = build(dfew, SAMPLE, pack=None)
     expected = [expected[i]['imgs'] for i in range(3)]
     path, rng = dfew / 'faces.pack', np.random.default_rng(size)
     whole, refused = path.read_bytes(), 0
-    for at in rng.integers(100, len(whole) - size, 12).tolist():
+    for at in rng.integers(100, len(whole) - size, 8).tolist():
         damage = bytes(255 - b for b in whole[at : at + size])
         path.write_bytes(whole[:at] + damage + whole[at + size :])
         try:

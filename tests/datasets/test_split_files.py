@@ -8,6 +8,7 @@ from micacl_mm.datasets.ferv39k_dataset import SCENARIOS, SCENES
 from tests.sets import (
     CLASSES,
     logged,
+    touch,
     write_dfew,
     write_dfew_split,
     write_ferv,
@@ -44,18 +45,14 @@ def found(dataset):
     return {info['video_id']: info['label'] for info in infos}
 
 
-@pytest.mark.parametrize('end', ['\n', '\r\n', '\n\n', '\r\n\r\n\r\n'])
-@pytest.mark.parametrize('mark', [b'', b'\xef\xbb\xbf'])
-@pytest.mark.parametrize('header', [[], ['video_name,label']])
 @pytest.mark.parametrize('kind', KINDS)
-def test_line_ends_marks_and_header(tmp_path, kind, end, mark, header):
+def test_line_ends_marks_and_header(tmp_path, kind):
     path, lines, names = write(kind, tmp_path)
-    path.write_bytes(mark + (end.join([*header, *lines]) + end).encode())
-    dataset = load(kind, tmp_path)
-    assert found(dataset) == names
-    assert dataset.metainfo['classes'] == CLASSES
-    labels = [*names.values()]
-    assert dataset.class_counts == [labels.count(k) for k in range(7)]
+    for end in ('\n', '\r\n', '\r\n\r\n\r\n'):
+        for mark, header in ((b'', []), (b'\xef\xbb\xbf', ['name,label'])):
+            text = end.join([*header, *lines]) + end
+            path.write_bytes(mark + text.encode())
+            assert found(load(kind, tmp_path)) == names
 
 
 @pytest.mark.parametrize(
@@ -75,7 +72,7 @@ def test_line_ends_marks_and_header(tmp_path, kind, end, mark, header):
         (FERV39kDataset, 'war/fear/0007,  Fear'),
     ],
 )
-@pytest.mark.parametrize('folder', ['7', '0007', '00007'])
+@pytest.mark.parametrize('folder', ['7', '00007'])
 def test_forms_of_a_row(tmp_path, kind, row, folder):
     if kind is DFEWDataset:
         path = write_dfew_split(tmp_path, 'train', [(1, 1)])
@@ -213,10 +210,10 @@ def test_a_scene_from_all_scenes_or_its_own_file(tmp_path):
         load(FERV39kDataset, tmp_path, subset='Speech')
 
 
-@pytest.mark.parametrize('change', [str.lower, str.upper, str.swapcase])
+@pytest.mark.parametrize('change', [str.lower, str.upper])
 def test_the_slice_does_not_depend_on_the_case_of_the_file(tmp_path, change):
     clips = [
-        f'{s}/{e}/{n:04d}' for s in SCENES[:9] for e in CLASSES for n in (1, 2)
+        f'{s}/{e}/{n:04d}' for s in SCENES[:3] for e in CLASSES for n in (1, 2)
     ]
     path = write_ferv(tmp_path, clips)
 
@@ -245,23 +242,23 @@ def test_official_counts_add_up():
     assert (sum(counts['train']), sum(counts['test'])) == (31088, 7847)
 
 
-@pytest.mark.parametrize('changed', [0, 1])
-def test_log_of_a_complete_fold(tmp_path, changed):
+def test_log_of_a_complete_fold(tmp_path, monkeypatch):
     """Videos of one byte each: never decoded."""
-    labels = np.repeat(range(1, 8), DFEWDataset.OFFICIAL_COUNTS[3]['test'])
-    rows = list(enumerate(labels[changed:], start=1))
-    write_dfew_split(tmp_path, 'test', rows, fold=3)
-    folder = tmp_path / 'Clip/original'
-    folder.mkdir(parents=True)
-    for name, _ in rows:
-        (folder / f'{name}.mp4').write_bytes(b'x')
-    with logged() as lines:
-        load(DFEWDataset, tmp_path, fold=3, split='test', source='videos')
-    line = next(line for line in lines if 'DFEWDataset' in line)
-    assert f'fold 3, test: {2340 - changed} clips (Happy' in line
-    assert ('The official counts are met' in line) != bool(changed)
-    assert ('Happy 488 instead of 489' in line) == bool(changed)
-    assert line.count('instead of') == changed
+    few = {3: {'test': [4, 3, 5, 4, 2, 1, 2]}}
+    monkeypatch.setattr(DFEWDataset, 'OFFICIAL_COUNTS', few)
+    labels = np.repeat(range(1, 8), few[3]['test'])
+    for changed in (0, 1):
+        rows = list(enumerate(labels[changed:], start=1))
+        write_dfew_split(tmp_path, 'test', rows, fold=3)
+        for name, _ in rows:
+            touch(tmp_path / f'Clip/original/{name}.mp4')
+        with logged() as lines:
+            load(DFEWDataset, tmp_path, fold=3, split='test', source='videos')
+        line = next(line for line in lines if 'DFEWDataset' in line)
+        assert f'fold 3, test: {21 - changed} clips (Happy' in line
+        assert ('The official counts are met' in line) != bool(changed)
+        assert ('Happy 3 instead of 4' in line) == bool(changed)
+        assert line.count('instead of') == changed
 
 
 def test_counts_of_a_scene(tmp_path):
@@ -273,11 +270,3 @@ def test_counts_of_a_scene(tmp_path):
     assert 'subset all, train: 22 clips' in whole and 'of 5854' in whole
     assert 'subset War, train: 1 clips' in scene
     assert 'official' not in scene
-
-
-def test_frames_wanted_but_only_videos_there(tmp_path):
-    write_video(tmp_path / 'Clip/original/1.mp4', 2)
-    write_dfew_split(tmp_path, 'train', [(1, 1)])
-    with pytest.raises(FileNotFoundError, match='no frames of clips') as error:
-        load(DFEWDataset, tmp_path)
-    assert '--source' in error.value.cure

@@ -8,10 +8,7 @@ import pytest
 
 from micacl_mm.datasets.splits import (
     SplitRow,
-    cut_validation,
-    find_shared,
     hold_out,
-    name_groups,
 )
 
 SIZES = [60, 45, 31, 10, 3, 2, 1]
@@ -22,10 +19,10 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize('ratio', [0.01, 0.1, 0.25, 0.5, 0.9, 0.999])
-@pytest.mark.parametrize('seed', [0, 1, 7])
+@pytest.mark.parametrize('ratio', [0.01, 0.25, 0.999])
+@pytest.mark.parametrize('seed', [0, 7])
 def test_disjoint_complete_and_stratified(ratio, seed):
-    train, val = cut_validation(ROWS, ratio, seed)
+    train, val = hold_out(ROWS, alone(ROWS), ratio, seed)
     assert not set(train) & set(val)
     assert set(train) | set(val) == set(ROWS)
     assert train == [row for row in ROWS if row in set(train)]
@@ -41,7 +38,7 @@ def test_disjoint_complete_and_stratified(ratio, seed):
         assert abs(held[label] - share) <= 0.5
 
 
-@pytest.mark.parametrize('ratio', [0.05, 0.2, 0.5])
+@pytest.mark.parametrize('ratio', [0.05, 0.5])
 def test_the_slice_is_the_same_for_everybody(ratio):
     """In each class the first names by their hash, whatever their order."""
     for seed in (0, 5):
@@ -51,19 +48,15 @@ def test_the_slice_is_the_same_for_everybody(ratio):
             names.sort(key=lambda n: sha256(f'{seed}/{n}'.encode()).digest())
             expected |= {*names[: min(max(round(ratio * size), 1), size - 1)]}
         shuffled = random.Random(seed).sample(ROWS, len(ROWS))
-        held = cut_validation(shuffled, ratio, seed)[1]
+        held = hold_out(shuffled, alone(ROWS), ratio, seed)[1]
         assert {row.video_id for row in held} == expected
 
 
 def test_larger_slice_contains_the_smaller():
-    small = set(cut_validation(ROWS, 0.1, 2)[1])
-    large = set(cut_validation(ROWS, 0.3, 2)[1])
+    small, large = (
+        set(hold_out(ROWS, alone(ROWS), ratio, 2)[1]) for ratio in (0.1, 0.3)
+    )
     assert small < large
-
-
-def test_nothing_to_cut():
-    with pytest.raises(ValueError, match='val_ratio=0'):
-        cut_validation(ROWS[-1:], 0.5, 0)
 
 
 # ---- whole persons
@@ -105,21 +98,20 @@ def test_a_new_clip_moves_at_most_one_other_in_a_cut():
     rows = clips(40, 13)
     before = set(hold_out(rows, alone(rows), 0.2, 0)[1])
     moved = Counter()
-    for number in range(60):
+    for number in range(20):
         more = [*rows, SplitRow(f'class1/new_{number}', 1)]
         after = set(hold_out(more, alone(more), 0.2, 0)[1])
         moved[len((before ^ after) - {more[-1]})] += 1
     assert set(moved) == {0, 1}
 
 
-@pytest.mark.parametrize('seed', range(20))
+@pytest.mark.parametrize('seed', range(6))
 def test_persons_stay_together(seed):
     rows = clips(200, 90, 40, 12)
     groups = persons(rows, 15, seed)
     rest, held = hold_out(rows, groups, 0.2, seed)
     sides = [{groups[row.video_id] for row in part} for part in (rest, held)]
     assert sides[0].isdisjoint(sides[1]) and all(sides)
-    assert find_shared({'a': rest, 'b': held}, groups) == []
     assert sorted(rest + held) == sorted(rows)
     # Each class on both sides wherever a person can be spared.
     of_class = defaultdict(set)
@@ -139,31 +131,3 @@ def test_two_persons_with_all_classes_are_parted():
     groups = {r.video_id: 'ab'[int(r.video_id[-1]) % 2] for r in rows}
     rest, held = hold_out(rows, groups, 0.1, 0)
     assert len(rest) == len(held) == 50
-
-
-def test_groups_by_name():
-    names = ['happy/anna_1', 'sad/anna_2', 'sad/ben_1']
-    assert name_groups(names, '') == {name: name for name in names}
-    found = name_groups(names, '/([^/_]+)_')
-    assert list(found.values()) == ['anna', 'anna', 'ben']
-
-
-@pytest.mark.parametrize(
-    ('pattern', 'words'),
-    [
-        ('(', 'is no regular expression'),
-        ('anna', r"must have a group, got 'anna'"),
-        ('(anna)_', "got none in 1 of 2, such as 'sad/ben_1'"),
-        ('/(x*)', "got none in 2 of 2, such as 'sad/anna_1'"),
-    ],
-)
-def test_patterns_that_find_no_person(pattern, words):
-    with pytest.raises(ValueError, match=words):
-        name_groups(['sad/anna_1', 'sad/ben_1'], pattern, '/data')
-
-
-def test_persons_on_two_sides_are_named():
-    rows = clips(2, 2)
-    groups = dict(zip((r.video_id for r in rows), 'aabc', strict=True))
-    parts = {'train': rows[:1], 'test': rows[1:3], 'val': rows[3:]}
-    assert find_shared(parts, groups) == ['a']

@@ -33,6 +33,13 @@ def test_squares_by_hand():
     ]
     assert square_boxes(boxes[0], 0.25).tolist() == [-10, -5, 20, 25]
     assert square_boxes(boxes[0], -0.25).tolist() == [0, 5, 10, 15]
+    image = noise(size=50)[:40]
+    crop = crop_face(image, [10, 10, 20, 30])
+    np.testing.assert_array_equal(crop, image[10:30, 5:25])
+    with pytest.raises(ValueError, match='margin must be above -0.5'):
+        square_boxes([[0, 0, 1, 1]], -0.5)
+    with pytest.raises(ValueError, match='size must be 1 or more'):
+        crop_face(noise(), [0, 0, 5, 5], 0)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +63,7 @@ def test_shrinking_is_the_mean_of_the_pixels(factor):
     assert np.abs(crop - mean).max() <= 0.51
 
 
-@pytest.mark.parametrize('size', [7, 20, 64])
+@pytest.mark.parametrize('size', [7, 64])
 @pytest.mark.parametrize('square', [[5.3, 8.7, 25.3, 28.7], [10, 4, 60, 54]])
 def test_places_are_kept_to_the_fraction_of_a_pixel(square, size):
     crop = crop_face(ramp(), square, size)
@@ -76,12 +83,6 @@ def test_beyond_the_image_its_border_is_repeated():
         np.testing.assert_array_equal(crop, expected)
 
 
-def test_an_oblong_box_gives_the_square_of_its_longer_side():
-    image = noise(size=50)[:40]
-    crop = crop_face(image, [10, 10, 20, 30])
-    np.testing.assert_array_equal(crop, image[10:30, 5:25])
-
-
 @pytest.mark.parametrize(
     'box',
     [
@@ -95,13 +96,6 @@ def test_an_oblong_box_gives_the_square_of_its_longer_side():
 def test_boxes_that_show_nothing(box):
     with pytest.raises(ValueError, match='the box must be finite'):
         crop_face(noise(size=50)[:40], box)
-
-
-def test_sizes_and_margins_that_leave_nothing():
-    with pytest.raises(ValueError, match='margin must be above -0.5'):
-        square_boxes([[0, 0, 1, 1]], -0.5)
-    with pytest.raises(ValueError, match='size must be 1 or more'):
-        crop_face(noise(), [0, 0, 5, 5], 0)
 
 
 # ---- the transform

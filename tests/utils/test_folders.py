@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from micacl_mm.datasets.class_folder_dataset import find_classes
 from micacl_mm.utils.folders import DEEPEST, find_clips, find_file, walk
 from tests.sets import touch
 
@@ -49,9 +50,11 @@ def test_folders_that_cannot_be_listed_say_why(tmp_path, monkeypatch):
 
 
 def test_too_deep(tmp_path):
+    for name in 'ab':
+        touch(tmp_path / name / '1.mp4')
     home = os.getcwd()
     try:
-        os.chdir(tmp_path)
+        os.chdir(tmp_path / 'a')
         for _ in range(DEEPEST + 2):
             os.mkdir('d')
             os.chdir('d')
@@ -59,6 +62,8 @@ def test_too_deep(tmp_path):
         os.chdir(home)
     with pytest.raises(ValueError, match='not be deeper than 100 levels'):
         list(walk(str(tmp_path)))
+    with pytest.raises(ValueError, match='ClassFolderDataset: .* deeper'):
+        find_classes(str(tmp_path))
 
 
 def test_clips_in_any_nesting(tmp_path):

@@ -68,7 +68,7 @@ def test_what_is_cut_off_is_refused(plain, tmp_path, suffix, options):
     path = encode(tmp_path / f'a{suffix}', plain, *options)
     assert not is_cut_off(path) and count(path) == 50
     data = path.read_bytes()
-    for share in (0.3, 0.5, 0.8, 0.97):
+    for share in (0.3, 0.97):
         path.write_bytes(data[: int(share * len(data))])
         assert is_cut_off(path)
         for read in (count, lambda path: train_on(path, [0, 3])):
@@ -85,8 +85,7 @@ def test_what_is_no_video_is_not_cut_off(tmp_path, head, rest):
     assert is_cut_off(path) == expected
 
 
-@pytest.mark.parametrize('size', [512, 4096])
-@pytest.mark.parametrize('codec', ['libx264', 'mpeg4'])
+@pytest.mark.parametrize('codec, size', [('libx264', 512), ('mpeg4', 4096)])
 def test_lost_pages_are_noticed_while_training(tmp_path, codec, size):
     pytest.importorskip('av')
     noisy = [noise(number, 96) for number in range(20)]
@@ -119,7 +118,7 @@ def test_whole_videos_that_announce_more_frames_are_read(plain, tmp_path):
     assert 20 < count(trimmed) < 30
 
 
-@pytest.mark.parametrize('degrees', [90, 180, 270])
+@pytest.mark.parametrize('degrees', [90, 180])
 def test_a_video_filmed_lying_is_read_upright(plain, tmp_path, degrees):
     pytest.importorskip('imageio_ffmpeg')
     source = encode(tmp_path / 'plain.mp4', plain, '-an')
@@ -128,25 +127,21 @@ def test_a_video_filmed_lying_is_read_upright(plain, tmp_path, degrees):
     for frame, expected in zip(read_video(str(path)), upright, strict=True):
         assert frame.shape == expected.shape
         assert np.abs(frame.astype(int) - expected).mean() < 4
-    stock = decord.VideoReader(str(path))
-    for clip in (open_video(str(path)), UprightVideo(str(path), stock)):
-        assert len(clip) == 50 and clip.get_avg_fps() == pytest.approx(25)
-        indices = [3, 40, 39, 3, 49]  # back and forth
-        frames = clip.get_batch(indices).asnumpy()
-        for frame, index in zip(frames, indices, strict=True):
-            assert np.abs(frame.astype(int) - upright[index]).mean() < 4
+    clip = open_video(str(path))
+    assert len(clip) == 50 and clip.get_avg_fps() == pytest.approx(25)
+    indices = [3, 40, 39, 3, 49]  # back and forth
+    frames = clip.get_batch(indices).asnumpy()
+    for frame, index in zip(frames, indices, strict=True):
+        assert np.abs(frame.astype(int) - upright[index]).mean() < 4
     clip.seek(7)
     difference = clip.next().asnumpy().astype(int) - upright[7]
     assert np.abs(difference).mean() < 4
 
 
 def test_everyday_videos_are_read_by_decord_and_trained_on_upright(tmp_path):
-    path = make_video(tmp_path / 'plain.mp4', size=(180, 320))
+    path = make_video(tmp_path / 'plain.mp4')
     assert isinstance(open_video(str(path)), decord.VideoReader)
     lying = turned(tmp_path / 'turned.mp4', path, 90)
-    assert isinstance(open_video(str(lying)), decord.VideoReader)
-    small = make_video(tmp_path / 'small.mp4')
-    lying = turned(tmp_path / 'turned.mp4', small, 90)
     assert isinstance(open_video(str(lying)), UprightVideo)
     images = train_on(lying, [2, 9])
     for image, index in zip(images, (2, 9), strict=True):
@@ -167,8 +162,7 @@ def levels(total, size=(32, 48)):
         yield np.full((*size, 3), 40 + 10 * (index % 20), np.uint8)
 
 
-@pytest.mark.parametrize('fps', [0.5, 24000 / 1001, 120.1234])
-@pytest.mark.parametrize('total', [1, 2, 61])
+@pytest.mark.parametrize('fps, total', [(0.5, 2), (24000 / 1001, 61)])
 def test_all_frames_are_written_in_order(writer, total, fps, tmp_path):
     path = tmp_path / 'new' / 'a.mp4'
     assert write_video(levels(total), path, fps) == path

@@ -1,13 +1,9 @@
 # For backbones with weights from actions. The rate is for a batch of 256 and
 # fits itself to another.
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=1)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-
+_base_ = './adamw_300e.py'
+train_cfg = dict(max_epochs=100)
 param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.01, end=5, convert_to_iter_based=True
-    ),
+    dict(_base_.param_scheduler[0], start_factor=0.01, end=5),
     dict(
         type='CosineAnnealingLR',
         begin=5,
@@ -16,8 +12,4 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),
-)
-auto_scale_lr = dict(enable=True, base_batch_size=256)
+auto_scale_lr = dict(base_batch_size=256)

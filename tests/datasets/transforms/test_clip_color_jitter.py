@@ -31,7 +31,7 @@ def both(images, order, seed, **options):
 @pytest.mark.parametrize('order', list(permutations(range(4))), ids=str)
 def test_differs_by_one_level_at_most(order):
     images = [picture(24, 20, seed) for seed in range(3)]
-    for seed in range(6):
+    for seed in range(2):
         ours, stock = both(images, order, seed, **RECIPE)
         assert np.abs(ours - stock).max() <= 1
         # Rounding to both sides: nothing is brighter or darker on the whole.
@@ -62,7 +62,7 @@ def test_hue(order):
     """Equal by itself; behind others what they have rounded moves some."""
     images = [picture(24, 20, 0), noise(1)[:20, :20]]
     alone = dict(brightness=0, contrast=0, saturation=0, hue=0.5)
-    for seed in range(8):
+    for seed in range(2):
         for image in images:
             ours, stock = both([image], order, seed, **alone)
             assert np.array_equal(ours, stock)

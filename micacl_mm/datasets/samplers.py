@@ -1,6 +1,6 @@
-"""Batches in which every clip has a partner of its class."""
+"""Sampling that shows rare classes more often, or never alone."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Optional
 
@@ -8,10 +8,78 @@ import torch
 from mmaction.registry import DATA_SAMPLERS
 from mmengine.dataset import DefaultSampler
 from torch import Generator
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 from micacl_mm.errors import ConfigError
 from micacl_mm.utils.datasets import class_labels
+
+
+@DATA_SAMPLERS.register_module()
+class ClassBalancedSampler(DefaultSampler):
+    r"""Draws each video with a weight that falls with the size of its class.
+
+    A draw takes class c, of :math:`n_c` videos, with probability
+
+    .. math:: P(c) = n_c^{1 - p} / \sum_k n_k^{1 - p}
+
+    and then one of its videos, all alike, with replacement. p = 1 shows all
+    classes equally often, p = 0 as often as they occur (the "power" sampling
+    of `Kang et al. <https://arxiv.org/abs/1910.09217>`_ has q = 1 - p).
+
+    An epoch is as long as that of :class:`DefaultSampler`, so that a
+    comparison with it is over the same number of updates. MMEngine's
+    ClassBalancedDataset makes epochs longer instead. Under DDP all ranks make
+    the same draw and each takes its own share of it.
+
+    Args:
+        dataset (Dataset): Any dataset of MMAction2 with one label a video,
+            also in a wrapper of MMEngine.
+        power (float): p. Defaults to 1.0.
+        seed (int, optional): The same on all ranks. Epochs differ. Defaults
+            to None, drawn by MMEngine.
+
+    Raises:
+        ConfigError: ``power`` is negative, or a label is no integer.
+
+    Examples:
+        >>> train_dataloader = dict(
+        ...     sampler=dict(
+        ...         _delete_=True, type='ClassBalancedSampler', power=1.0
+        ...     )
+        ... )
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        power: float = 1.0,
+        seed: Optional[int] = None,
+    ) -> None:
+        if power < 0:
+            raise ConfigError(
+                f'ClassBalancedSampler: power must be at least 0, got {power}',
+                'use 1 to show all classes equally often, 0 for as often as '
+                'they occur',
+            )
+        super().__init__(dataset, shuffle=True, seed=seed)
+        self.power = power
+        labels = class_labels(self.dataset, type(self).__name__)
+        counts = Counter(labels)
+        # Doubles: the powers of large classes are small and many.
+        sizes = torch.tensor([counts[label] for label in labels]).double()
+        self.weights = sizes**-power  # (len(dataset),)
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over the share of this rank in the draw of the epoch."""
+        generator = torch.Generator()
+        generator.manual_seed(self.seed + self.epoch)
+        drawn = torch.multinomial(
+            self.weights,
+            self.total_size,
+            replacement=True,
+            generator=generator,
+        )
+        return iter(drawn[self.rank :: self.world_size].tolist())
 
 
 @DATA_SAMPLERS.register_module()
@@ -25,23 +93,19 @@ class ClassAwareBatchSampler(Sampler):
     .. math:: P(c) = n_c^{1 - p} / \sum_k n_k^{1 - p}
 
     So a clip is of class c as often as in plain shuffling (p = 0) or in
-    :class:`ClassBalancedSampler` of the same power; only company changes: a
-    rare class is in fewer batches, and never alone. MPerClassSampler of
-    pytorch-metric-learning shows all classes equally often instead.
+    :class:`ClassBalancedSampler` of the same power; a rare class is in fewer
+    batches, and never alone. MPerClassSampler of pytorch-metric-learning
+    shows all classes equally often instead.
 
-    An epoch has G groups in all, and class c gets :math:`G P(c)` of them,
-    rounded up or down by chance. Each class walks through its clips in a
-    random order and begins again, in a new one, only after the last: every
-    clip is shown once before any is shown twice, and no clip twice in one
-    batch unless its class has fewer clips than the batch asks for (a class of
-    one clip meets itself, augmented anew). With p = 0 an epoch thus shows all
-    clips once, except for what a batch leaves over and the rounding: of each
-    class about m clips at most are left out or shown twice.
+    Of the G groups of an epoch class c gets :math:`G P(c)`, rounded up or
+    down by chance. Each class shows all its clips in a random order before
+    one comes again, and no clip is twice in a batch unless its class has
+    fewer than the batch asks for. With p = 0 an epoch thus shows all clips
+    once, but for the rounding: about m of a class are left out or shown twice.
 
-    An epoch has as many batches as without this sampler, all of full size.
-    It is drawn from seed and epoch alone: an epoch that is run again after a
-    resume has the same batches. All ranks make the same draw, each takes an
-    equal, random share of every batch.
+    An epoch has as many batches as without this sampler, all of full size,
+    drawn from seed and epoch alone. All ranks make the same draw, each takes
+    an equal, random share of every batch.
 
     Args:
         sampler (Sampler): DefaultSampler or :class:`ClassBalancedSampler`, as
@@ -52,9 +116,8 @@ class ClassAwareBatchSampler(Sampler):
         samples_per_class (int): m. Defaults to 2.
         power (float, optional): p. Defaults to None, that of a
             ClassBalancedSampler, else 0.
-        drop_last (bool): Leave out the clips that fill no batch, as the
-            shipped configs do; else one more batch, filled up, ends the
-            epoch. Defaults to True.
+        drop_last (bool): Leave out the clips that fill no batch; else one
+            more batch, filled up, ends the epoch. Defaults to True.
 
     Raises:
         TypeError: Another sampler, which knows no epochs.
@@ -158,12 +221,9 @@ class ClassAwareBatchSampler(Sampler):
         return [size + (i < larger) for i in range(groups)]
 
     def _draw_classes(self, groups: int, generator: Generator) -> list[int]:
-        """Class of each group of the epoch, in random order.
-
-        Systematic sampling: the running sum of the expected numbers, shifted
-        by one random number and rounded down, so that a class gets what it
-        expects but for less than one group.
-        """
+        """Class of each group of the epoch, in random order."""
+        # Systematic sampling: the running sum of the expected numbers, shifted
+        # by one random number and rounded down.
         labels = list(self._clips)
         sizes = torch.tensor([len(clips) for clips in self._clips.values()])
         masses = sizes.double() ** (1 - self.power)

@@ -1,8 +1,11 @@
-"""CREMA-D, whole or long-tailed."""
+"""Sets of actors whose file names tell person and emotion."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+import re
+from abc import abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import product
 from numbers import Real
 from typing import Optional, Union
 
@@ -11,8 +14,124 @@ from mmengine.logging import print_log
 from micacl_mm.errors import ConfigError
 from micacl_mm.registry import DATASETS
 
-from .actor_dataset import BaseActorDataset, count_labels
+from .base import BaseDFERDataset
+from .layouts import FoundClip, find_named_clips
 from .splits import SplitRow, hash_name
+
+
+class BaseActorDataset(BaseDFERDataset):
+    """Clips of actors, tested on persons that were not trained on.
+
+    There are no split files: the clips of the release are known by a rule,
+    and a fold tests a range of consecutive actors. The validation slice
+    consists of whole actors too. A drawn set has the clips that are there.
+    """
+
+    VARIANT = 'fold'
+    #: Pattern of a clip's name.
+    CLIP_NAME = ''
+    #: What parts the fields of a name; the third is the emotion.
+    SEPARATOR = ''
+    #: Which field is the actor.
+    ACTOR_FIELD = 0
+    #: Codes of the emotions in the names, in the order of the classes.
+    CODES: tuple[str, ...] = ()
+    #: Actors tested in each fold.
+    ACTORS: dict[int, Sequence[int]] = {}
+    #: Clips that the release says are damaged; they are left out.
+    BROKEN: frozenset = frozenset()
+    #: Pattern of the last folders that are no copies but parts of one.
+    PART = '(?!)'
+
+    @classmethod
+    @abstractmethod
+    def release(cls) -> list[str]:
+        """Names of all clips of the release, without suffix."""
+
+    @classmethod
+    def person(cls, video_id: str) -> str:
+        """The actor of a clip."""
+        return video_id.split(cls.SEPARATOR)[cls.ACTOR_FIELD]
+
+    @classmethod
+    def row_of(cls, name: str) -> SplitRow:
+        """A clip and its label, by its name."""
+        return SplitRow(name, cls.CODES.index(name.split(cls.SEPARATOR)[2]))
+
+    @classmethod
+    def fold_rows(
+        cls, names: Iterable[str], fold: int, split: str
+    ) -> list[SplitRow]:
+        """Rows of the clips that a fold trains or tests."""
+        return [
+            cls.row_of(name)
+            for name in names
+            if (int(cls.person(name)) in cls.ACTORS[fold]) == (split == 'test')
+            and name not in cls.BROKEN
+        ]
+
+    @classmethod
+    def official_counts(cls) -> dict[int, dict[str, list[int]]]:
+        """Clips of each class by fold and split."""
+        names = cls.release()
+        return {
+            fold: {
+                split: count_labels(
+                    cls.fold_rows(names, fold, split), len(cls.CODES)
+                )
+                for split in ('train', 'test')
+            }
+            for fold in cls.ACTORS
+        }
+
+    def read_split(self, split: str) -> list[SplitRow]:
+        """List the clips of ``'train'`` or ``'test'``."""
+        names = self.release()
+        if self.is_drawn:
+            there = {
+                clip.key
+                for source in self.CLIP_FOLDERS
+                for clip in self.find_clips(self.data_root, source)
+            }
+            names = [name for name in names if name.lower() in there]
+        return self.fold_rows(names, self.fold, split)
+
+    def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
+        """List the clips on disk."""
+        source = source or self.source
+        return find_named_clips(root, source, self.CLIP_NAME, self.PART)
+
+    def load_data_list(self) -> list[dict]:
+        """Join the clips of the fold with those on disk."""
+        infos = super().load_data_list()
+        if self.BROKEN:
+            print_log(
+                f'{type(self).__name__}: damaged in the release and left '
+                f'out: {", ".join(sorted(self.BROKEN))}.',
+                logger='current',
+            )
+        return infos
+
+    def official_row(self, path: str, label: int) -> str:
+        """The name of the clip, which tells its label."""
+        return path.split('/')[-1]
+
+    def parse_row(self, line: str) -> SplitRow:
+        """Read the name of a clip."""
+        name = re.sub(r'\.\w{2,4}$', '', line.strip('" '))
+        if not re.fullmatch(self.CLIP_NAME, name):
+            raise ValueError(
+                f'a row must be a clip such as {self.release()[0]!r}, got '
+                f'{line!r}'
+            )
+        return self.row_of(name)
+
+
+def count_labels(rows: Iterable[SplitRow], classes: int) -> list[int]:
+    """Clips of each class."""
+    counts = Counter(row.label for row in rows)
+    return [counts[label] for label in range(classes)]
+
 
 _SENTENCES = (
     *('IEO', 'TIE', 'IOM', 'IWW', 'TAI', 'MTI'),
@@ -62,16 +181,6 @@ class CREMADDataset(BaseActorDataset):
             None, DFEW's order.
         tail_seed (int): Another seed keeps other clips. Defaults to 0.
         **kwargs: Arguments of :class:`BaseDFERDataset`.
-
-    Raises:
-        ConfigError: For a wrong argument.
-        MissingFileError: For a missing root or clip.
-
-    Example:
-        >>> from micacl_mm.datasets import CREMADDataset
-        >>> train = CREMADDataset('data/CREMA-D', pipeline=[], fold=2,
-        ...                       imbalance=50, val_ratio=0.1)
-        >>> train.class_counts
     """
 
     CLASSES = ('Angry', 'Disgust', 'Fear', 'Happy', 'Neutral', 'Sad')
@@ -79,6 +188,7 @@ class CREMADDataset(BaseActorDataset):
     CODES = ('ANG', 'DIS', 'FEA', 'HAP', 'NEU', 'SAD')
     CLIP_NAME = rf'10\d\d_[A-Z]{{3}}_({"|".join(CODES)})_(XX|LO|MD|HI)'
     SEPARATOR = '_'
+    FOLDS = range(1, 6)
     ACTORS = {
         1: range(1001, 1019),
         2: range(1019, 1037),
@@ -93,10 +203,7 @@ class CREMADDataset(BaseActorDataset):
         )
     )
     CLIP_FOLDERS = {
-        'frames': (
-            ('face crops', 'face|crop'),
-            ('frames in a folder of another name', ''),
-        ),
+        **BaseActorDataset.CLIP_FOLDERS,
         'videos': (('videos of the release', 'VideoFlash'), ('videos', '')),
     }
     EXPECTED_TREE = """\
@@ -228,3 +335,44 @@ def list_checksum(rows: Sequence[SplitRow]) -> str:
 
 
 CREMADDataset.OFFICIAL_COUNTS = CREMADDataset.official_counts()
+
+
+@DATASETS.register_module()
+class RAVDESSDataset(BaseActorDataset):
+    """`RAVDESS <https://zenodo.org/records/1188976>`_, speech without sound.
+
+    1,440 clips of 24 actors; fold k of six tests actors 4k - 3 to 4k. Labels
+    are the set's codes 01..08 less one. Arguments and errors are those of
+    :class:`BaseDFERDataset`.
+    """
+
+    CLASSES = (
+        *('Neutral', 'Calm', 'Happy', 'Sad'),
+        *('Angry', 'Fear', 'Disgust', 'Surprise'),
+    )
+    METAINFO = {'dataset_name': 'RAVDESS', 'classes': CLASSES}
+    CLIP_NAME = r'02-01-0[1-8]-0[12]-0[12]-0[12]-([01]\d|2[0-4])'
+    SEPARATOR = '-'
+    ACTOR_FIELD = -1
+    CODES = tuple(f'{code:02d}' for code in range(1, 9))
+    FOLDS = range(1, 7)
+    ACTORS = {k: range(4 * k - 3, 4 * k + 1) for k in FOLDS}
+    PART = r'(?i)(Video_Speech_)?Actor_\d+'
+    EXPECTED_TREE = """\
+<data_root>/
+  Actor_01/02-01-01-01-01-01-01.mp4 .. Actor_24/     (source='videos')
+  faces/Actor_01/02-01-01-01-01-01-01/*.jpg          (source='frames')
+Download Video_Speech_Actor_01.zip to 24 at zenodo.org/records/1188976"""
+
+    @classmethod
+    def release(cls) -> list[str]:
+        """Names of the 1,440 clips; Neutral has no strong intensity."""
+        parts = product(range(1, 25), cls.CODES, (1, 2), (1, 2), (1, 2))
+        return [
+            f'02-01-{code}-{level:02d}-{text:02d}-{take:02d}-{actor:02d}'
+            for actor, code, level, text, take in parts
+            if (code, level) != ('01', 2)
+        ]
+
+
+RAVDESSDataset.OFFICIAL_COUNTS = RAVDESSDataset.official_counts()
