@@ -1,6 +1,7 @@
 """What the documentation shows is what the code does."""
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -15,8 +16,9 @@ import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from micacl_mm.cli import main
+from micacl_mm.cli import COMMANDS, main
 from micacl_mm.models.necks import BaseBagNeck
+from micacl_mm.options import help_options
 from micacl_mm.registry import HOOKS, MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +76,25 @@ def test_links_lead_somewhere(page):
     for target in targets:
         if '://' not in target:
             assert (ROOT / page.parent / target).exists(), target
+
+
+def test_documented_commands_and_options_exist(capsys):
+    helps = {}
+    for page in PAGES:
+        if page.name == 'CHANGELOG.md':
+            continue
+        text = (ROOT / page).read_text(encoding='utf-8')
+        found = re.findall(r'(?m)(?:^ *|`)micacl ([a-z-]+)([^`\n]*)', text)
+        for name, rest in found:
+            assert name in COMMANDS, (page, name)
+            if name not in helps:
+                with contextlib.suppress(SystemExit):
+                    main([name, '--help'])
+                helps[name] = capsys.readouterr().out + help_options()
+            for given in re.findall(r'(?<!\S)--[a-z-]+', rest):
+                known = name == 'mm' or given in helps[name]
+                assert known, (page, name, given)
+    assert {'train', 'test', 'infer', 'kfold', 'export'} <= {*helps}
 
 
 def test_the_tests_of_the_lowest_versions_are_there():
