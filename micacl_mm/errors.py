@@ -47,12 +47,7 @@ class DependencyError(MICACLError, ImportError):
 
 
 def check_count(owner: str, least: int = 1, **counts: int) -> None:
-    """Check that whole numbers are in a sensible range.
-
-    Args:
-        owner (str): Name of the class, for the message.
-        least (int): Smallest allowed value. Defaults to 1.
-        **counts (int): Values by argument name.
+    """Check that arguments of a class are whole numbers in a sensible range.
 
     Raises:
         ConfigError: A value is no whole number, below ``least`` or above
@@ -68,12 +63,7 @@ def check_count(owner: str, least: int = 1, **counts: int) -> None:
 
 
 def check_choice(owner: str, choices: Sequence[str], **given: str) -> None:
-    """Check that arguments are among the known ones.
-
-    Args:
-        owner (str): Name of the class, for the message.
-        choices (Sequence[str]): Known values.
-        **given (str): Values by argument name.
+    """Check that arguments of a class are among the known ones.
 
     Raises:
         ConfigError: A value is not known.

@@ -20,7 +20,6 @@ from typing import Optional
 from micacl_mm.doctor.core import (
     FAIL,
     STATUSES,
-    WARN,
     Case,
     Finding,
     load_checks,
@@ -48,19 +47,6 @@ def parse_args(argv: Sequence[str], *, whole: bool) -> argparse.Namespace:
         metavar='N',
         help='clips to decode, every frame of them, or all; default: 100',
     )
-    add(
-        '--workers',
-        type=int,
-        metavar='N',
-        help='processes that decode; default: one per core',
-    )
-    add(
-        '--batch',
-        type=int,
-        metavar='N',
-        help="clips of the trial batch; default: the config's, 4 on a CPU",
-    )
-    add('--strict', action='store_true', help='a WARN counts as a FAIL')
     add('--json', type=Path, metavar='FILE', help='write the findings there')
     add_cfg_options(parser)
     if not whole:
@@ -69,10 +55,6 @@ def parse_args(argv: Sequence[str], *, whole: bool) -> argparse.Namespace:
         return found
     found = parser.parse_args(take_options(argv))
     found.config = found.config and find_config(found.config)
-    for name in ('workers', 'batch'):
-        value = getattr(found, name)
-        if value is not None and value < 1:
-            parser.error(f'--{name} must be 1 or more, got {value}')
     return found
 
 
@@ -100,7 +82,7 @@ def main(argv: Sequence[str], broken: Optional[BaseException] = None) -> int:
     counts = Counter(finding.status for finding in findings)
     summary = {status: counts[status] for status in STATUSES}
     print('\n' + ', '.join(f'{n} {name}' for name, n in summary.items()))
-    code = int(bool(counts[FAIL] or options.strict and counts[WARN]))
+    code = int(counts[FAIL] > 0)
     if options.json:
         whole = dict(
             schema=1,

@@ -35,11 +35,6 @@ def parse_arguments(
     add('checkpoint', type=Path)
     add('--epochs', type=int, default=5, help='default: 5')
     add('--lr', type=float, help='default: that of the config')
-    add(
-        '--keep-head',
-        action='store_true',
-        help='start from the head of the checkpoint, not from a new one',
-    )
     add('--name', help='method in the tables; default: NAME_crt')
     add('--work-dir', help='default: classifier/ beside the checkpoint')
     add('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE')
@@ -92,7 +87,6 @@ def settings_of(arguments: argparse.Namespace) -> list[str]:
         'load_from': arguments.checkpoint,
         'train_cfg.max_epochs': arguments.epochs,
         'default_hooks.retrain_classifier.type': 'RetrainClassifierHook',
-        'default_hooks.retrain_classifier.reset': not arguments.keep_head,
         **_replaced(config.train_dataloader, 'train_dataloader.', 'sampler'),
         'train_dataloader.sampler.type': 'ClassBalancedSampler',
         'train_dataloader.sampler.power': 1.0,

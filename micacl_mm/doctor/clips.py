@@ -257,8 +257,7 @@ def decode(case: Case) -> Iterator[Finding]:
     if count is not None:  # evenly spread, and the same ones each time
         count = min(count, len(clips))
         clips = [clips[i * len(clips) // count] for i in range(count)]
-    workers = case.options.workers or count_cores()
-    case.reports = decode_clips(clips, workers)
+    case.reports = decode_clips(clips, count_cores())
     damaged = [
         f'{_short(file)} {reason}'
         for report in case.reports

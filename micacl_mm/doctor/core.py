@@ -29,18 +29,14 @@ _MODULES = ('install', 'configs', 'splits', 'clips', 'training', 'machine')
 
 
 class Finding(NamedTuple):
-    """A line of the report.
+    """A line of the report."""
 
-    Attributes:
-        status (str): ``'PASS'``, ``'WARN'``, ``'FAIL'`` or ``'SKIP'``.
-        found (str): What was found, in a sentence.
-        cure (str): What to do about it; of WARN and FAIL.
-        name (str): That of the check, filled in by :func:`run_checks`.
-    """
-
+    #: ``'PASS'``, ``'WARN'``, ``'FAIL'`` or ``'SKIP'``.
     status: str
     found: str
+    #: What to do about a WARN or FAIL.
     cure: str = ''
+    #: Of the check.
     name: str = ''
 
 
@@ -106,32 +102,24 @@ class Case:
     """A machine, and perhaps a config with its data.
 
     Early checks fill in what later ones use.
-
-    Attributes:
-        options (argparse.Namespace): The command line.
-        broken (BaseException, optional): Why the package cannot be imported.
-        log (list[str]): What the check at work has logged as a warning.
-        config (Config, optional): That of the command line.
-        model (nn.Module, optional): Built from it.
-        loaders (dict[str, DataLoader]): ``'train'``, ``'val'``, ``'test'``.
-        datasets (dict[str, list]): By loader, without wrappers.
-        rows (dict): Rows of the split files by variant (fold or subset) and
-            split.
-        clips (list[Clip]): All clips that are on the disk, each once.
-        reports (list[ClipReport]): Of the decoded clips.
-        samples (dict[str, Any]): The first sample of each loader.
     """
 
     options: argparse.Namespace
+    #: Why the package cannot be imported.
     broken: Optional[BaseException] = None
+    #: What the check at work has logged as a warning.
     log: list[str] = field(default_factory=list)
     config: Optional[Config] = None
     model: Optional[nn.Module] = None
+    #: ``'train'``, ``'val'``, ``'test'``; their data sets without wrappers.
     loaders: dict[str, DataLoader] = field(default_factory=dict)
     datasets: dict[str, list] = field(default_factory=dict)
+    #: Of the split files by variant (fold or subset) and split.
     rows: dict[tuple[Any, str], list[SplitRow]] = field(default_factory=dict)
+    #: All that are on the disk, each once.
     clips: list[Clip] = field(default_factory=list)
     reports: list[ClipReport] = field(default_factory=list)
+    #: The first one of each loader.
     samples: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -65,8 +65,7 @@ def _losses(case: Case) -> tuple[int, dict[str, torch.Tensor]]:
     loader, cuda = case.loaders['train'], torch.cuda.is_available()
     dataset, model = loader.dataset, case.model
     batch = getattr(loader.batch_sampler, 'batch_size', 1)
-    clips = case.options.batch or (batch if cuda else _CPU_CLIPS)
-    clips = min(clips, len(dataset))
+    clips = min(batch if cuda else _CPU_CLIPS, len(dataset))
     model.to('cuda' if cuda else 'cpu').train()
     if case.hook('ClassCountsHook') is not None:
         ClassCountsHook().before_train(

@@ -26,18 +26,12 @@ class RetrainClassifierHook(Hook):
     of necks are left out, as one that uses the class scores would train the
     head.
 
-    Args:
-        reset (bool): Start from new weights of the head. Defaults to True.
-
     Raises:
         ConfigError: With several processes: DDP has been told of the frozen
             parameters before this hook runs.
     """
 
     priority = 'VERY_HIGH'  # class counts come to the new head
-
-    def __init__(self, reset: bool = True) -> None:
-        self.reset = reset
 
     def before_train(self, runner: Runner) -> None:
         """Freeze, and re-initialise the head unless the run is resumed."""
@@ -58,7 +52,7 @@ class RetrainClassifierHook(Hook):
         for part in bare_model(runner.model).modules():
             if isinstance(part, BaseBagNeck):
                 part.losses = _no_losses
-        if not self.reset or runner.iter > 0:
+        if runner.iter > 0:
             return
         fresh = MODELS.build(runner.cfg.model.cls_head)
         fresh.init_weights()

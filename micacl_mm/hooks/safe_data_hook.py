@@ -3,6 +3,7 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -25,7 +26,7 @@ POLICIES = ('raise', 'resample')
 #: the sample replaces an unreadable test clip, which no metric may count;
 #: and on the first sample of a batch its bad clips.
 CLIP, STAND_IN, BAD_CLIPS = 'clip', 'stand_in', 'bad_clips'
-#: Clips that are tried in a row before the data as a whole are at fault.
+#: Clips that are tried before the data as a whole are at fault.
 TRIES = 100
 #: Arguments of a DataLoader that a replacement takes over.
 _LOADER = (
@@ -257,22 +258,21 @@ class _SafeClips:
 
     def _sample(self, draw: _Draw, bad: list[dict]) -> dict:
         """The sample of a clip, or of the first one that can be read."""
-        index = draw.index
-        for attempt in range(TRIES):
+        candidates = islice(self._candidates(draw.index), TRIES)
+        for attempt, index in enumerate(candidates):
             try:
                 sample = self._get(index, draw, attempt)
             except BadFileError as error:
                 last = error
                 bad.append(self._describe(index, error, attempt == 0))
-                index = self._other(index)
                 continue
             # Ranks must have as many results as clips.
             if attempt and self.mode != 'train':
                 sample['data_samples'].set_metainfo({STAND_IN: True})
             return sample
         raise BadFileError(
-            f'SafeDataHook: none of {TRIES} clips in a row can be read, the '
-            f'last one because {last}',
+            f'SafeDataHook: none of {attempt + 1} clips can be read, the last '
+            f'one because {last}',
             'check that the data are where the config says',
         )
 
@@ -317,15 +317,17 @@ class _SafeClips:
         for index, label in enumerate(labels):
             self._groups[label].append(index)
 
-    def _other(self, index: int) -> int:
-        """A clip to take the place of a bad one, in training of its class."""
-        if self.mode != 'train':
-            return (index + 1) % len(self)
-        group: Sequence[int] = range(len(self))
-        for clips in self._groups.values():
-            group = clips if index in clips else group
-        # By the generator that the failed attempt has seeded.
-        return group[int(torch.randint(len(group), ()))]
+    def _candidates(self, index: int) -> Iterator[int]:
+        """A clip, then others, in training those of its class, drawn."""
+        yield index
+        others = [*range(index + 1, len(self)), *range(index)]
+        if self.mode == 'train':
+            for clips in self._groups.values():
+                others = clips if index in clips else others
+            # By the generator that the failed attempt has seeded.
+            order = torch.randperm(len(others)).tolist()
+            others = [others[i] for i in order if others[i] != index]
+        yield from others
 
 
 def _seed(key: Sequence[int], seed_torch: Callable[[int], Any]) -> None:

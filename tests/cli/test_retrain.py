@@ -57,13 +57,6 @@ def test_only_the_head_changes_and_the_checkpoint_is_whole(place, capsys):
     DFERInferencer('tiny.py', made)  # refuses weights that do not fit
 
 
-def test_a_kept_head_starts_where_it_was(place):
-    arguments = ['tiny.py', 'run/epoch_1.pth', '--epochs', '1', '--keep-head']
-    assert main([*arguments, '--lr', '0', '--work-dir', 'kept']) == 0
-    old, new = state_of('run/epoch_1.pth'), state_of('kept/epoch_1.pth')
-    assert all(torch.equal(old[name], new[name]) for name in old)
-
-
 def test_a_loss_of_the_neck_does_not_train_the_head():
     cfg = Config.fromfile(ROOT / 'configs/leaderboard/micacl_reference.py')
     cfg.model.neck.aux_loss.class_counts = [9, 8, 7, 6, 5, 4, 3]

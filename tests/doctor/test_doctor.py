@@ -680,7 +680,7 @@ class TestClips:
 
 class TestUsage:
     @pytest.mark.parametrize(
-        'words', ['--nonsense', 'gone.py', '--workers 0', '--decode some']
+        'words', ['--nonsense', 'gone.py', '--decode some']
     )
     def test_wrong_usage(self, words, capsys):
         try:
@@ -696,13 +696,13 @@ class TestUsage:
         assert cli.main(['doctor', '--json', path]) == 2
         assert 'doctor.json' in capsys.readouterr().err
 
-    def test_the_machine_alone_and_strict(self, tmp_path, monkeypatch):
+    def test_the_machine_alone(self, tmp_path, monkeypatch):
         versions = {'torch': '2.99'}
         monkeypatch.setattr(install, 'version_of', versions.get)
         out = tmp_path / 'doctor.json'
-        main(['--json', str(out), '--strict'])
+        assert main(['--json', str(out)]) == 0
         whole = json.loads(out.read_text())
-        assert whole['exit_code'] == 1 and whole['summary']['WARN']
+        assert whole['exit_code'] == 0 and whole['summary']['WARN']
         names = list(by_name(whole['findings']))
         assert names == [n for n, check in CHECKS.items() if not check.needs]
         for finding in whole['findings']:
