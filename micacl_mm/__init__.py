@@ -11,55 +11,13 @@ from typing import Any
 from .environment import check_versions, is_command
 from .version import __version__
 
-_PUBLIC = {
+#: All that these offer is public, and these of the others.
+_WHOLE = ('models', 'datasets', 'evaluation', 'hooks')
+_MORE = {
     'apis': ('DFERInferencer', 'explain', 'occlusion'),
-    'datasets': (
-        'BaseDFERDataset',
-        'CAERDataset',
-        'ClassAwareBatchSampler',
-        'ClassBalancedSampler',
-        'ClassFolderDataset',
-        'ClipColorJitter',
-        'CREMADDataset',
-        'DFEWDataset',
-        'FaceFrameDecode',
-        'FastVideoInit',
-        'FERV39kDataset',
-        'MAFWDataset',
-        'RAVDESSDataset',
-        'SampleInstances',
-    ),
-    'evaluation': ('RecallMetric',),
     'faces': ('CenterFaceDetector', 'CropFaces', 'HaarFaceDetector'),
-    'hooks': (
-        'ChannelsLastHook',
-        'ClassCountsHook',
-        'ConsistencyHook',
-        'GradientCachingHook',
-        'LogitAdjustmentHook',
-        'NonFiniteLossHook',
-        'ResultHook',
-        'RetrainClassifierHook',
-        'SafeCheckpointHook',
-        'SafeDataHook',
-    ),
-    'models': (
-        'GEIIM',
-        'WIAN',
-        'BagDataPreprocessor',
-        'BaseBagNeck',
-        'FrameBackbone',
-        'LongTailCrossEntropyLoss',
-        'MCCLLoss',
-        'NeckChain',
-        'PassThroughNeck',
-        'ResNet3d',
-    ),
 }
-_MODULES = {name: room for room, names in _PUBLIC.items() for name in names}
 _registered = False
-
-__all__ = ['__version__', 'register', *_MODULES]
 
 
 def register() -> None:
@@ -85,16 +43,30 @@ def register() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    if name == '__all__':
+        return ['__version__', 'register', *_public()]
+    room = next((room for room in _MORE if name in _MORE[room]), None)
+    if room or name[0].isupper():
+        register()
+        for place in (room,) if room else _WHOLE:
+            module = import_module(f'{__name__}.{place}')
+            if room or name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+def _public() -> list[str]:
     register()
-    value = getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)
-    globals()[name] = value
-    return value
+    modules = [import_module(f'{__name__}.{room}') for room in _WHOLE]
+    return sorted(
+        name
+        for names in (*(module.__all__ for module in modules), *_MORE.values())
+        for name in names
+    )
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_public()})
 
 
 if not is_command():

@@ -1,6 +1,5 @@
 """The runs of kfold: train, choose a checkpoint, test, keep the record."""
 
-import argparse
 import hashlib
 import json
 import os
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 import torch
-from mmengine.config import Config, DictAction
 
 from micacl_mm.datasets import BaseDFERDataset
 from micacl_mm.errors import ConfigError, MICACLError
@@ -49,7 +47,7 @@ from micacl_mm.records.training import chosen_on
 from micacl_mm.registry import DATASETS
 from micacl_mm.utils.files import write_text
 
-from .launch import adjustment_settings
+from .launch import adjustment_settings, read_config
 
 MARKER = 'run.json'
 _IN_RECORD = ('method', 'config_hash', 'seed', 'fold')
@@ -408,20 +406,15 @@ def make_plan(options: Namespace) -> list[Run]:
 
 def trained_config(options: Namespace, fold: Optional[int]) -> dict[str, Any]:
     """Return the variables of the config as the train tool will make it."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--settings', nargs='*', action=DictAction)
-    settings = [*options.cfg_options, *options.train_options]
-    given = parser.parse_args(['--settings', *settings]).settings
     before = dict(os.environ)
     if fold is not None:
         set_option('fold', str(fold))
     try:
-        config = Config.fromfile(options.config)
+        settings = [*options.cfg_options, *options.train_options]
+        return read_config(options.config, settings).to_dict()
     finally:
         os.environ.clear()
         os.environ.update(before)
-    config.merge_from_dict(given or {})
-    return config.to_dict()
 
 
 def _choose_folds(options: Namespace) -> Sequence[Optional[int]]:

@@ -11,7 +11,7 @@ import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from micacl_mm.errors import ConfigError, MissingFileError
 from micacl_mm.options import (
@@ -24,6 +24,9 @@ from micacl_mm.options import (
 )
 
 from . import asks_for_help
+
+if TYPE_CHECKING:  # help does without the stack
+    from mmengine.config import Config
 
 #: Options of the stock train and test tools that take one value.
 _VALUED = (
@@ -165,6 +168,18 @@ def _without_idle_workers(arguments: Sequence[str]) -> list[str]:
         if none and token.endswith(none):
             found.append(f'{loader}.persistent_workers=False')
     return found
+
+
+def read_config(path: str, settings: Sequence[str]) -> 'Config':
+    """Read a config as the stock tools do with ``--cfg-options``."""
+    from mmengine.config import Config, DictAction
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--settings', nargs='*', action=DictAction)
+    found = parser.parse_args(['--settings', *settings]).settings
+    config = Config.fromfile(path)
+    config.merge_from_dict(found or {})
+    return config
 
 
 def add_adjustment(parser: argparse.ArgumentParser) -> None:

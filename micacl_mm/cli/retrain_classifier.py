@@ -20,7 +20,7 @@ from micacl_mm.errors import ConfigError
 from micacl_mm.options import find_config, take_options
 
 from . import make_parser
-from .launch import check_checkpoint, run_tool
+from .launch import check_checkpoint, read_config, run_tool
 
 _LONG_TAIL = 'LongTailCrossEntropyLoss'
 
@@ -59,15 +59,10 @@ def settings_of(arguments: argparse.Namespace) -> list[str]:
         ConfigError: The config has no epochs or no classification head.
     """
     import torch
-    from mmengine.config import Config, DictAction
 
     from micacl_mm.records.training import RETRAINED, Training
 
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction, default={})
-    given = parser.parse_args(['--options', *arguments.cfg_options]).options
-    config = Config.fromfile(arguments.config)
-    config.merge_from_dict(given)
+    config = read_config(arguments.config, arguments.cfg_options)
     head = config.model.get('cls_head')
     if not head or not (config.get('train_cfg') or {}).get('max_epochs'):
         raise ConfigError(
