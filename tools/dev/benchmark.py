@@ -1,7 +1,7 @@
 """Measure speed and memory against what one would use instead.
 
 Every figure is the ratio of two things timed in turn on one machine, ours
-over the other: less is better. docs/maintainers.md shows the results.
+over the other: less is better. docs/speed.md shows the results.
 
   python -m tools.dev.benchmark                   all CPU parts
   python -m tools.dev.benchmark loss data         some parts
@@ -274,10 +274,7 @@ def measure_data(quick: bool) -> Iterable[Figure]:
     clips, rounds, size = (4, 1, 64) if quick else (16, 7, 224)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, 'data')
-        number = 14 if quick else 40
-        make_synthetic(
-            root, num_clips=number, size=size, folds=(1,), videos=True
-        )
+        make_synthetic(root, num_clips=40, size=size, folds=(1,), videos=True)
         videos = DFEWDataset(str(root), pipeline=[], source='videos')
         names = [videos.get_data_info(i)['filename'] for i in range(clips)]
         listed = Path(folder, 'videos.txt')
