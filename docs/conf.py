@@ -10,8 +10,9 @@ exclude_patterns = ['_build']
 
 html_theme = 'furo'
 html_title = f'micacl_mm {version}'
+html_show_copyright = False
+highlight_language = 'none'  # most blocks are shell commands
 myst_heading_anchors = 3
-
 
 autodoc_typehints = 'none'  # the docstrings have them
 autodoc_inherit_docstrings = False
