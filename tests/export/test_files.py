@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from micacl_mm.export import (
     ExportError,
@@ -24,6 +25,7 @@ from .helpers import (
     config,
     head,
     micacl_neck,
+    spread_scores,
     start,
 )
 
@@ -134,9 +136,22 @@ def test_one_instance_and_one_class(tmp_path):
     assert scores.tolist() == [[1.0], [1.0]]
 
 
-def test_half_precision(tmp_path):
-    path, model = tmp_path / 'x.onnx', build()
-    difference = export_onnx(model, path, SHAPE, ABOUT, half=True)
+def demo():
+    """R3D-18 with GEIIM and WIAN, as in the demo but narrow."""
+    cfg = Config.fromfile(ROOT / 'configs/micacl_demo.py').model
+    cfg.backbone.base_channels = 2
+    for neck in cfg.neck.necks:
+        neck.in_channels = 16
+    return build(cfg)
+
+
+@pytest.mark.parametrize(
+    'make, shape', [(build, SHAPE), (demo, (4, 3, 4, 16, 16))]
+)
+def test_half_precision(make, shape, tmp_path):
+    path, model = tmp_path / 'x.onnx', make()
+    spread_scores(model, draw_frames(3, shape))
+    difference = export_onnx(model, path, shape, ABOUT, half=True)
     assert 1e-6 < difference <= 5e-3
     graph = onnx.load(path).graph
     kinds = {t.data_type for t in graph.initializer if len(t.dims) > 1}
@@ -146,7 +161,7 @@ def test_half_precision(tmp_path):
     assert session.get_outputs()[0].type == 'tensor(float)'
     assert session.get_modelmeta().custom_metadata_map['size'] == '[8, 8]'
     for batch in (1, 2, 7):
-        frames = draw_frames(batch, SHAPE)
+        frames = draw_frames(batch, shape)
         (found,) = session.run(None, {'frames': frames.numpy()})
         expected = reference_scores(model, frames)
         torch.testing.assert_close(
