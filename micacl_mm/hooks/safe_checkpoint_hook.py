@@ -247,10 +247,11 @@ class SafeCheckpointHook(CheckpointHook):
             self._take_lock(folder)
             for part in folder.glob('.*.part'):
                 part.unlink(missing_ok=True)
-            start = self._start
-            if not (start and start.resolve().parent == folder.resolve()):
-                # It names a checkpoint of an earlier training.
-                (folder / NOTE).unlink(missing_ok=True)
+            start, note = self._start, folder / NOTE
+            if start and start.resolve().parent == folder.resolve():
+                write_text(note, str(start))
+            else:  # it names a checkpoint of an earlier training
+                note.unlink(missing_ok=True)
         if runner.iter == 0:
             return
         by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)

@@ -202,6 +202,12 @@ def test_older_checkpoints_of_the_folder_are_not_resumed(
     with pytest.raises(InterruptedError):
         train(data, tmp_path, Stopped(), resume=True, load_from=start)
     assert not note.exists()
+    # From an earlier one of this folder.
+    note.write_text(str(other))
+    earlier = str(shutil.copy(start, tmp_path / 'epoch_0.pth'))
+    with pytest.raises(InterruptedError):
+        train(data, tmp_path, Stopped(), resume=True, load_from=earlier)
+    assert note.read_text() == earlier
     found = train(data, tmp_path, resume=True, load_from=start)
     noise.assert_same(found, whole[0])
     assert other.exists() and note.read_text().endswith('epoch_2.pth')
