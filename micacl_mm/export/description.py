@@ -133,8 +133,9 @@ def _pack(
 
 def _recipe(steps: Sequence[Callable]) -> dict[str, Any]:
     """How to make the input by hand, where that is simple; else nothing."""
-    by_name = {type(step).__name__: step for step in steps}
-    names = [n for n in by_name if not n.endswith(('Init', 'Decode'))]
+    names = [type(step).__name__ for step in steps]
+    by_name = dict(zip(names, steps, strict=True))
+    names = [name for name in names if not name.endswith(('Init', 'Decode'))]
     plain = ['SampleInstances', 'Resize', 'FormatShape', 'PackActionInputs']
     if names != plain:
         return {}

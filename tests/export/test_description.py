@@ -95,6 +95,7 @@ def test_windows_that_overlap_height_and_width():
             dict(type='CenterCrop', crop_size=32),
         ],
         [RESIZE, dict(type='Flip', flip_ratio=1)],
+        [dict(RESIZE, scale=(8, 8)), RESIZE],
     ],
 )
 def test_no_recipe_where_more_is_done(resize):
