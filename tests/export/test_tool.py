@@ -1,4 +1,4 @@
-"""``tools/export.py``, and the example that runs what it writes."""
+"""``micacl export``, and the example that runs what it writes."""
 
 import json
 import subprocess

@@ -87,5 +87,5 @@ def test_command_shows_no_path_of_the_machine(monkeypatch, tmp_path):
         line = ['/v/bin/python3', *start, 'train', 'x.py']
         monkeypatch.setattr(sys, 'orig_argv', line)
         assert machine.command_line() == 'micacl train x.py'
-    monkeypatch.setenv(machine.COMMAND_VARIABLE, 'python tools/kfold.py')
-    assert machine.command_line() == 'python tools/kfold.py'
+    monkeypatch.setenv(machine.COMMAND_VARIABLE, 'python tools/train.py')
+    assert machine.command_line() == 'python tools/train.py'

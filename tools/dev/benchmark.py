@@ -1,7 +1,7 @@
 """Measure speed and memory against what one would use instead.
 
 Every figure is the ratio of two things timed in turn on one machine, ours
-over the other: less is better. docs/speed.md shows the results.
+over the other: less is better. docs/maintainers.md shows the results.
 
   python -m tools.dev.benchmark                   all CPU parts
   python -m tools.dev.benchmark loss data         some parts
