@@ -56,6 +56,10 @@ head = dict(
     dropout_ratio=dropout_ratio,
     label_smooth_eps=0.1,
 )
+# On hard labels, for which the losses for long tails are defined.
+hard_loss = dict(
+    type='LongTailCrossEntropyLoss', num_classes={{_base_.num_classes}}
+)
 one_clip = dict(type='BagDataPreprocessor', view='clip')
 width = 128 if small else 512
 r3d18 = (

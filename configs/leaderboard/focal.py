@@ -2,13 +2,6 @@
 # the hard labels it is defined for. That of MMPretrain is over one sigmoid a
 # class, so it would change the classifier too.
 _base_ = './r3d18_mil.py'
-model = dict(
-    cls_head=dict(
-        label_smooth_eps=0.0,
-        loss_cls=dict(
-            type='LongTailCrossEntropyLoss',
-            num_classes={{_base_.num_classes}},
-            gamma=2.0,
-        ),
-    )
-)
+loss = dict(_base_.hard_loss, gamma=2.0)
+model = dict(cls_head=dict(label_smooth_eps=0.0, loss_cls=loss))
+del loss
