@@ -334,22 +334,35 @@ def list_class_folders(root: str) -> list[ClassFolder]:
     top = _folders(root)
     splits = [entry for entry in top if entry.name.lower() in SPLITS]
     # One alone among others is a class, as `train` is among vehicles.
-    if len(splits) > 1 and len(splits) < len(top):
+    if 1 < len(splits) < len(top):
         others = [entry for entry in top if entry not in splits]
         fail(
             f'{root} must hold splits or classes, got the splits '
             f'{_names(splits)} and {_names(others)} beside them',
             'move what is no split out of the folder',
         )
+    parts = [('', root)]
     if splits and len(splits) == len(top):
-        return _given_folders(splits, root)
-    if not top:
-        fail(
-            f'{root} must hold a folder for each class, got none',
-            'sort the clips into such folders, or set data_root (--data-root '
-            'DIR)',
-        )
-    return [ClassFolder('', normalise(e.name), e.path) for e in top]
+        parts = [(SPLITS[entry.name.lower()], entry.path) for entry in splits]
+        if len(dict(parts)) < len(parts):
+            fail(
+                f'each split must have one folder, got {_names(splits)} in '
+                f'{root}',
+                'join those that mean the same',
+            )
+    folders = []
+    for split, path in parts:
+        found = _folders(path, root)
+        if not found:
+            fail(
+                f'{path} must hold a folder for each class, got none',
+                'sort the clips into such folders, or set data_root '
+                '(--data-root DIR)',
+            )
+        folders += [
+            ClassFolder(split, normalise(e.name), e.path) for e in found
+        ]
+    return folders
 
 
 def order_classes(
@@ -460,31 +473,6 @@ def fail(problem: str, cure: str, kind: type = DataError) -> NoReturn:
 def normalise(name: str) -> str:
     """One spelling: macOS takes accents apart from their letters."""
     return unicodedata.normalize('NFC', name)
-
-
-def _given_folders(
-    splits: Sequence[os.DirEntry], root: str
-) -> list[ClassFolder]:
-    """Folders of the classes in those of the splits."""
-    found: dict[str, list[ClassFolder]] = {}
-    for entry in splits:
-        split = SPLITS[entry.name.lower()]
-        if split in found:
-            fail(
-                f'each split must have one folder, got {_names(splits)} in '
-                f'{root}',
-                'join those that mean the same',
-            )
-        found[split] = [
-            ClassFolder(split, normalise(below.name), below.path)
-            for below in _folders(entry.path, root)
-        ]
-        if not found[split]:
-            fail(
-                f'{entry.path} must hold a folder for each class, got none',
-                'sort its clips into such folders, or remove it',
-            )
-    return [folder for folders in found.values() for folder in folders]
 
 
 def _folders(folder: str, root: Optional[str] = None) -> list[os.DirEntry]:

@@ -28,20 +28,8 @@ def unwrap(dataset: Any) -> Any:
     return dataset
 
 
-def data_infos(dataset: Any) -> Iterator[dict]:
-    """What each clip is that a data set or wrapper shows, in its order."""
-    if isinstance(dataset, Subset):
-        for index in dataset.indices:
-            yield data_info(dataset.dataset, index)
-    elif not hasattr(dataset, 'get_data_info') and _get(dataset, 'datasets'):
-        for part in dataset.datasets:
-            yield from data_infos(part)
-    else:
-        yield from map(dataset.get_data_info, range(len(dataset)))
-
-
 def data_info(dataset: Any, index: int) -> dict:
-    """Data of one clip, see :func:`data_infos`."""
+    """What a clip is that a data set or wrapper shows, unread."""
     if isinstance(dataset, Subset):
         return data_info(dataset.dataset, dataset.indices[index])
     if not hasattr(dataset, 'get_data_info'):
@@ -59,8 +47,8 @@ def class_labels(dataset: Any, owner: str) -> list[int]:
         DataError: A label is no integer; it names the ``owner``, who asks.
     """
     labels = []
-    for index, info in enumerate(data_infos(dataset)):
-        label = info['label']
+    for index in range(len(dataset)):
+        label = data_info(dataset, index)['label']
         if not isinstance(label, Integral):
             raise DataError(
                 f'{owner}: video {index} has the label {label!r}, but each '

@@ -18,7 +18,6 @@ from micacl_mm.datasets.actor_datasets import (
     TAIL_ORDER,
     list_checksum,
 )
-from micacl_mm.datasets.pack import pack_frames
 from micacl_mm.errors import ConfigError, DataError, MissingFileError
 from tests.sets import (
     files_below,
@@ -211,16 +210,6 @@ def test_every_clip_is_found(kind, source, above, tmp_path, small):
 
 
 @each_kind
-def test_a_pack_fits(kind, tmp_path, small):
-    write_open_set(tmp_path, kind, frames)
-    pack_frames(tmp_path / 'faces', tmp_path / 'set.pack', 1)
-    data = load(kind, tmp_path, pack=str(tmp_path / 'set.pack'))
-    info = data.get_data_info(0)
-    data = info['pack'].read(info['pack_clip'], info['frames'][1])
-    assert data == Path(info['frame_dir'], info['frames'][1]).read_bytes()
-
-
-@each_kind
 def test_crops_are_preferred_to_other_copies(kind, tmp_path, small):
     write_open_set(tmp_path, kind, frames)
     write_open_set(tmp_path, kind, video, videos=True)
@@ -266,14 +255,6 @@ def test_missing_clips_are_named(kind, tmp_path, small):
         shutil.rmtree(tmp_path / 'faces' / clip)
     with pytest.raises(MissingFileError, match='more than half'):
         load(kind, tmp_path, missing='drop')
-
-
-def test_crops_that_failed_are_missing_by_the_videos(tmp_path):
-    write_open_set(tmp_path, 'caer', frames)
-    write_open_set(tmp_path, 'caer', video, videos=True)
-    shutil.rmtree(tmp_path / 'faces/train/Fear/0002')
-    with pytest.raises(MissingFileError, match='train/fear/0002'):
-        load('caer', tmp_path)
 
 
 def test_damaged_clips_stay_out(tmp_path, small):

@@ -136,15 +136,6 @@ def test_crops_by_hand():
     np.testing.assert_array_equal(data['imgs'][0], dots(BOX))  # unchanged
 
 
-def test_all_crops_have_one_size():
-    boxes = [[40 - t, 20, 60 + t, 40 + 2 * t] for t in range(10)]
-    results = crop(size=48)(clip(boxes))
-    assert {i.shape for i in results['imgs']} == {(48, 48, 3)}
-    assert results['img_shape'] == (48, 48)
-    results = crop(size=None, margin=0, smoothing=0)(clip(boxes))
-    assert {i.shape for i in results['imgs']} == {(38, 38, 3)}  # the largest
-
-
 def test_repeated_and_disordered_frames_are_looked_at_once_in_time():
     seen = []
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -290,13 +289,3 @@ def test_what_is_no_benchmark_is_refused(out, tool, tmp_path):
     with pytest.raises(ValueError, match="must be some of easy.*'cruel'"):
         make_benchmark(tmp_path / 'new', 'cruel')
     assert not (tmp_path / 'new').exists()
-
-
-def test_label_digest_depends_on_no_zip_level(out):
-    root, path = out / 'easy', out / 'easy/Annotation/annotation.xlsx'
-    with zipfile.ZipFile(path) as book:
-        parts = {name: book.read(name) for name in book.namelist()}
-    with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as book:
-        for name in reversed(parts):
-            book.writestr(name, parts[name])
-    assert label_digest(root, (1,)) == benchmark.LABELS['easy']

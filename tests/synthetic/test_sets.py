@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import warnings
 from collections import Counter
 from dataclasses import replace
@@ -20,7 +19,6 @@ import pytest
 from micacl_mm.cli import main
 from micacl_mm.synthetic import (
     EMOTIONS,
-    ClipSpec,
     make_synthetic,
     writer,
 )
@@ -146,27 +144,6 @@ def test_numbers_rows_persons_and_lengths_do_not_tell_the_class(layout):
                 if len(part) >= 30:
                     error = part.std() / np.sqrt(len(part))
                     assert abs(part.mean() - 0.5) < 4 * error
-
-
-@pytest.mark.parametrize(
-    'layout, least, median, most',
-    [('dfew', 11, 30, 64), ('ferv39k', 8, 28, 47)],
-)
-def test_lengths_and_gaps(layout, least, median, most):
-    found = [
-        clip_layout(ClipSpec(i, ('Sad',), 0, 0), 0, layout)
-        for i in range(1500)
-    ]
-    lengths = np.array([length for length, _ in found])
-    assert lengths.min() >= least and lengths.max() <= most
-    assert abs(np.median(lengths) - median) <= 2
-    short = (lengths < 16).mean()
-    assert 0.01 < short < (0.05 if layout == 'dfew' else 0.15)
-    gaps = [length - len(numbers) for length, numbers in found]
-    assert 0.05 < np.mean(np.array(gaps) > 0) < 0.25 and max(gaps) <= 3
-    for length, numbers in found:
-        assert numbers == sorted(set(numbers))
-        assert numbers[0] >= 1 and numbers[-1] <= length
 
 
 # ---- the files
@@ -296,17 +273,6 @@ def test_a_clip_appears_whole_or_not_at_all(
         assert f'{14 - (len({*written}) - 1)} drawn now' in out
         assert '14 clips' in out and 'Happy' in out and 'real data' in out
         assert '14/14 clips' in err
-
-
-def test_leaves_the_scratch_folder_of_a_live_run(tmp_path, no_clips):
-    root = tmp_path / 'set'
-    for name in ('.unfinished-live', '.unfinished-dead', '.unfinished'):
-        (root / name / '7').mkdir(parents=True)
-    hour_ago = time.time() - 3600
-    for name in ('.unfinished-dead', '.unfinished'):
-        os.utime(root / name, (hour_ago, hour_ago))
-    make_synthetic(root, **SMALL)
-    assert [path.name for path in root.glob('.*')] == ['.unfinished-live']
 
 
 @pytest.mark.parametrize('half', ['', '{"notice": "Dra', '[]', '\ud800'])
