@@ -43,7 +43,8 @@ class FaceTrack:
             value = np.asarray(getattr(self, name), kind)
             object.__setattr__(self, name, value)
         frames, boxes, scores = self.frames, self.boxes, self.scores
-        fits = boxes.shape == (frames.size, 4) and scores.shape == frames.shape
+        count = len(frames) if frames.ndim == 1 else 0
+        fits = boxes.shape == (count, 4) and scores.shape == (count,)
         known = boxes[self.seen] if fits else np.zeros((0, 4))
         if (
             not len(known)

@@ -73,9 +73,9 @@ class SyntheticSettings:
         least = len(EMOTIONS) * groups
         check_count(name, least, num_clips=self.num_clips)
         check_count(name, 32, size=self.size)
-        check_count(
-            name, 0, seed=self.seed, test_per_class=self.test_per_class
-        )
+        check_count(name, 0, test_per_class=self.test_per_class)
+        if self.seed < 0:
+            raise ConfigError(f'{name}: seed must be 0 or more')
         if self.size > 512 or self.size % 2:  # for the video encoder
             raise ConfigError(
                 f'{name}: size must be even, 32 to 512, got {self.size}'

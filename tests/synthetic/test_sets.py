@@ -318,7 +318,7 @@ def test_refuses_a_folder_of_something_else(tmp_path):
         (dict(num_clips=34), 'at least 35'),
         (dict(layout='ferv39k', num_clips=13), 'at least 14'),
         (dict(layout='mafw'), 'layout must be'),
-        (dict(seed=-1), 'seed must be at least 0 .*, got -1'),
+        (dict(seed=-1), 'seed must be 0 or more'),
         (dict(size=16), 'size must be at least 32'),
         (dict(size=65), 'size must be even'),
         (dict(folds=(0, 1)), 'folds must be'),
