@@ -336,10 +336,11 @@ class SafeCheckpointHook(CheckpointHook):
         if start is not None:
             write_text(note, str(start))
             return start
-        lost = broken or note.exists()
-        (runner.logger.warning if lost else runner.logger.info)(
-            f'No {"whole " if lost else ""}checkpoint to resume from in '
-            f'{runner.work_dir}: starting from the beginning'
+        others = note.parent.glob(self.filename_tmpl.format('*'))
+        (runner.logger.warning if any(others) else runner.logger.info)(
+            f'No whole checkpoint of this training in {runner.work_dir}: '
+            'starting from the beginning. To resume from another one, use '
+            '--resume FILE'
         )
         note.unlink(missing_ok=True)  # MMEngine would fail to load that
         return None

@@ -176,7 +176,7 @@ def test_nothing_whole_means_a_new_start(data, whole, tmp_path):
     (tmp_path / 'epoch_1.pth').write_bytes(b'PK')
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
     noise.assert_same(train(data, tmp_path, resume=True), whole[0])
-    assert 'No whole checkpoint to resume from in' in logged(tmp_path)
+    assert 'No whole checkpoint of this training in' in logged(tmp_path)
 
 
 class Stopped(Hook):
@@ -196,6 +196,7 @@ def test_older_checkpoints_of_the_folder_are_not_resumed(
         train(data, tmp_path, Stopped())
     assert other.exists() and not note.exists()
     train(data, tmp_path, epochs=1, resume=True)
+    assert 'To resume from another one, use --res' in logged(tmp_path)
     note.write_text(str(other))
     # From a checkpoint of another folder, which stays as it is.
     start = str(half / 'epoch_1.pth')
