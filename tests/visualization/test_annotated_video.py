@@ -64,13 +64,6 @@ def test_of_many_classes_the_highest(count):
     np.testing.assert_allclose(lengths, expected, atol=1)
 
 
-@pytest.mark.parametrize('count', [3, 30])
-def test_frames_without_a_face_have_empty_bars(count):
-    tops, lengths, _ = bars(predict(np.ones(count)), np.full(count, np.nan))
-    assert len(tops) == min(count, 15)
-    assert (lengths == -1).all()
-
-
 @pytest.mark.parametrize(
     'box', [(150, 60, 199, 90), (5, 2, 40, 30), (150, -30, 260, 130)]
 )

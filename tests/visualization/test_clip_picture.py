@@ -4,13 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from micacl_mm.apis.clips import open_clip
 from micacl_mm.apis.predictions import BagPrediction, ClipPrediction
 from micacl_mm.visualization.clip_picture import (
-    draw_scores,
     draw_timeline,
     plot_prediction,
 )
@@ -25,22 +23,6 @@ def names(count):
 
 def draw(count):
     return np.random.default_rng(count).dirichlet(np.ones(count))
-
-
-@pytest.mark.parametrize('count', [1, 12, 13, 400])
-def test_bars(count):
-    axes, scores = Figure().add_subplot(), draw(count)
-    draw_scores(axes, names(count), scores)
-    labels = [text.get_text() for text in axes.get_yticklabels()]
-    bars = axes.patches
-    assert len(bars) == min(count, 12)
-    assert f'name {scores.argmax()}' in labels
-    for label, bar in zip(labels, bars, strict=True):
-        k = int(label.split()[1])
-        assert bar.get_width() == pytest.approx(100 * scores[k])
-        assert to_hex(bar.get_facecolor()).upper() == mark_of(k)['color']
-    low, high = sorted(axes.get_ylim())
-    assert low <= -0.5 and high >= len(axes.get_yticks()) - 0.5
 
 
 @pytest.mark.parametrize('count', [7, 12, 30])
