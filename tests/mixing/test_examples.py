@@ -16,7 +16,7 @@ from micacl_mm.models.bag import flatten
 from micacl_mm.registry import DATASETS, MODELS
 from tests.sets import write_dfew_split
 
-from ..models.helpers import samples
+from ..models.helpers import predict, samples
 from .examples import (
     COUNTS,
     FACES,
@@ -107,13 +107,6 @@ def clips_of(cfg, size, videos=1):
     else:
         shape = sampler.num_clips, 3, sampler.clip_len
     return torch.rand(videos, *shape, size, size)
-
-
-def predict(model, clips):
-    model.eval()
-    with torch.no_grad():
-        found = model(clips, samples([0] * len(clips)), mode='predict')
-    return torch.stack([sample.pred_score for sample in found])
 
 
 def image_model(model):

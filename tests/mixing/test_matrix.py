@@ -19,7 +19,7 @@ from mmengine.runner import load_checkpoint, save_checkpoint
 
 from micacl_mm.registry import MODELS
 
-from ..models.helpers import samples
+from ..models.helpers import predict, samples
 from .families import (
     FAMILIES,
     LABELS,
@@ -110,13 +110,6 @@ def check_a_step(model, inputs) -> None:
     assert losses['loss_cls'] > 0
     assert model.neck.aux_loss is None or losses['loss_mccl'] > 0
     model.zero_grad()
-
-
-def predict(model, inputs) -> torch.Tensor:
-    model.eval()
-    with torch.no_grad():
-        found = model(inputs, samples(LABELS), mode='predict')
-    return torch.stack([sample.pred_score for sample in found])
 
 
 def check_mean_of_equal_clips(stock, family: Family) -> None:

@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 
 from micacl_mm.registry import MODELS
 
-from .helpers import samples
+from .helpers import predict, samples
 
 C, K, M = 32, 5, 4
 SLOW_ONLY = dict(
@@ -88,13 +88,6 @@ def step(model, inputs, labels=(0, 1)):
     return losses
 
 
-def scores(model, inputs):
-    model.eval()
-    with torch.no_grad():
-        found = model(inputs, samples([0] * len(inputs)), mode='predict')
-    return torch.stack([sample.pred_score for sample in found])
-
-
 HEADS = [
     dict(type='I3DHead'),
     dict(type='X3DHead'),
@@ -143,7 +136,7 @@ def test_every_head_sees_the_feature_of_the_neck(head, kind):
         for p in [*model.neck.parameters(), *model.cls_head.parameters()]
     )
     crops = inputs(3 * M)
-    found = scores(model, crops)
+    found = predict(model, crops)
     # By hand: the head's last layers on the feature of each crop's bag.
     with torch.no_grad():
         maps, _ = model.extract_feat(crops, stage='backbone')
@@ -166,10 +159,10 @@ def test_max_testing_views():
     options = dict(test_cfg=dict(max_testing_views=M))
     model = recognizer('Recognizer3D', SLOW_ONLY, GEIIM, head, **options)
     whole = recognizer('Recognizer3D', SLOW_ONLY, GEIIM, head)
-    torch.testing.assert_close(scores(model, crops), scores(whole, crops))
+    torch.testing.assert_close(predict(model, crops), predict(whole, crops))
     model.test_cfg['max_testing_views'] = 6
     with pytest.raises(ValueError, match='max_testing_views=6.*multiple of 4'):
-        scores(model, crops)
+        predict(model, crops)
 
 
 def tpn(channels, out, scale, **kwargs):
@@ -240,7 +233,7 @@ def test_tpn_in_front_in_2d():
         # A convolution takes the place of the linear layer at the first call.
         plain.test_cfg = model.test_cfg = test_cfg
         torch.testing.assert_close(
-            scores(model, inputs), scores(plain, inputs)
+            predict(model, inputs), predict(plain, inputs)
         )
 
 
@@ -253,7 +246,7 @@ def test_a_backbone_that_joins_frames_makes_fewer_instances():
             model(pictures(8), samples([0, 1]), mode=mode)
     model = model2d(dict(wrong, num_instances=4), backbone=backbone)
     step(model, pictures(8))
-    assert scores(model, pictures(16)).isfinite().all()
+    assert predict(model, pictures(16)).isfinite().all()
 
 
 # other recognizers
@@ -269,11 +262,11 @@ def test_stock_models_run_the_stock_code(monkeypatch):
         model = recognizer(
             kind, backbone, None, dict(type=head, in_channels=channels)
         )
-        found = scores(model, inputs)
+        found = predict(model, inputs)
         stock = cls.extract_feat.__wrapped__
         assert not hasattr(stock, '__wrapped__')
         monkeypatch.setattr(cls, 'extract_feat', stock)
-        assert torch.equal(scores(model, inputs), found)
+        assert torch.equal(predict(model, inputs), found)
         monkeypatch.undo()
 
 

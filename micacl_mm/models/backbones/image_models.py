@@ -49,7 +49,9 @@ def build_image_model(cfg: ConfigType) -> tuple[nn.Module, list[dict]]:
             'FrameBackbone: type of the backbone must be a name, a class or '
             f'a function, got {kind!r}'
         )
-    path = kind if isinstance(kind, str) else kind_module(kind)
+    path = kind
+    if callable(kind):
+        path = getattr(kind, 'func', kind).__module__  # func: of a partial
     library, dot, name = path.partition('.')
     library = library if dot and library in _MODULES else ''
     module = _import(library)
@@ -92,11 +94,6 @@ def is_timm(model: nn.Module) -> bool:
         for owner in owners
         for base in type(owner).__mro__
     )
-
-
-def kind_module(kind: Callable) -> str:
-    """Module of a class or function, also of a partial one."""
-    return getattr(kind, 'func', kind).__module__
 
 
 def _import(library: str) -> Optional[ModuleType]:

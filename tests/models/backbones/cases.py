@@ -1,10 +1,6 @@
 """What the tests of FrameBackbone share."""
 
-import logging
-from contextlib import contextmanager
-
 import torch
-from mmengine.logging import MMLogger
 from torch import nn
 
 import micacl_mm.models.backbones  # noqa: F401  registers FrameBackbone
@@ -152,21 +148,3 @@ def recognizer(backbone, neck=None, channels=32):
             ),
         )
     )
-
-
-@contextmanager
-def warnings_of_log():
-    """The warnings that MMEngine's logger is given within it."""
-    found = []
-
-    class Keep(logging.Handler):
-        def emit(self, record):
-            if record.name and record.levelno >= logging.WARNING:
-                found.append(record.getMessage())
-
-    logger, handler = MMLogger.get_current_instance(), Keep()
-    logger.addHandler(handler)
-    try:
-        yield found
-    finally:
-        logger.removeHandler(handler)

@@ -6,6 +6,8 @@ import torch
 from mmengine.model import PretrainedInit
 from mmengine.runner.checkpoint import load_state_dict
 
+from tests.sets import logged
+
 from .cases import (
     MMPRETRAIN,
     PLAIN_VIT,
@@ -17,7 +19,6 @@ from .cases import (
     build,
     randomised,
     recognizer,
-    warnings_of_log,
 )
 
 
@@ -86,7 +87,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, name):
     last = [*dict(model.backbone.named_parameters())][-1]
     most = {n: value for n, value in saved.items() if n != last}
     torch.save(most, tmp_path / 'w.pth')
-    with warnings_of_log() as found:
+    with logged() as found:
         model.init_weights()
     assert any(re.search(f'fills .* and not {last}', f) for f in found)
     # Afterwards, loading is as free as ever.

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from tests.sets import logged
+
 from .cases import (
     PLAIN_VIT,
     RESNET,
@@ -13,7 +15,6 @@ from .cases import (
     build,
     clips,
     learning,
-    warnings_of_log,
 )
 
 
@@ -83,7 +84,7 @@ def test_frozen_random_values_are_reported(tmp_path):
         (dict(PLAIN_VIT, init_cfg=init_cfg), dict(frozen=True), None),
         (dict(type=Tiny), {}, None),
     ):
-        with warnings_of_log() as found:
+        with logged() as found:
             build(cfg, **kwargs).init_weights()
         found = [line for line in found if 'they are random' in line]
         assert len(found) == (expected is not None)
