@@ -162,7 +162,7 @@ def test_the_commands_of_the_page(tmp_path, monkeypatch, frames):
     ]
     log = run(tmp_path, page_command('train'), *options)
     # 3, 2 and 1 clips are for the test, one of each class for validation.
-    lines = re.findall(r'^(?:ClassFolderD|class counts).*$', PAGE, re.M)
+    lines = re.findall(r'^(?:ClassFolderD|class counts of).*$', PAGE, re.M)
     for line in lines:
         assert line.replace('videos', 'frames' if frames else 'videos') in log
     assert len(lines) == 2 and 'loss_mccl' in log
