@@ -6,6 +6,7 @@ Each function gives back what must not depend on the number of processes.
 import gc
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 # Here, so that a fork server has it before it forks.
 import matplotlib.pyplot  # noqa: F401
@@ -20,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from micacl_mm.cli.launch import prepare_cpu_ranks
 from micacl_mm.datasets.samplers import ClassAwareBatchSampler
 from micacl_mm.evaluation import RecallMetric
+from micacl_mm.hooks import GradientCachingHook
 from micacl_mm.models.losses import MCCLLoss
 
 OPTIONS = dict(
@@ -43,18 +45,18 @@ REFERENCE = dict(temperature_mode='batch', focal='attached')
 
 
 class Model(nn.Module):
-    """An encoder and the loss on top."""
+    """A backbone and the loss on top."""
 
     def __init__(self, form, queue):
         super().__init__()
         torch.manual_seed(1)
-        self.encoder, self.head = nn.Linear(5, 8), nn.Linear(8, 3)
+        self.backbone, self.head = nn.Linear(5, 8), nn.Linear(8, 3)
         more = REFERENCE if form == 'out' else {}
         self.loss = MCCLLoss(form=form, queue_size=queue, **OPTIONS, **more)
         self.head.requires_grad_(self.loss.uses_scores)
 
     def forward(self, x, labels):
-        features = self.encoder(x)
+        features = self.backbone(x)
         return self.loss(features, labels, self.head(features))
 
 
@@ -71,6 +73,9 @@ def contrast(form, kind, queue):
     ranks = model
     if world > 1:
         ranks = DistributedDataParallel(model, broadcast_buffers=False)
+        if form == 'ratio':
+            runner = SimpleNamespace(model=ranks)
+            GradientCachingHook(micro_batch_size=1).before_train(runner)
     found = []
     for batch in batches():
         model.zero_grad()
