@@ -77,8 +77,8 @@ class FrameBackbone(BaseModule):
             the memory of one chunk. Defaults to False.
         frozen (bool or Sequence[str]): True for the whole image model, or
             names of its parts, such as ``('conv1', 'layer1')``; they do not
-            learn and stay in eval mode, as does what the image model freezes
-            by its own options. With all of it frozen no gradient passes, also
+            learn and stay in eval mode, as does every part of which no
+            parameter learns. With all of it frozen no gradient passes, also
             none to the pixels. Defaults to False.
         init_cfg (dict, optional): MMEngine's initialization config of the
             wrapper; its parameters are ``backbone.*`` and ``attention.*``.

@@ -157,13 +157,11 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         focal: str = 'none',
     ) -> None:
         super().__init__(loss_weight=loss_weight)
-        for choices, given in (
-            (FORMS, dict(form=form)),
-            (TEMPERATURES, dict(temperature_mode=temperature_mode)),
-            (WEIGHTS, dict(class_weight=class_weight)),
-            (FOCAL, dict(focal=focal)),
-        ):
-            check_choice('MCCLLoss', choices, **given)
+        check_choice('MCCLLoss', FORMS, form=form)
+        mode = temperature_mode
+        check_choice('MCCLLoss', TEMPERATURES, temperature_mode=mode)
+        check_choice('MCCLLoss', WEIGHTS, class_weight=class_weight)
+        check_choice('MCCLLoss', FOCAL, focal=focal)
         if not scales or min(scales) < 1:
             raise ValueError(
                 'MCCLLoss: scales must be positive and not empty, got '
