@@ -169,15 +169,16 @@ def write_results(
     )
     text = json.dumps(whole, indent=1, ensure_ascii=False) + '\n'
     write_text(folder / 'predictions.json', text)
-    head = ['clip', 'face', 'label', *classes, 'frames', 'fps', 'seconds']
-    _write_table(folder / 'predictions.csv', [*head, *_BOX, 'error'], rows)
+    tail = ('frames', 'fps', 'seconds', *_BOX, 'error')
+    head = ['clip', 'face', 'label']
+    _write_table(folder / 'predictions.csv', head, rows, classes, tail)
     windows = [
         {**window, 'clip': row['clip'], 'face': row.get('face')}
         for row in good
         for window in row['timeline']
     ]
-    head = ['clip', 'face', 'start', 'end', 'seen', 'cut', 'label', *classes]
-    _write_table(folder / 'timeline.csv', [*head, *_BOX], windows)
+    head = ['clip', 'face', 'start', 'end', 'seen', 'cut', 'label']
+    _write_table(folder / 'timeline.csv', head, windows, classes, _BOX)
 
 
 def write_features(path: Path, found: Sequence[ClipPrediction]) -> None:
@@ -216,16 +217,24 @@ def write_features(path: Path, found: Sequence[ClipPrediction]) -> None:
 
 
 def _write_table(
-    path: Path, head: Sequence[str], rows: Iterable[Mapping[str, Any]]
+    path: Path,
+    head: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    classes: Sequence[str] = (),
+    tail: Sequence[str] = (),
 ) -> None:
     """Write a CSV file; six digits, nothing for the unknown."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(head)
+    writer.writerow([*head, *classes, *tail])
     for row in rows:
+        # A class may be called like a column.
+        scores = row.get('scores') or {}
         box = zip(_BOX[1:], row.get('box') or (), strict=False)
-        row = {**row, **(row.get('scores') or {}), **dict(box)}
+        row = {**row, **dict(box)}
         cells = [row.get(name) for name in head]
+        cells += [scores.get(name) for name in classes]
+        cells += [row.get(name) for name in tail]
         writer.writerow(
             f'{cell:.6g}' if isinstance(cell, float) else cell
             for cell in cells

@@ -8,7 +8,11 @@ import pytest
 from mmengine.config import Config
 
 from micacl_mm.apis import DFERInferencer
-from micacl_mm.apis.predictions import write_results
+from micacl_mm.apis.predictions import (
+    BagPrediction,
+    ClipPrediction,
+    write_results,
+)
 from micacl_mm.faces import crop_face, square_boxes
 from micacl_mm.registry import TASK_UTILS
 
@@ -140,6 +144,19 @@ def test_every_face_on_request_and_where_it_is(place, infer, tmp_path):
             known = [10 + frame, 20, 50 + frame, 60]
             known = [150 - frame, 90, 160, 110] if k else known
             assert np.allclose(box, known, atol=1.5)
+
+
+def test_classes_may_be_called_like_columns(tmp_path):
+    classes = ('face', 'label', 'error')
+    bag = BagPrediction(0.0, 1.0, scores=np.array([0.5, 0.25, 0.25]))
+    found = ClipPrediction('a.mp4', 'a', classes, bags=[bag])
+    write_results(tmp_path, [found], classes, {})
+    for name in ('predictions', 'timeline'):
+        with open(tmp_path / f'{name}.csv', encoding='utf-8') as file:
+            head, row = csv.reader(file)
+        at = head.index('label')
+        assert row[:2] == ['a.mp4', ''] and len(head) == len(row)
+        assert row[at : at + 4] == ['face', '0.5', '0.25', '0.25']
 
 
 def test_a_clip_without_a_face_fails_alone(infer):
