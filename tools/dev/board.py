@@ -173,7 +173,7 @@ def readme_markdown(tables: Sequence[Table]) -> str:
             name,
             _uar(entry),
             *_figures(entry, 'WAR', f'recall_{tail}'),
-            escape(entry.runs),
+            escape(re.sub('; code of commits [^;]*', '', entry.runs)),
         ]
         for name, entry in _named(table.entries)
         if entry.name in README_METHODS
