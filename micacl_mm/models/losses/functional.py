@@ -105,7 +105,8 @@ def mccl(
     # Anchors of factor 0 get terms and gradients that are finite.
     shares = shares.masked_fill(hopeless[:, None], 1)
     if form == 'out':
-        shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=1e-30)
+        tiny = torch.finfo(shares.dtype).tiny
+        shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=tiny)
     else:
         shares = shares.log()
     hidden = own & ~hopeless[:, None] & (not include_self)
@@ -142,6 +143,7 @@ def _chance_of_a_positive(labels: Tensor, key_labels: Tensor) -> Tensor:
 
     ``labels`` (B, C) are rows of ``key_labels`` (K, C), all distributions.
     """
-    own, every = ((1 - y).clamp(min=1e-30).log() for y in (labels, key_labels))
+    tiny = torch.finfo(labels.dtype).tiny
+    own, every = ((1 - y).clamp(min=tiny).log() for y in (labels, key_labels))
     missed = (every.sum(dim=0) - own).exp()  # by all others, (B, C)
     return 1 - (labels * missed).sum(dim=1)

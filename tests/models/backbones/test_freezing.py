@@ -59,6 +59,23 @@ def test_frozen_names_what_there_is():
         build(dict(type=Tiny), frozen=('conv1', 'layer'))
 
 
+@pytest.mark.parametrize('stages', [1, 2])
+def test_what_the_image_model_freezes_is_in_eval_mode(stages):
+    pytest.importorskip('mmpretrain')
+    cfg = dict(
+        PLAIN_VIT, frozen_stages=stages, drop_rate=0.5, drop_path_rate=0.5
+    )
+    model = build(cfg).train()
+    vit = model.backbone
+    still = [vit.patch_embed, vit.drop_after_pos, *vit.layers[:stages]]
+    for part in still:
+        assert not any(m.training for m in part.modules())
+    for layer in vit.layers[stages:]:
+        assert all(m.training for m in layer.modules())
+    x = clips(4, 4)
+    assert torch.equal(model(x), model(x)) == (stages == 2)
+
+
 def test_the_image_models_own_freezing_keeps_working():
     pytest.importorskip('mmpretrain')
     cfg = dict(RESNET, frozen_stages=1, norm_eval=True, with_cp=True)
