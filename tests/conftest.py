@@ -55,6 +55,8 @@ def _seed():
 
     torch.manual_seed(0)
     np.random.seed(0)
+    # Seconds that a data loader waits for each worker when it goes.
+    torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.2
 
 
 @pytest.fixture(autouse=True, scope='module')

@@ -221,6 +221,8 @@ def used(python, tmp_path_factory):
     ]
     code = f"""
 from micacl_mm.cli import main
+import torch
+torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.2  # see conftest.py
 for words in {calls}:
     print('$', *words, flush=True)
     assert main(words) == 0, words
