@@ -69,8 +69,7 @@ README_METHODS = (
 )
 README_READING = (
     'Percent, mean ± half width of the 95 % interval over seeds. **Bold**: '
-    'the best UAR, and every entry whose interval overlaps with that of the '
-    'best.'
+    'the best UAR and those whose interval overlaps with it.'
 )
 README_NO_ROWS = 'No row of the open benchmark has been committed yet.'
 README_SET = 'synthetic-v1-medium'
