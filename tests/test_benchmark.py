@@ -7,13 +7,11 @@ import pytest
 from tools.dev import benchmark
 
 
-@pytest.mark.slow
-def test_every_part_runs(tmp_path):
+def test_a_report(tmp_path):
     out = tmp_path / 'figures.json'
-    parts = ['loss', 'data']
-    assert benchmark.main([*parts, '--quick', '--out', str(out)]) == 0
+    assert benchmark.main(['data', '--quick', '--out', str(out)]) == 0
     report = json.loads(out.read_text())
-    assert list(report['parts']) == parts
+    assert list(report['parts']) == ['data']
     for figures in report['parts'].values():
         for figure in figures:
             assert figure['ratio'] > 0
