@@ -35,7 +35,7 @@ _OUTDATED = 'outdated_ckpts'
 #: What ``zipfile`` raises for files that are no whole archives.
 _ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, OSError, RuntimeError, ValueError, NotImplementedError),
+    *(EOFError, OSError, RuntimeError, ValueError),
 )
 #: What a training cannot be resumed without.
 _STATE = ('meta', 'optimizer', 'param_schedulers', 'message_hub')

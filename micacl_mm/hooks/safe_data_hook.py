@@ -75,7 +75,7 @@ class SafeDataHook(Hook):
         self.bad_data = bad_data
         self._first_seed: Optional[int] = None
         self._bad_clips: list[dict] = []
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._by_iter = False
 
     def before_run(self, runner: Runner) -> None:
@@ -179,12 +179,12 @@ class SafeDataHook(Hook):
         )
         for clip in found:
             for file, reason in clip['files'].items():
-                if file not in self._told:
+                if file not in self._logged:
                     runner.logger.warning(
                         f'bad file: {file} {reason} (clip {clip["clip"]}, '
                         f'{clip["class"]})'
                     )
-                self._told.add(file)
+                self._logged.add(file)
 
 
 class _Draw(NamedTuple):

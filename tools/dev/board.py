@@ -262,7 +262,8 @@ def replace_block(path: Path, block: str) -> str:
 def metafile(path: Path, tables: Sequence[Table]) -> str:
     """Return a metafile of OpenMMLab with the results of its models.
 
-    They are those of the benchmark's middle level, in the last epoch.
+    They are those of the benchmark's middle level, in the last epoch, as far
+    as they are ranked.
     """
     index = yaml.safe_load(path.read_text(encoding='utf-8'))
     found = {
@@ -270,7 +271,7 @@ def metafile(path: Path, tables: Sequence[Table]) -> str:
         for table in tables
         if table.dataset == README_SET and not table.ablation
         for entry in table.entries
-        if entry.text('selection') == 'last' and not entry.outdated
+        if entry.text('selection') == 'last' and entry.comparable
     }
     for model in index['Models']:
         model.pop('Results', None)

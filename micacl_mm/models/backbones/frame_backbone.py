@@ -139,7 +139,9 @@ class FrameBackbone(BaseModule):
         # What a new model has set to eval mode itself, such as the dropout
         # behind frozen position embeddings; all of it says nothing.
         own = self.backbone.named_modules() if self.backbone.training else ()
-        self._eval_parts = {n for n, m in own if not m.training}
+        self._eval_parts = self._frozen_parts | {
+            n for n, m in own if not m.training
+        }
         self.train()  # so that what is frozen is in eval mode from the start
 
     def train(self, mode: bool = True) -> 'FrameBackbone':
@@ -147,8 +149,7 @@ class FrameBackbone(BaseModule):
         super().train(mode)
         for name, module in self.backbone.named_modules():
             learns = [p.requires_grad for p in module.parameters()]
-            still = name in self._frozen_parts | self._eval_parts
-            if still or (learns and not any(learns)):
+            if name in self._eval_parts or (learns and not any(learns)):
                 module.eval()
         return self
 
