@@ -112,14 +112,11 @@ def parse_options(arguments: Sequence[str]) -> Namespace:
                 'leave it out, or choose --selection val',
             )
         set_option('val_ratio', '0')  # then the test split takes its place
-    many = found.launcher != 'none'
-    if not many and (found.nproc or 1) > 1:
-        raise ConfigError(
-            f'--nproc {found.nproc} needs several processes',
-            'add --launcher pytorch',
-        )
     if found.nproc is None:
+        many = found.launcher != 'none'
         found.nproc = max(1, torch.cuda.device_count()) if many else 1
+    elif found.nproc > 1:
+        found.launcher = 'pytorch'
     found.train_options = [s for part in found.train_options for s in part]
     found.work_dir = found.work_dir or _work_dir(found)
     tau = found.logit_adjust
@@ -152,8 +149,9 @@ def _parser() -> argparse.ArgumentParser:
     add('--launcher', choices=['none', 'pytorch'], default='none')
     add(
         '--nproc',
-        type=_positive,
-        help='processes of one run with --launcher pytorch; default: GPUs',
+        type=int,
+        help='processes of one run; with --launcher pytorch by default the '
+        'GPUs',
     )
     for name, settings in _FLAGS.items():
         add(
@@ -167,12 +165,6 @@ def _parser() -> argparse.ArgumentParser:
     add_adjustment(parser)
     add('--cfg-options', nargs='+', action='extend', default=[])
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'must be 1 or more, got {text!r}')
-    return int(text)
 
 
 def _work_dir(found: Namespace) -> Path:

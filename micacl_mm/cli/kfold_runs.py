@@ -9,11 +9,10 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
@@ -42,7 +41,7 @@ from micacl_mm.records.record import (
     read_record,
     write_record,
 )
-from micacl_mm.records.statistics import interval, replicates
+from micacl_mm.records.statistics import metric_intervals
 from micacl_mm.records.training import chosen_on
 from micacl_mm.registry import DATASETS
 from micacl_mm.utils.files import write_text
@@ -52,18 +51,18 @@ from .launch import adjustment_settings, read_config
 MARKER = 'run.json'
 _IN_RECORD = ('method', 'config_hash', 'seed', 'fold')
 _SHOWN = 15  # lines of the log of a failed run
-_LOOK = 0.1  # seconds between two looks at a tool
 _PATIENCE = 15  # seconds that a tool has to end by itself
-#: Signals that ask to stop.
-_asked: list[int] = []
+#: Signals that ask to stop; Windows lacks the last.
+_STOPS = [
+    getattr(signal, name)
+    for name in ('SIGINT', 'SIGTERM', 'SIGHUP')
+    if hasattr(signal, name)
+]
+_say = partial(print, flush=True)
 
 
 class RunError(MICACLError):
     """A run did not come to its end; the message says why."""
-
-
-class ToolError(RunError):
-    """A tool has failed; the end of its log says more."""
 
 
 class Run(NamedTuple):
@@ -180,17 +179,21 @@ class Run(NamedTuple):
                 stderr=subprocess.STDOUT,
                 env=environment,
             )
-            while (code := process.poll()) is None and not _asked:
-                time.sleep(_LOOK)
-        if _asked:
-            process.terminate()
             try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
+                code = process.wait()
+            except KeyboardInterrupt:
+                for number in _STOPS:  # the tool gets its time to end
+                    signal.signal(number, signal.SIG_IGN)
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_PATIENCE)
                 process.kill()
-            raise KeyboardInterrupt
+                raise
         if code:
-            raise ToolError(f'{tool} ended with exit code {code}')
+            text = self.log.read_text(errors='replace')
+            lines = text.rstrip().splitlines()[-_SHOWN:]
+            shown = ''.join(f'\n  | {line}' for line in lines)
+            raise RunError(f'{tool} ended with exit code {code}{shown}')
 
     def _train_arguments(self) -> list[str]:
         settings = [
@@ -297,77 +300,30 @@ def _number(path: Path) -> int:
 
 def run_all(runs: Sequence[Run]) -> bool:
     """Run what is not finished, up to the first failure; False for one."""
-    todo = []
+    for number in _STOPS[1:]:  # also ``kill`` and a closed terminal
+        if signal.getsignal(number) is not signal.SIG_IGN:  # by nohup
+            signal.signal(number, signal.default_int_handler)
     for run in runs:
         record = run.read()
-        if record is None:
-            todo.append(run)
-        else:
+        if record is not None:
             _say(f'{run.name}: finished before, {_figures(record)}')
-    started = time.monotonic()
-    with _stoppable():
-        for done, run in enumerate(todo, start=1):
-            _say(f'{run.name}: running, log in {run.log}')
-            try:
-                run.finish()
-                figures = _figures(run.read())
-            except (RunError, ValueError, OSError) as error:
-                _report_failure(run, error)
-                return False
-            elapsed = time.monotonic() - started
-            rest = elapsed / done * (len(todo) - done)
-            left = f', about {_clock(rest)} left' if rest else ''
+            continue
+        _say(f'{run.name}: running, log in {run.log}')
+        try:
+            run.finish()
+        except (RunError, ValueError, OSError) as error:
             _say(
-                f'{run.name}: {figures}; {done} of {len(todo)} done in '
-                f'{_clock(elapsed)}{left}'
+                f'{run.name}: failed, {error}\nIts log is {run.log}. '
+                'Finished runs stay; the same command tries again.'
             )
+            return False
+        _say(f'{run.name}: {_figures(run.read())}')
     return True
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Note Ctrl-C, ``kill`` and a closed terminal.
-
-    They raise nothing, so that no tool starts unnoticed. Once one has come,
-    all of them stay ignored: the tool gets its time to end.
-    """
-    names = ('SIGINT', 'SIGTERM', 'SIGHUP')  # Windows lacks the last
-    numbers = [getattr(signal, n) for n in names if hasattr(signal, n)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    _asked.clear()
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, lambda found, _: _asked.append(found))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if _asked else handler)
-
-
-def _report_failure(run: Run, error: Exception) -> None:
-    lines = []
-    if isinstance(error, ToolError):
-        text = run.log.read_text(errors='replace')
-        lines = text.rstrip().splitlines()[-_SHOWN:]
-    shown = ''.join(f'  | {line}\n' for line in lines)
-    _say(
-        f'{shown}{run.name}: failed, {error}\nIts log is {run.log}. '
-        'Finished runs stay; the same command tries again.'
-    )
 
 
 def _figures(record: dict[str, Any]) -> str:
     uar, war = (100 * metric_of(record, name) for name in ('UAR', 'WAR'))
     return f'UAR {uar:.2f}, WAR {war:.2f}, epoch {record["epoch"]}'
-
-
-def _clock(seconds: float) -> timedelta:
-    return timedelta(seconds=round(seconds))
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 # --- the plan ---------------------------------------------------------------
@@ -464,14 +420,11 @@ def _check(
     """See that there will be a result, before hours of training."""
     split = chosen_on(config)
     if selection not in ('last', split):
-        cure = 'set --val-ratio 0.1, or use --selection last or test'
-        if selection == 'test':
-            cure = "set val_ratio=option('val_ratio', 0.1) in the config"
-        where = 'another' if split == 'other' else f'the {split}'
         raise ConfigError(
             f'--selection {selection} needs checkpoints chosen on the '
-            f'{selection} split, but the config validates on {where} split',
-            cure,
+            f'{selection} split, but the config chooses them on: {split}',
+            "set val_ratio=option('val_ratio', 0.1) in the config, and for "
+            '--selection val a --val-ratio above 0; or use --selection last',
         )
     hooks = _types(config.get('custom_hooks'))
     metrics = _types(config.get('test_evaluator'))
@@ -482,11 +435,9 @@ def _check(
             "test_evaluator=dict(type='RecallMetric')",
         )
     hook = (config.get('default_hooks') or {}).get('checkpoint') or {}
-    best = hook.get('save_best')
-    if selection != 'last' and not isinstance(best, str):
+    if selection != 'last' and not isinstance(hook.get('save_best'), str):
         raise ConfigError(
-            f'--selection {selection} needs one best checkpoint, got '
-            f'save_best={best!r}',
+            f'--selection {selection} needs one best checkpoint',
             'set default_hooks.checkpoint.save_best=acc/UAR, or use '
             '--selection last',
         )
@@ -523,16 +474,9 @@ def summarise(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     figures = [RecallMetric.summarise(m, classes) for m in matrices]
     total = torch.stack(matrices).sum(dim=0)
     pooled = RecallMetric.summarise(total, classes)
-    metrics = {}
-    for name in pooled:
-        values = [
-            (record['fold'], record['seed'], found[name])
-            for record, found in zip(records, figures, strict=True)
-            if found[name] == found[name]  # nan: a class without test clips
-        ]
-        metrics[name] = (
-            interval(replicates(values))._asdict() if values else None
-        )
+    runs = [(record['fold'], record['seed']) for record in records]
+    found = metric_intervals(zip(runs, matrices, strict=True), classes)
+    metrics = {k: found[k]._asdict() if k in found else None for k in pooled}
     several = len({record['fold'] for record in records}) > 1
     return {
         **{name: records[0][name] for name in _SHARED},
@@ -586,13 +530,6 @@ def format_summary(summary: Mapping[str, Any]) -> str:
     dropped = sum(run['dropped'] or 0 for run in summary['runs'])
     if dropped:
         lines.append(f'{dropped} clips of the test splits were left out.')
-    if summary['replicates'] == 'folds':
-        lines.append(
-            'The folds share training clips, so the interval is approximate '
-            'and rather too narrow.'
-        )
-    elif count == 1:
-        lines.append('One run has no interval; give more --folds or --seeds.')
     return '\n'.join(lines)
 
 

@@ -6,8 +6,10 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 from scipy import stats
+from torch import Tensor
 
 from micacl_mm.errors import DataError
+from micacl_mm.evaluation import RecallMetric
 
 #: Confidence level of all intervals.
 LEVEL = 0.95
@@ -76,6 +78,28 @@ def replicates(
     else:
         means = {k: float(np.mean([*v.values()])) for k, v in folds.items()}
     return [means[key] for key in sorted(means, key=str)]
+
+
+def metric_intervals(
+    runs: Iterable[tuple[tuple[Hashable, Hashable], Tensor]],
+    classes: Sequence[str],
+) -> dict[str, Interval]:
+    """Summarise tests over their folds or seeds.
+
+    Args:
+        runs (Iterable): Fold and seed, and the confusion matrix (K, K).
+        classes (Sequence[str]): Names of the K classes.
+
+    Returns:
+        dict[str, Interval]: UAR, WAR, F1 and ``recall/<class>`` in [0, 1],
+        without the classes of which no test has a clip.
+    """
+    values = defaultdict(list)
+    for (fold, seed), matrix in runs:
+        for name, value in RecallMetric.summarise(matrix, classes).items():
+            if value == value:
+                values[name].append((fold, seed, value))
+    return {name: interval(replicates(v)) for name, v in values.items()}
 
 
 def difference(reference: Interval, other: Interval) -> tuple[float, float]:

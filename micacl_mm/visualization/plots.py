@@ -1,6 +1,5 @@
 """Pictures of runs: confusion matrix, recalls, learning curves, features."""
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from micacl_mm.apis.features import BagFeatures
 from micacl_mm.records import board
 from micacl_mm.records.rows import CLASSES
-from micacl_mm.records.statistics import Interval, interval, replicates
+from micacl_mm.records.statistics import Interval, metric_intervals
 from micacl_mm.utils.files import replacing
 
 from .fonts import fit_fonts
@@ -148,18 +147,14 @@ def draw_matrix(
     return image
 
 
-def recall_intervals(results: Sequence[Result]) -> dict[str, Interval]:
-    """Mean and 95 % interval of each metric over folds or seeds, in [0, 1].
-
-    Classes without a test clip are left out.
-    """
-    found: dict[str, list] = {}
-    for result in results:
-        run = result.record.get('fold'), result.record.get('seed')
-        for name, value in result.metrics().items():
-            if not math.isnan(value):
-                found.setdefault(name, []).append((*run, value))
-    return {name: interval(replicates(v)) for name, v in found.items()}
+def _intervals(results: Sequence[Result]) -> dict[str, Interval]:
+    return metric_intervals(
+        (
+            ((r.record.get('fold'), r.record.get('seed')), r.matrix)
+            for r in results
+        ),
+        results[0].classes,
+    )
 
 
 @drawing
@@ -191,7 +186,7 @@ def plot_recall(
     width = min(100, max(6.4, len(order) * max(least, bar * total)))
     figure, axes = new_axes(width, 4.0)
     for index, (label, runs) in enumerate(methods.items()):
-        recalls = recall_intervals(runs)
+        recalls = _intervals(runs)
         text = _caption(label, recalls['UAR'], len(runs))
         colors = [METHOD_COLORS[index % len(METHOD_COLORS)]] * len(order)
         if total == 1:

@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
+import torch
 from scipy import stats
+from sklearn import metrics as sklearn
 
-from micacl_mm.records.statistics import difference, interval, replicates
+from micacl_mm.records.statistics import (
+    difference,
+    interval,
+    metric_intervals,
+    replicates,
+)
 
 
 def test_interval_by_hand():
@@ -44,6 +51,48 @@ def test_seeds_count_where_there_is_one_fold(fold):
     assert replicates([]) == []
     again = [*runs, (fold, 0, 20)]  # by other code
     assert replicates(again) == [15, 20, 30]
+
+
+ORACLES = {
+    'UAR': sklearn.balanced_accuracy_score,
+    'WAR': sklearn.accuracy_score,
+    'F1': lambda *pair: sklearn.f1_score(*pair, average='macro'),
+    'recall/b': lambda *pair: sklearn.recall_score(*pair, average=None)[1],
+}
+
+
+@pytest.mark.parametrize('shape', [(5, 3), (1, 3)])
+def test_metrics_over_folds_or_seeds_are_scipys_and_scikit_learns(shape):
+    random = np.random.default_rng(0)
+    matrices = random.integers(1, 30, (*shape, 3, 3))
+    runs = [(fold, seed) for fold in range(shape[0]) for seed in range(3)]
+    tensors = map(torch.tensor, matrices.reshape(-1, 3, 3))
+    found = metric_intervals(zip(runs, tensors, strict=True), 'abc')
+    for name, oracle in ORACLES.items():
+        values = []
+        for matrix in matrices.reshape(-1, 9):
+            cells = np.repeat(np.arange(9), matrix)
+            values.append(oracle(cells // 3, cells % 3))
+        values = np.reshape(values, shape)
+        values = values.mean(1) if shape[0] > 1 else values[0]
+        low, high = stats.t.interval(
+            *(0.95, len(values) - 1, values.mean(), stats.sem(values))
+        )
+        assert found[name].mean == pytest.approx(values.mean())
+        assert found[name].half_width == pytest.approx((high - low) / 2)
+
+
+def test_a_class_without_clips_has_no_recall():
+    matrix = torch.tensor([[3, 1, 0], [0, 2, 0], [0, 0, 0]])
+    found = metric_intervals([((1, 0), matrix)], 'abc')
+    means = {name: value.mean for name, value in found.items()}
+    assert means == {
+        'UAR': 0.875,
+        'WAR': pytest.approx(5 / 6),
+        'F1': pytest.approx((6 / 7 + 4 / 5) / 2),
+        'recall/a': 0.75,
+        'recall/b': 1.0,
+    }
 
 
 @pytest.mark.parametrize('counts', [(3, 3), (2, 5)])

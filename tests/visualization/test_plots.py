@@ -16,7 +16,6 @@ from micacl_mm.visualization.plots import (
     plot_features,
     plot_recall,
     project,
-    recall_intervals,
 )
 from micacl_mm.visualization.runs import Scalars
 
@@ -38,34 +37,6 @@ def blobs(videos=30, channels=5):
 
 def bags_of(features, labels):
     return BagFeatures(features, labels, ['a', 'b', 'c'], 'somewhere')
-
-
-def test_recalls_of_a_matrix():
-    found = recall_intervals([result_of([[3, 1, 0], [0, 2, 0], [0, 0, 0]])])
-    means = {name: value.mean for name, value in found.items()}
-    assert means == {
-        'UAR': 0.875,
-        'WAR': pytest.approx(5 / 6),
-        'F1': pytest.approx((6 / 7 + 4 / 5) / 2),
-        'recall/a': 0.75,
-        'recall/b': 1.0,  # c has no clip and no recall
-    }
-    assert all(value.half_width is None for value in found.values())
-
-
-def test_interval_over_seeds_and_folds():
-    runs = [of_hits(n, 5, 5, seed=n) for n in (2, 4, 9)]
-    found = recall_intervals(runs)['recall/a']
-    low, high = stats.t.interval(
-        0.95, 2, loc=0.5, scale=stats.sem([0.2, 0.4, 0.9])
-    )
-    assert found.half_width == pytest.approx((high - low) / 2)
-    runs = [
-        of_hits(n, 5, 5, fold=fold, seed=seed)
-        for fold, seed, n in ((1, 0, 2), (1, 1, 4), (2, 0, 8))
-    ]
-    found = recall_intervals(runs)['recall/a']
-    assert found.mean == pytest.approx((0.3 + 0.8) / 2) and found.count == 2
 
 
 def test_order_of_classes():
@@ -112,10 +83,9 @@ def test_bars_stand_from_head_to_tail(drawn):
     assert [round(x) for x in middles] == [0, 1, 2] * 2
     heights = [bar.get_height() for bar in bars]
     assert heights == pytest.approx([10, 30, 20, 50, 90, 50])
-    half = 100 * recall_intervals(several)['recall/a'].half_width
+    low, high = stats.t.interval(0.95, 2, 50, stats.sem([20, 40, 90]))
     line = axes.lines[3].get_ydata()
-    ends = [max(0, 50 - half), min(100, 50 + half)]
-    assert list(line) == pytest.approx(ends)
+    assert list(line) == pytest.approx([max(0, low), min(100, high)])
 
 
 def test_panels_of_curves(drawn, tmp_path):
