@@ -22,7 +22,6 @@ from micacl_mm.doctor.core import (
     STATUSES,
     Case,
     Finding,
-    load_checks,
     run_checks,
     skipped,
 )
@@ -70,7 +69,6 @@ def main(argv: Sequence[str], broken: Optional[BaseException] = None) -> int:
     If the package is broken, only the installation is checked.
     """
     options = parse_args(argv, whole=broken is None)
-    load_checks(whole=broken is None)
     findings: list[Finding] = []
     for finding in run_checks(Case(options, broken)):
         findings.append(finding)

@@ -23,7 +23,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ from . import KeyValue, add_cfg_options, make_parser
 from .launch import add_adjustment, check_checkpoint, limit_threads
 
 if TYPE_CHECKING:
-    from micacl_mm.apis import ClipPrediction
+    from micacl_mm.apis import ClipPrediction, DFERInferencer
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -100,148 +101,161 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(take_options(argv))
 
 
-class Session:
-    """One run of the command."""
+def main(argv: Sequence[str]) -> int:
+    """Predict, draw and write; the exit code."""
+    arguments = parse_arguments(argv)
+    limit_threads()
+    from micacl_mm.apis.predictions import write_features, write_results
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        from micacl_mm.apis import DFERInferencer
-        from micacl_mm.apis.loading import read_config
-        from micacl_mm.faces import build_detector
-
-        self.arguments = arguments
-        self.out: Path = arguments.out
-        check_folder(self.out)
-        features = arguments.features
-        if features and features.suffix not in ('.npz', '.csv'):
-            raise ConfigError(
-                f'--features {features}: must end in .npz or .csv'
-            )
-        self.clips = self._list()
-        config = read_config(arguments.config)
-        config.merge_from_dict(arguments.cfg_options)
-        check_checkpoint(arguments.checkpoint)
-        face = build_detector(arguments.face, **arguments.face_options)
-        self.infer = DFERInferencer(
-            config,
-            arguments.checkpoint,
-            arguments.device,
-            arguments.amp,
-            face or 'none',
-            'all' if arguments.all_faces else 'main',
-            arguments.margin,
-            arguments.min_seen,
-            logit_adjust=arguments.logit_adjust,
-            class_counts=arguments.class_counts,
-        )
-        self.found: list[ClipPrediction] = []
-        #: Of clips that were predicted and could not be drawn.
-        self.undrawn: list[str] = []
-        # Names of written files; those of clips must not be among them.
-        self._taken = {Path(clip).resolve() for clip in self.clips}
-
-    def _list(self) -> list[str]:
-        """Clips, without what an earlier run has written."""
-        from micacl_mm.apis.clips import list_clips
-
-        own, inputs = self.out.resolve(), self.arguments.inputs
-        if own.is_dir() and own in [Path(given).resolve() for given in inputs]:
-            raise ConfigError(
-                f'--out {self.out} is one of the inputs', 'name another folder'
-            )
-        found = [
-            clip
-            for given in inputs
-            for clip in list_clips(given)
-            if clip == given or own not in Path(clip).resolve().parents
-        ]
-        if not found:
-            raise ConfigError(f'there are no clips but those in {self.out}')
-        return found
-
-    def run(self) -> bool:
-        """Predict and draw; whether Ctrl-C came before the end."""
-        arguments, faces = self.arguments, []
-        predictions = self.infer.predict(
-            self.clips,
-            batch_size=arguments.batch_size,
-            window=arguments.window or None,
-            stride=arguments.stride,
-            explained=self.infer.explainable,
-            fps=arguments.fps,
-            features=arguments.features is not None,
-        )
-        try:
-            for prediction in predictions:
-                if faces and faces[0].number != prediction.number:
-                    self._show(faces)
-                    faces = []
-                self.found.append(prediction)
-                faces.append(prediction)
-            if faces:
-                self._show(faces)
-        except KeyboardInterrupt:
-            return True
-        return False
-
-    def _show(self, faces: Sequence[ClipPrediction]) -> None:
-        """Print and draw a clip."""
-        if faces[0].error is not None:
-            return
-        for prediction in faces:
-            report(prediction)
-        try:
-            self._draw(faces)
-        except Exception as error:  # the disk, the codec, a frame
-            self.undrawn.append(
-                f'{faces[0].clip}: predicted, not drawn, '
-                f'{type(error).__name__}: {error}'
-            )
-
-    def _draw(self, faces: Sequence[ClipPrediction]) -> None:
-        video, picture = self.arguments.video, self.arguments.picture
-        if not (video or picture):
-            return
-        from micacl_mm.apis.clips import open_clip
-        from micacl_mm.visualization.annotated_video import annotate_video
-        from micacl_mm.visualization.clip_picture import plot_prediction
-
-        clip, made = open_clip(faces[0].clip, fps=self.arguments.fps), []
-        if video:
-            path = self._free(f'{faces[0].name}_annotated', '.mp4')
-            made.append(annotate_video(faces, clip, path))
-        for prediction in faces if picture else []:
-            face = f'_face{prediction.face}' if prediction.face else ''
-            name = f'{prediction.name}{face}'
-            path = self._free(name, f'.{self.arguments.format}')
-            made.append(plot_prediction(prediction, clip, path))
-        print(*(f'  {path}' for path in made), sep='\n', flush=True)
-
-    def _free(self, name: str, suffix: str) -> Path:
-        """A file of that name that this run has not written or read."""
-        path, again = self.out / f'{name}{suffix}', 1
-        while path.resolve() in self._taken:  # the same in another folder
-            again += 1
-            path = self.out / f'{name}_{again}{suffix}'
-        self._taken.add(path.resolve())
-        return path
-
-    def write(self) -> None:
-        """Write the files with the results."""
-        from micacl_mm.apis.predictions import write_features, write_results
-
-        asked = ('config', 'checkpoint', 'face', 'min_seen', 'logit_adjust')
-        about = {name: getattr(self.arguments, name) for name in asked}
-        about['undrawn'] = self.undrawn
-        write_results(self.out, self.found, self.infer.classes, about)
-        if self.arguments.features:
-            write_features(self.arguments.features, self.found)
+    out, features = arguments.out, arguments.features
+    if features and features.suffix not in ('.npz', '.csv'):
+        raise ConfigError(f'--features {features}: must end in .npz or .csv')
+    clips = _list_clips(arguments.inputs, out)
+    infer = _build(arguments)
+    found: list[ClipPrediction] = []
+    undrawn, stopped = [], False
+    # Names of files; what is written must not be among those of the clips.
+    taken = {Path(clip).resolve() for clip in clips}
+    try:
+        # The faces of a clip come one after the other.
+        for _, group in groupby(
+            _predict(infer, clips, arguments, found), lambda p: p.number
+        ):
+            faces = [p for p in group if p.error is None]
+            for prediction in faces:
+                report(prediction)
+            try:
+                _draw(faces, arguments, taken)
+            except Exception as error:  # the disk, the codec, a frame
+                undrawn.append(
+                    f'{faces[0].clip}: predicted, not drawn, '
+                    f'{type(error).__name__}: {error}'
+                )
+    except KeyboardInterrupt:
+        stopped = True
+    finally:
+        if found:
+            asked = ('config', 'checkpoint', 'face', 'min_seen')
+            about = {k: getattr(arguments, k) for k in asked}
+            about |= dict(logit_adjust=arguments.logit_adjust, undrawn=undrawn)
+            write_results(out, found, infer.classes, about)
+            if features:
+                write_features(features, found)
+    left = passed_over(arguments.inputs, out)
+    if left:
+        more = f' and {len(left) - 5} more' if len(left) > 5 else ''
+        print(f'no video or image by name: {", ".join(left[:5])}{more}')
+    failed = [*filter(None, (p.error for p in found)), *undrawn]
+    for text in failed:
+        print(f'failed: {text}', file=sys.stderr)
+    good = [p.number for p in found if not p.error]
+    faces = f' ({len(good)} faces)' if len(good) > len({*good}) else ''
+    print(
+        f'{len({*good})} of {len({p.number for p in found})} clips '
+        f'predicted{faces}, see {out}'
+    )
+    return 130 if stopped else int(bool(failed))
 
 
-def check_folder(folder: Path) -> None:
-    """Check that files can be written there."""
-    known = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+def _list_clips(inputs: Sequence[str], out: Path) -> list[str]:
+    """Clips, without what an earlier run has written."""
+    from micacl_mm.apis.clips import list_clips
+
+    known = next(p for p in (out, *out.absolute().parents) if p.exists())
     if not (known.is_dir() and os.access(known, os.W_OK)):
-        raise ConfigError(f'--out {folder}: {known} is no folder to write to')
+        raise ConfigError(f'--out {out}: {known} is no folder to write to')
+    own = out.resolve()
+    if own.is_dir() and own in [Path(given).resolve() for given in inputs]:
+        raise ConfigError(
+            f'--out {out} is one of the inputs', 'name another folder'
+        )
+    found = [
+        clip
+        for given in inputs
+        for clip in list_clips(given)
+        if clip == given or own not in Path(clip).resolve().parents
+    ]
+    if not found:
+        raise ConfigError(f'there are no clips but those in {out}')
+    return found
+
+
+def _build(arguments: argparse.Namespace) -> DFERInferencer:
+    from micacl_mm.apis import DFERInferencer
+    from micacl_mm.apis.loading import read_config
+    from micacl_mm.faces import build_detector
+
+    config = read_config(arguments.config)
+    config.merge_from_dict(arguments.cfg_options)
+    check_checkpoint(arguments.checkpoint)
+    face = build_detector(arguments.face, **arguments.face_options)
+    return DFERInferencer(
+        config,
+        arguments.checkpoint,
+        arguments.device,
+        arguments.amp,
+        face or 'none',
+        'all' if arguments.all_faces else 'main',
+        arguments.margin,
+        arguments.min_seen,
+        logit_adjust=arguments.logit_adjust,
+        class_counts=arguments.class_counts,
+    )
+
+
+def _predict(
+    infer: DFERInferencer,
+    clips: Sequence[str],
+    arguments: argparse.Namespace,
+    found: list[ClipPrediction],
+) -> Iterator[ClipPrediction]:
+    """Predictions as they come; ``found`` keeps them whatever happens."""
+    for prediction in infer.predict(
+        clips,
+        batch_size=arguments.batch_size,
+        window=arguments.window or None,
+        stride=arguments.stride,
+        explained=infer.explainable,
+        fps=arguments.fps,
+        features=arguments.features is not None,
+    ):
+        found.append(prediction)
+        yield prediction
+
+
+def _draw(
+    faces: Sequence[ClipPrediction],
+    arguments: argparse.Namespace,
+    taken: set[Path],
+) -> None:
+    """Draw the faces of one clip, as far as asked for."""
+    video, picture = arguments.video, arguments.picture
+    if not faces or not (video or picture):
+        return
+    from micacl_mm.apis.clips import open_clip
+    from micacl_mm.visualization.annotated_video import annotate_video
+    from micacl_mm.visualization.clip_picture import plot_prediction
+
+    clip, made = open_clip(faces[0].clip, fps=arguments.fps), []
+    if video:
+        path = arguments.out / f'{faces[0].name}_annotated.mp4'
+        made.append(annotate_video(faces, clip, free_path(path, taken)))
+    for prediction in faces if picture else []:
+        face = f'_face{prediction.face}' if prediction.face else ''
+        name = f'{prediction.name}{face}.{arguments.format}'
+        path = free_path(arguments.out / name, taken)
+        made.append(plot_prediction(prediction, clip, path))
+    print(*(f'  {path}' for path in made), sep='\n', flush=True)
+
+
+def free_path(path: Path, taken: set[Path]) -> Path:
+    """The path, or one like it that this run has not written or read."""
+    free, again = path, 1
+    while free.resolve() in taken:  # the same name in another folder
+        again += 1
+        free = path.with_stem(f'{path.stem}_{again}')
+    taken.add(free.resolve())
+    return free
 
 
 def passed_over(inputs: Sequence[str], out: Path) -> list[str]:
@@ -269,30 +283,3 @@ def report(prediction: ClipPrediction) -> None:
         f'({prediction.frames} frames, {prediction.seconds:.1f} s{lost})',
         flush=True,
     )
-
-
-def main(argv: Sequence[str]) -> int:
-    """Predict and write; the exit code."""
-    arguments = parse_arguments(argv)
-    limit_threads()
-    session = Session(arguments)
-    try:
-        stopped = session.run()
-    finally:
-        if session.found:
-            session.write()
-    left = passed_over(arguments.inputs, arguments.out)
-    if left:
-        more = f' and {len(left) - 5} more' if len(left) > 5 else ''
-        print(f'no video or image by name: {", ".join(left[:5])}{more}')
-    failed = [p.error for p in session.found if p.error]
-    for text in [*failed, *session.undrawn]:
-        print(f'failed: {text}', file=sys.stderr)
-    good = [p for p in session.found if not p.error]
-    clips, done = ({p.number for p in ps} for ps in (session.found, good))
-    faces = f' ({len(good)} faces)' if len(good) > len(done) else ''
-    print(
-        f'{len(done)} of {len(clips)} clips predicted{faces}, see '
-        f'{arguments.out}'
-    )
-    return 130 if stopped else int(bool(failed or session.undrawn))

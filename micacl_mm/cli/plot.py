@@ -109,7 +109,7 @@ class _Pictures:
     def _curves(self, label: str, runs: list[Run], folder: Path) -> Path:
         from micacl_mm.visualization.plots import plot_curves
 
-        logged = [r.scalars() for r in runs if r.find('vis_data/scalars.json')]
+        logged = [run.scalars() for run in runs if run.logs()]
         if not logged:
             raise FileNotFoundError('there is no vis_data/scalars.json')
         tested, title = None, f'{label}, {len(runs)} runs'

@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
@@ -141,63 +142,55 @@ class Case:
         return next((hook for hook in hooks if kind(hook) == name), None)
 
 
-Look = Callable[[Case], Iterator[Finding]]
-
-
-class Check(NamedTuple):
-    """A check, and the earlier ones that it builds upon."""
-
-    look: Look
-    needs: tuple[str, ...]
-
-
-#: All checks by name, in order.
-CHECKS: dict[str, Check] = {}
-
-
-def check(name: str, *needs: str) -> Callable[[Look], Look]:
-    """Register a check, which is skipped if one that it needs fails.
+@dataclass
+class Check:
+    """A check, and the earlier ones without which it is skipped.
 
     Every check of a config needs some.
     """
 
-    def register(look: Look) -> Look:
-        CHECKS[name] = Check(look, needs)
-        return look
+    name: str
+    needs: tuple[str, ...]
+    look: Callable[[Case], Iterator[Finding]]
 
-    return register
+    def __call__(self, case: Case) -> Iterator[Finding]:
+        """Look, and yield what is found."""
+        return self.look(case)
 
 
-def load_checks(*, whole: bool) -> None:
-    """Register the checks; without ``whole`` those of the installation."""
-    names = [f'{__package__}.{name}' for name in _MODULES]
-    for name in names if whole else names[:1]:
-        import_module(name)
-    found = sorted(
-        CHECKS.items(), key=lambda item: names.index(item[1].look.__module__)
-    )
-    CHECKS.clear()
-    CHECKS.update(found)
+def check(name: str, *needs: str) -> Callable[[Callable], Check]:
+    """Make a check of a function."""
+    return partial(Check, name, needs)
+
+
+def load_checks(*, whole: bool) -> list[Check]:
+    """All checks, in order; without ``whole`` those of the installation."""
+    return [
+        found
+        for name in _MODULES[: None if whole else 1]
+        for found in vars(import_module(f'.{name}', __package__)).values()
+        if isinstance(found, Check)
+    ]
 
 
 def run_checks(case: Case) -> Iterator[Finding]:
     """Run all checks that fit the case; none stops the others."""
     bad = {FAIL, SKIP}
     worst: dict[str, set[str]] = {}
-    for name, known in list(CHECKS.items()):
+    for known in load_checks(whole=case.broken is None):
         if known.needs and not case.options.config:
             continue
         lacking = [n for n in known.needs if bad & worst.get(n, bad)]
         if lacking:
             found = [skipped(f'needs {", ".join(lacking)}')]
         else:
-            found = _look(known.look, case)
-        worst[name] = {finding.status for finding in found}
+            found = _look(known, case)
+        worst[known.name] = {finding.status for finding in found}
         for finding in found:
-            yield finding._replace(name=name)
+            yield finding._replace(name=known.name)
 
 
-def _look(look: Look, case: Case) -> list[Finding]:
+def _look(look: Check, case: Case) -> list[Finding]:
     findings = []
     try:
         with quiet() as case.log:

@@ -13,8 +13,6 @@ from micacl_mm.version import __version__
 
 from .core import Case, Finding, blamed, check, failed, passed, warned
 
-_TESTED_TORCH = (2, 13)
-_SAFE_TORCH = (2, 10)
 _NEW = "create a new environment and run: pip install '.[stack]'"
 _OPENCV = (
     'opencv-python',
@@ -57,41 +55,41 @@ def imports(case: Case) -> Iterator[Finding]:
     yield failed(f'micacl_mm fails: {finding.found}', finding.cure)
 
 
-@check('known problems')
-def problems(case: Case) -> Iterator[Finding]:
-    """What is broken in some versions of the stack."""
-    yield from [*_numpy(), *_torch(), *_opencv()] or [passed('none')]
-
-
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r'\d+', version.split('+')[0])[:2]))
 
 
-def _numpy() -> Iterator[Finding]:
-    version = version_of('numpy') or '1'
-    if _numbers(version) >= (2,):
-        yield warned(
-            f'numpy {version}: pose, AVA and retrieval code of MMAction2 '
-            'needs NumPy 1',
-            'pip install "numpy>=1.26,<2"',
-        )
+#: Of which package which versions, what is wrong with them, and the fix.
+_PROBLEMS = (
+    (
+        *('numpy', lambda version: version >= (2,)),
+        'pose, AVA and retrieval code of MMAction2 needs NumPy 1',
+        'pip install "numpy>=1.26,<2"',
+    ),
+    (
+        *('torch', lambda version: version > (2, 13)),
+        'newer than 2.13, the last one tested',
+        'pip install "torch<=2.13.99" if something fails',
+    ),
+    (
+        *('torch', lambda version: version < (2, 10)),
+        'a checkpoint can corrupt memory even with weights_only '
+        '(CVE-2026-24747)',
+        'load no checkpoints from unknown sources, or pip install '
+        '"torch>=2.10"',
+    ),
+)
 
 
-def _torch() -> Iterator[Finding]:
-    version = version_of('torch') or '0'
-    if _numbers(version) > _TESTED_TORCH:
-        tested = '.'.join(map(str, _TESTED_TORCH))
-        yield warned(
-            f'torch {version} is newer than {tested}, the last one tested',
-            f'pip install "torch<={tested}.99" if something fails',
-        )
-    elif _numbers(version) < _SAFE_TORCH:
-        yield warned(
-            f'torch {version}: a checkpoint can corrupt memory even with '
-            'weights_only (CVE-2026-24747)',
-            'load no checkpoints from unknown sources, or pip install '
-            f'"torch>={".".join(map(str, _SAFE_TORCH))}"',
-        )
+@check('known problems')
+def problems(case: Case) -> Iterator[Finding]:
+    """What is broken in some versions of the stack."""
+    found = [
+        warned(f'{name} {version}: {text}', cure)
+        for name, is_bad, text, cure in _PROBLEMS
+        if (version := version_of(name)) and is_bad(_numbers(version))
+    ]
+    yield from [*found, *_opencv()] or [passed('none')]
 
 
 def _opencv() -> Iterator[Finding]:

@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
 
 import torch
 
@@ -100,8 +99,7 @@ def _gpu(index: int) -> Finding:
 @check('shared memory', 'samples')
 def shared_memory(case: Case) -> Iterator[Finding]:
     """Batches that workers prefetch fit into /dev/shm."""
-    there = disk_usage(_SHM)
-    if there is None:
+    if not _SHM.is_dir():
         yield skipped('this system has no /dev/shm')
         return
     need = 0
@@ -111,7 +109,7 @@ def shared_memory(case: Case) -> Iterator[Finding]:
             batch = getattr(loader.batch_sampler, 'batch_size', 1)
             ahead = loader.prefetch_factor * loader.num_workers
             need += sample['inputs'].nbytes * batch * ahead
-    total, free = there
+    total, _, free = shutil.disk_usage(_SHM)
     text = (
         f'/dev/shm has {_size(free)} free of {_size(total)}, prefetched '
         f'batches take {_size(need)}'
@@ -123,14 +121,6 @@ def shared_memory(case: Case) -> Iterator[Finding]:
         yield warned(f'{text}: the default of a container', cure)
     else:
         yield passed(text)
-
-
-def disk_usage(folder: Path) -> Optional[tuple[int, int]]:
-    """All and free bytes of the disk of a folder, None if it is absent."""
-    if not folder.is_dir():
-        return None
-    usage = shutil.disk_usage(folder)
-    return usage.total, usage.free
 
 
 @check('work folder', 'model')
@@ -156,7 +146,7 @@ def work_folder(case: Case) -> Iterator[Finding]:
         epochs = int((case.config.get('train_cfg') or {}).get('max_epochs', 1))
         kept = max(1, epochs // max(1, int(hook.get('interval', 1))))
     kept += 2  # the best one, and the next before one is removed
-    free = disk_usage(there)[1]
+    free = shutil.disk_usage(there).free
     text = f'{_size(free)} free, {kept} checkpoints take {_size(size * kept)}'
     if size * kept > free:
         yield failed(
@@ -169,7 +159,4 @@ def work_folder(case: Case) -> Iterator[Finding]:
 
 
 def _size(count: int) -> str:
-    for unit, name in ((_GIB, 'GiB'), (_MIB, 'MiB')):
-        if count >= unit:
-            return f'{count / unit:.1f} {name}'
-    return f'{count} bytes'
+    return f'{count / _MIB:,.1f} MiB'

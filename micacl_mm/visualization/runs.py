@@ -15,7 +15,6 @@ from torch import Tensor
 from micacl_mm.evaluation import RecallMetric
 from micacl_mm.records.record import FILE_NAME, read_record
 from micacl_mm.records.rows import (
-    COLUMNS,
     ENTRY_KEY,
     classes_of,
     read_matrix,
@@ -61,12 +60,9 @@ class Run:
     folder: Path
     results: list[Result] = field(default_factory=list)
 
-    def find(self, pattern: str) -> list[Path]:
-        """Files of the folder and its sessions, the latest session last."""
-        inside = sorted(self.folder.iterdir())
-        sessions = [path for path in inside if _STAMP.fullmatch(path.name)]
-        folders = [self.folder, *sessions]
-        return [path for f in folders for path in sorted(f.glob(pattern))]
+    def logs(self, name: str = 'scalars.json') -> list[Path]:
+        """Files of that name that its sessions left, the latest last."""
+        return sorted(self.folder.glob(f'*/vis_data/{name}'))
 
     @property
     def method(self) -> str:
@@ -87,7 +83,7 @@ class Run:
 
     def config(self) -> Path:
         """The config of the last session."""
-        found = self.find('vis_data/config.py')
+        found = self.logs('config.py')
         if not found:
             raise FileNotFoundError(f'no vis_data/config.py in {self.folder}')
         return found[-1]
@@ -100,10 +96,9 @@ class Run:
             for path in (tested, home / tested.name):
                 if path.is_file():
                     return path
-        for pattern in ('best_*.pth', '*.pth'):
-            found = [*home.glob(pattern)]
-            if found:
-                return max(found, key=lambda path: path.stat().st_mtime)
+        found = [*home.glob('best_*.pth')] or [*home.glob('*.pth')]
+        if found:
+            return max(found, key=lambda path: path.stat().st_mtime)
         raise FileNotFoundError(
             f'no checkpoint in {home}; name one with --checkpoint'
         )
@@ -122,7 +117,7 @@ class Run:
         """Join the logs of its sessions; later ones win where they overlap."""
         train: list[dict] = []
         val: list[dict] = []
-        for path in self.find('vis_data/scalars.json'):
+        for path in self.logs():
             now, checked = _read_session(path)
             if not now:
                 continue
@@ -163,10 +158,11 @@ def _read_session(path: Path) -> tuple[list[dict], list[dict]]:
             }
             step, epoch = record['step'], record.get('epoch', 1)
             known = 0 <= step < 1e15 and 0 < epoch < 1e15
-        except (ValueError, RecursionError, TypeError, LookupError):
+        except (
+            *(ValueError, RecursionError, TypeError, LookupError),
+            AttributeError,
+        ):
             continue  # cut off when the process was killed
-        except AttributeError:
-            continue  # no dictionary
         if known and 'loss' in record and step > 0:
             train.append(record)
         elif known and train:
@@ -209,15 +205,15 @@ def find_runs(
         raise FileNotFoundError(
             f'{top} is not a folder; give the work directory of a training'
         )
-    logs = top.rglob('vis_data/scalars.json')
-    folders = {_home(path.parent.parent) for path in logs}
+    folders = {p.parents[2] for p in top.rglob('vis_data/scalars.json')}
     runs = {folder: Run(folder) for folder in sorted(folders)}
     tests = sorted(top.rglob(FILE_NAME), key=_when)
     where = dict(where or {})
     for path in tests:
         # kfold keeps the tests of each selection rule in a folder of its own.
-        home = next((f for f in path.parents[:3] if f in folders), None)
-        home = home or _home(path.parent)
+        session = _STAMP.fullmatch(path.parent.name)
+        alone = path.parents[1 if session else 0]
+        home = next((f for f in path.parents[:3] if f in folders), alone)
         result = result_of_run(path)
         if {k: str(result.record.get(k) or '') for k in where} == where:
             runs.setdefault(home, Run(home)).results.append(result)
@@ -231,10 +227,6 @@ def find_runs(
             'give the work directory of a training'
         )
     return [*runs.values()]
-
-
-def _home(folder: Path) -> Path:
-    return folder.parent if _STAMP.fullmatch(folder.name) else folder
 
 
 def _when(path: Path) -> str:
@@ -297,12 +289,9 @@ def results_of_rows(
         where (Mapping[str, str], optional): Text of further columns.
 
     Raises:
-        ValueError: No such row or column, or rows that are not replicates.
+        ValueError: No such row, or rows that are not replicates.
     """
     wanted = {'method': method, **(where or {})}
-    unknown = sorted(set(wanted).difference(COLUMNS))
-    if unknown:
-        raise ValueError(f'{path} has no column {unknown[0]!r}')
     rows = read_rows(path)
     found = [
         Result(
@@ -330,12 +319,11 @@ def check_replicates(results: Sequence[Result]) -> None:
         ValueError: They do, or in the clips of a fold, or one is there twice.
     """
     for name in ENTRY_KEY:
-        values = {str(result.record.get(name) or '') for result in results}
+        values = _texts(results, name)
         if len(values) > 1:
             raise ValueError(
                 f'runs to be averaged must have the same {name}, got '
-                f'{", ".join(sorted(values))}; select some with '
-                f'--where {name}=...'
+                f'{", ".join(values)}; select some with --where {name}=...'
             )
     names = ('fold', 'seed', 'commit')
     runs = [tuple(r.record.get(name) for name in names) for r in results]
@@ -354,10 +342,7 @@ def check_comparable(methods: Sequence[Sequence[Result]]) -> None:
             the numbers of clips differ.
     """
     for name in _SAME_TEST:
-        found = [
-            sorted({str(r.record.get(name) or '') for r in results})
-            for results in methods
-        ]
+        found = [_texts(results, name) for results in methods]
         if any(values != found[0] for values in found):
             raise ValueError(
                 f'compared methods must have the same {name}, got {found}; '
@@ -371,6 +356,10 @@ def check_comparable(methods: Sequence[Sequence[Result]]) -> None:
             'compared methods must be tested on the same clips, but their '
             'numbers differ; was one tested with --missing drop?'
         )
+
+
+def _texts(results: Sequence[Result], name: str) -> list[str]:
+    return sorted({str(r.record.get(name) or '') for r in results})
 
 
 def _clips_of_folds(results: Sequence[Result]) -> dict[str, tuple[int, ...]]:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -74,6 +75,14 @@ def write_tree(root, clips=7 * GROUPS):
             write_dfew_split(root, split, rows_of(fold, split), fold)
 
 
+class Usage(NamedTuple):
+    """Bytes of a disk."""
+
+    total: int
+    used: int
+    free: int
+
+
 def in_this_process(items, work, workers, died=None):
     yield from map(work, items)
 
@@ -107,7 +116,7 @@ class Bench:
             self.patch.setattr(os, 'environ', dict(os.environ))
             self.patch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
             self.patch.setattr(machine, 'driver_gpus', list)
-            self.patch.setattr(machine, 'disk_usage', self._usage)
+            self.patch.setattr(shutil, 'disk_usage', self._usage)
             self.versions()
             counts = {'train': [GROUPS - 1] * 7, 'test': [1] * 7}
             official = dict.fromkeys(range(1, GROUPS + 1), counts)
@@ -118,8 +127,10 @@ class Bench:
             plant(self)
             return self._run()
 
-    def _usage(self, folder: Path) -> tuple[int, int]:
-        return self.shm if folder == Path('/dev/shm') else self.disk
+    def _usage(self, folder: Path) -> Usage:
+        is_shm = folder == Path('/dev/shm')
+        total, free = self.shm if is_shm else self.disk
+        return Usage(total, total - free, free)
 
     def versions(self, **others) -> None:
         """Pretend other versions of packages."""

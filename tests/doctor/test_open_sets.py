@@ -8,14 +8,12 @@ import pytest
 
 from micacl_mm.cli.doctor import main
 from micacl_mm.doctor import clips as doctor_clips
-from micacl_mm.doctor.core import load_checks
 from micacl_mm.options import find_config
 from micacl_mm.records.rows import DATASETS
 from tests.sets import compressed, noise, open_clips, touch, write_open_set
 
 from .bench import in_this_process
 
-load_checks(whole=True)
 KINDS = ('cremad', 'ravdess', 'mafw', 'caer')
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from micacl_mm.apis.clips import open_clip
-from micacl_mm.cli.infer import Session
+from micacl_mm.cli.infer import free_path
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.faces.crop_set import ClipCropper, CropSettings, find_clips
 from tests.sets import write_dfew, write_ferv, write_frames
@@ -39,22 +39,14 @@ def test_ferv39k_leaves_no_folder(tmp_path, name):
         FERV39kDataset(str(tmp_path / 'set'), pipeline=[], missing='drop')
 
 
-@pytest.fixture(scope='module')
-def session():
-    """A run of ``micacl infer`` that has no model, only names of files."""
-    return Session
-
-
 @pytest.mark.parametrize('place', ['a/..', 'a', 'a/b/../../a', '.', 'a/..b'])
-def test_infer_writes_below_out(tmp_path, monkeypatch, session, place):
+def test_infer_writes_below_out(tmp_path, monkeypatch, place):
     for name in ('a', 'a/b', 'a/..b', '.'):
         write_frames(tmp_path / 'in' / name, ['1.jpg'])
     monkeypatch.chdir(tmp_path / 'in')
     clip = open_clip(place)
-    run = session.__new__(session)
-    run.out, run._taken = tmp_path / 'out', set()
-    for suffix in ('.png', '.mp4'):
-        path = run._free(f'{clip.name}_annotated', suffix)
+    for name in ('.png', '_annotated.mp4'):
+        path = free_path(tmp_path / 'out' / f'{clip.name}{name}', set())
         assert path.resolve().parent == (tmp_path / 'out').resolve()
 
 
