@@ -184,13 +184,11 @@ def row_of(record: Mapping[str, Any]) -> dict[str, str]:
     machine.
     """
     row = {name: _text(record.get(name)) for name in COLUMNS}
-    parameters = record.get('parameters')
-    for column, value, digits in (
-        *((c, metric_of(record, c.replace('_', '/', 1)), 2) for c in METRICS),
-        ('parameters_m', parameters and parameters / 1e6, 2),
-    ):
-        scale = 100 if column in METRICS else 1
-        row[column] = '' if value is None else f'{scale * value:.{digits}f}'
+    for column in METRICS:
+        value = metric_of(record, column.replace('_', '/', 1))
+        row[column] = '' if value is None else f'{100 * value:.2f}'
+    if parameters := record.get('parameters'):
+        row['parameters_m'] = f'{parameters / 1e6:.2f}'
     row['config'] = public_path(record.get('config') or '')
     row['confusion_matrix'] = json.dumps(
         record['confusion_matrix'], separators=(',', ':')

@@ -195,13 +195,9 @@ def _run_problems(row: Mapping[str, str]) -> Iterator[str]:
     # Where the row was made it may be tomorrow.
     latest = date.today() + timedelta(days=1)
     with suppress(ValueError):
-        day = date.fromisoformat(row['date'] or '2000-01-01')
-        if day <= latest:
+        if date.fromisoformat(row['date'] or '2000-01-01') <= latest:
             return
-    yield (
-        'date must be a day such as 2025-09-30, not in the future, got '
-        f'{row["date"]!r}'
-    )
+    yield f'date must be a day, not in the future, got {row["date"]!r}'
 
 
 def _figure_problems(row: Mapping[str, str]) -> Iterator[str]:
@@ -264,8 +260,8 @@ def official_counts(row: Mapping[str, str]) -> Optional[list[int]]:
     name, _, version = row['dataset'].partition('-')
     if name == 'synthetic':
         return BENCHMARK_COUNTS.get(version.split('-')[0])
-    counts = kind_of(name).OFFICIAL_COUNTS if kind_of(name) else {}
-    fold = row['fold']
+    kind, fold = kind_of(name), row['fold']
+    counts = kind.OFFICIAL_COUNTS if kind else {}
     variant = int(fold) if fold.isdecimal() else row['subset']
     return counts.get(variant, {}).get('test')
 
@@ -318,12 +314,11 @@ def read_folder(folder: Path) -> list[ResultRow]:
 
 
 def _check(rows: Iterable[ResultRow]) -> None:
-    wrong = [
+    if wrong := [
         f'{row.origin}: {problem}'
         for row in rows
         for problem in problems(row.cells)
-    ]
-    if wrong:
+    ]:
         raise DataError('\n'.join(wrong), HOW_TO)
 
 
@@ -356,26 +351,18 @@ def add_rows(
         if row.key() not in known:
             new.append(row)
         other = known.setdefault(row.key(), row)
-        for name in _differences(other, row):
-            raise DataError(
-                f'{row.origin}: the same run is at {other.origin} with '
-                f'another {name} ({other.cells[name]}, now '
-                f'{row.cells[name]}), and rows are not replaced',
-                'keep the row, remove it and say why in the pull request, or '
-                'use another seed',
-            )
+        for name in (*METRICS, 'confusion_matrix'):
+            # JSON may be written with and without blanks.
+            old, now = (r.cells[name].replace(' ', '') for r in (other, row))
+            if old != now:
+                raise DataError(
+                    f'{row.origin}: the same run is at {other.origin} with '
+                    f'another {name} ({old}, now {now}), and rows are not '
+                    'replaced',
+                    'keep the row, remove it and say why in the pull request, '
+                    'or use another seed',
+                )
     return new
-
-
-def _differences(row: ResultRow, other: ResultRow) -> list[str]:
-    """Columns in which two tests of one run found something else."""
-    one, two = row.cells, other.cells
-    found = [name for name in METRICS if one[name] != two[name]]
-    name = 'confusion_matrix'
-    # As counts: JSON may be written with and without blanks.
-    if json.loads(one[name]) != json.loads(two[name]):
-        found.append(name)
-    return found
 
 
 def format_rows(rows: Iterable[Mapping[str, str]]) -> str:

@@ -66,18 +66,16 @@ def replicates(
     seeds; with one fold, or None, they are the seeds. Several runs of a fold
     and seed, by other code, are averaged first.
     """
-    runs = defaultdict(lambda: defaultdict(list))
+    runs = defaultdict(list)
     for fold, seed, value in values:
-        runs[fold][seed].append(value)
-    folds = {
-        fold: {seed: float(np.mean(found)) for seed, found in seeds.items()}
-        for fold, seeds in runs.items()
-    }
+        runs[fold, seed].append(value)
+    means = {run: float(np.mean(found)) for run, found in runs.items()}
+    folds = defaultdict(list)
+    for fold, seed in sorted(means, key=str):
+        folds[fold].append(means[fold, seed])
     if len(folds) == 1:
-        ((_, means),) = folds.items()
-    else:
-        means = {k: float(np.mean([*v.values()])) for k, v in folds.items()}
-    return [means[key] for key in sorted(means, key=str)]
+        return next(iter(folds.values()))
+    return [float(np.mean(found)) for found in folds.values()]
 
 
 def metric_intervals(

@@ -41,10 +41,8 @@ def bags_of(features, labels):
 
 def test_order_of_classes():
     assert head_to_tail('abc', [5, 9, 7]) == [1, 2, 0]
-    found = [EMOTIONS[i] for i in head_to_tail(EMOTIONS)]
-    assert ' '.join(found) == 'Neutral Happy Angry Sad Surprise Fear Disgust'
     found = [EMOTIONS[i] for i in head_to_tail(EMOTIONS, None, 'ferv39k')]
-    assert found[-1] == 'Fear'
+    assert found[0] == 'Neutral' and found[-1] == 'Fear'
     assert head_to_tail('cab') == [0, 1, 2]
 
 
