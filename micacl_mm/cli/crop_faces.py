@@ -21,7 +21,6 @@ all is done, 1 if clips failed, 2 for a wrong argument or a full disk, 130
 after Ctrl-C.
 """
 
-import argparse
 import sys
 from dataclasses import fields
 
@@ -31,8 +30,8 @@ from micacl_mm.utils.workers import count_cores
 from . import KeyValue, make_parser
 
 
-def parse_args(argv: list[str]) -> argparse.Namespace:
-    """Read the command line."""
+def main(argv: list[str]) -> int:
+    """Crop the clips and say what was done."""
     parser = make_parser('crop-faces', __doc__)
     parser.add_argument('source', help='folder of clips, or one clip')
     parser.add_argument('out', help='folder of the crops: new or begun')
@@ -54,12 +53,7 @@ def parse_args(argv: list[str]) -> argparse.Namespace:
         default=count_cores(),
         help='processes; default: one per usable core',
     )
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str]) -> int:
-    """Crop the clips and say what was done."""
-    args = vars(parse_args(argv))
+    args = vars(parser.parse_args(argv))
     done = crop_set(args.pop('source'), args.pop('out'), **args, progress=True)
     print(
         f'{done["clips"]} clips: {done["done"]} done now, {done["skipped"]} '

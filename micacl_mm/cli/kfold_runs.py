@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import reprlib
 import shlex
 import signal
 import subprocess
@@ -25,7 +24,6 @@ from micacl_mm.hooks.safe_checkpoint_hook import NOTE, find_start, is_whole
 from micacl_mm.options import set_option, variable
 from micacl_mm.records.config_hash import (
     config_hash,
-    essentials,
     inner_dataset,
     short_type,
 )
@@ -74,6 +72,7 @@ class Run(NamedTuple):
     folder: Path
     facts: dict[str, Any]
     options: Namespace
+    by_epoch: bool = True
 
     @property
     def name(self) -> str:
@@ -105,13 +104,11 @@ class Run(NamedTuple):
                     'choose another --work-dir',
                 )
             return
-        known = {key: marker.get(key) for key in self.facts}
-        other = differences(known, self.facts)
-        if other:
+        if other := _differences(marker, self.facts):
             raise ConfigError(
-                f'{self.folder} was begun with other settings: '
-                f'{"; ".join(other)}',
-                'choose another --work-dir, or use the old settings',
+                f'{self.folder} was begun with other settings: {other}',
+                'choose another --work-dir, or use the old settings, which '
+                'are in the config there',
             )
 
     def read(self) -> Optional[dict[str, Any]]:
@@ -201,8 +198,7 @@ class Run(NamedTuple):
             *self.options.train_options,
             f'randomness.seed={self.facts["seed"]}',
         ]
-        by_iter = 'max_iters' in self.facts['settings'].get('train_cfg', {})
-        template = 'iter_{}.pth' if by_iter else 'epoch_{}.pth'
+        template = 'epoch_{}.pth' if self.by_epoch else 'iter_{}.pth'
         begun, _ = find_start(self.folder / NOTE, template)
         # Not from the start, for then the tool would forget load_from.
         resume = ['--resume'] if begun else []
@@ -252,9 +248,7 @@ class Run(NamedTuple):
             'selection': self.options.selection,
             'logit_adjust': self.options.logit_adjust or None,
         }
-        return '; '.join(
-            differences({k: record.get(k) for k in wanted}, wanted)
-        )
+        return _differences(record, wanted)
 
     def _read_marker(self) -> Optional[dict[str, Any]]:
         path = self.folder / MARKER
@@ -275,21 +269,13 @@ class Run(NamedTuple):
         write_text(self.folder / MARKER, text)
 
 
-def differences(old: Any, new: Any, name: str = '') -> list[str]:
-    """Say where two nested settings differ, ``['a.b 1, now 2']``."""
-    lists = isinstance(old, list) and isinstance(new, list)
-    if lists and len(old) == len(new):
-        old, new = dict(enumerate(old)), dict(enumerate(new))
-    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
-        said = f'{name} {reprlib.repr(old)}, now {reprlib.repr(new)}'
-        return [] if old == new else [said]
-    return [
-        found
-        for key in dict.fromkeys([*new, *old])
-        for found in differences(
-            old.get(key), new.get(key), f'{name}.{key}' if name else str(key)
-        )
-    ]
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Where a run differs from what is wanted, ``'seed 1, now 2'``."""
+    return '; '.join(
+        f'{name} {old.get(name)!r}, now {value!r}'
+        for name, value in new.items()
+        if old.get(name) != value
+    )
 
 
 def _number(path: Path) -> int:
@@ -350,11 +336,14 @@ def make_plan(options: Namespace) -> list[Run]:
             'subset': settings.get('subset'),
             'data set': _digest(settings),
             'processes': options.nproc,
-            'settings': essentials(config),
         }
+        by_epoch = 'max_iters' not in (config.get('train_cfg') or {})
         folder = options.work_dir / (f'fold{fold}' if fold else '')
         runs += [
-            Run(folder / f'seed{seed}', {**facts, 'seed': seed}, options)
+            Run(
+                *(folder / f'seed{seed}', {**facts, 'seed': seed}, options),
+                by_epoch,
+            )
             for seed in options.seeds
         ]
     return runs

@@ -27,14 +27,12 @@ from micacl_mm.records.rows import (
     write_rows,
 )
 
+from . import make_parser
+
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog='micacl leaderboard',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser('leaderboard', __doc__)
     parser.add_argument('folders', nargs='*', type=Path, metavar='WORK_DIR')
     parser.add_argument(
         '--results',

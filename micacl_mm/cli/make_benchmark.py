@@ -5,7 +5,6 @@ reference to the byte, 1 if something differs, 2 if it could not be drawn or
 checked.
 """
 
-import argparse
 from collections.abc import Sequence
 
 from micacl_mm.synthetic import BENCHMARK_LEVELS, DEVELOPMENT, make_benchmark
@@ -14,8 +13,8 @@ from . import make_parser
 from .make_data import report as report_drawn
 
 
-def parse_args(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
+def main(argv: Sequence[str]) -> int:
+    """Draw or check level by level and say what is there."""
     parser = make_parser('make-benchmark', __doc__)
     parser.add_argument('out', help='folder that holds a folder a level')
     parser.add_argument(
@@ -29,12 +28,7 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         '--verify', action='store_true', help='draw and write nothing'
     )
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str]) -> int:
-    """Draw or check level by level and say what is there."""
-    args, differing = vars(parse_args(argv)), []
+    args, differing = vars(parser.parse_args(argv)), []
     for level in dict.fromkeys(args.pop('levels')):
         report = make_benchmark(level=level, progress=True, **args)
         if not args['verify']:

@@ -3,7 +3,6 @@
 After Ctrl-C the same command continues.
 """
 
-import argparse
 from collections.abc import Sequence
 
 from micacl_mm.synthetic import LEVELS, make_synthetic
@@ -11,8 +10,8 @@ from micacl_mm.synthetic import LEVELS, make_synthetic
 from . import make_parser
 
 
-def parse_args(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
+def main(argv: Sequence[str]) -> int:
+    """Draw the set and say what was written."""
     parser = make_parser('make-data', __doc__)
     add = parser.add_argument
     add('out', help='folder of the set: new or to be resumed')
@@ -38,7 +37,12 @@ def parse_args(argv: Sequence[str]) -> argparse.Namespace:
     add('--videos', action='store_true', help='mp4 as well')
     add('--workers', type=int, default=1, help='processes')
     add('--difficulty', choices=list(LEVELS), default='medium')
-    return parser.parse_args(argv)
+    options = vars(parser.parse_args(argv))
+    options['num_clips'] = options.pop('clips')
+    summary = make_synthetic(**options, progress=True)
+    report(summary)
+    print(summary['notice'])
+    return 0
 
 
 def report(summary: dict) -> None:
@@ -51,13 +55,3 @@ def report(summary: dict) -> None:
         f'{summary["layout"]}, {summary["drawn"]} drawn now, '
         f'{summary["seconds"]:.0f} s'
     )
-
-
-def main(argv: Sequence[str]) -> int:
-    """Draw the set and say what was written."""
-    options = vars(parse_args(argv))
-    options['num_clips'] = options.pop('clips')
-    summary = make_synthetic(**options, progress=True)
-    report(summary)
-    print(summary['notice'])
-    return 0

@@ -43,12 +43,8 @@ def parse_arguments(
         parser.error(f'--epochs must be 1 or more, got {found.epochs}')
     found.config = find_config(found.config)
     check_checkpoint(str(found.checkpoint))
-    for option, why in (
-        ('--launcher', 'a classifier is retrained by one process'),
-        ('--resume', 'a retraining starts from CHECKPOINT, begin it anew'),
-    ):
-        if option in ' '.join(rest):
-            parser.error(f'{option}: {why}')
+    if '--resume' in rest:
+        parser.error('a retraining starts from CHECKPOINT, begin it anew')
     return found, rest
 
 

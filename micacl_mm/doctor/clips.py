@@ -14,7 +14,6 @@ from typing import Any, Optional
 import numpy as np
 from mmengine.dataset import Compose
 
-from micacl_mm.datasets.base import BaseDFERDataset
 from micacl_mm.hooks.bad_files import (
     BadFileError,
     WatchedPipeline,
@@ -154,8 +153,7 @@ def files(case: Case) -> Iterator[Finding]:
 
 def _named_twice(case: Case) -> Iterator[str]:
     """Clips that two folders of one copy name, such as 00002 and 000002."""
-    ours = (d for _, d in case.built() if isinstance(d, BaseDFERDataset))
-    dataset = next(ours, None)
+    dataset = case.ours
     if dataset is not None and dataset.copy:
         places: dict[tuple[str, str], list[str]] = defaultdict(list)
         root = os.path.join(dataset.data_root, dataset.copy)

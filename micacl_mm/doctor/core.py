@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the doctor also runs where these cannot be imported
     from torch import nn
     from torch.utils.data import DataLoader
 
+    from micacl_mm.datasets.base import BaseDFERDataset
     from micacl_mm.datasets.splits import SplitRow
 
     from .clips import Clip, ClipReport
@@ -135,6 +136,14 @@ class Case:
         for name, datasets in self.datasets.items():
             for dataset in datasets:
                 yield name, dataset
+
+    @property
+    def ours(self) -> Optional[BaseDFERDataset]:
+        """The first data set of this package."""
+        from micacl_mm.datasets.base import BaseDFERDataset
+
+        ours = (d for _, d in self.built() if isinstance(d, BaseDFERDataset))
+        return next(ours, None)
 
     def hook(self, name: str) -> Optional[dict]:
         """Settings of a custom hook, None if the config has none of it."""

@@ -29,11 +29,11 @@ from .core import (
 @check('split files', 'data')
 def split_files(case: Case) -> Iterator[Finding]:
     """All split files can be read, and list as many clips as published."""
-    ours = [d for _, d in case.built() if isinstance(d, BaseDFERDataset)]
-    if not ours:
+    first = case.ours
+    if first is None:
         yield skipped('the dataset has no split files')
         return
-    findings, absent, first = [], [], ours[0]
+    findings, absent = [], []
     for variant, dataset in _variants(first):
         for split in dataset.SPLITS:
             where = f'{first.VARIANT} {variant}, {split}'
@@ -53,9 +53,8 @@ def split_files(case: Case) -> Iterator[Finding]:
     if absent and not first.is_drawn:
         cure = 'unpack the split files of the release again'
         findings.append(warned(f'no split files of {some(absent)}', cure))
-    yield from findings or [
-        passed(f'{number(len(case.rows), "list")} of {_kind(first)}')
-    ]
+    text = f'{number(len(case.rows), "list")} of {type(first).__name__}'
+    yield from findings or [passed(text)]
 
 
 def _variants(dataset: BaseDFERDataset) -> Iterator[tuple[Any, Any]]:
@@ -69,21 +68,14 @@ def _variants(dataset: BaseDFERDataset) -> Iterator[tuple[Any, Any]]:
         yield fold, view
 
 
-def _kind(dataset: BaseDFERDataset) -> str:
-    if dataset.is_drawn:
-        return 'a synthetic set'
-    known = dataset.OFFICIAL_COUNTS or dataset.OFFICIAL_TOTAL
-    return type(dataset).__name__ + (', as published' if known else '')
-
-
 def _total(dataset: BaseDFERDataset, rows: dict) -> Iterator[Finding]:
     """Compare the clips of each fold, or of the set, with the published."""
     found: dict[Any, set[str]] = defaultdict(set)
     for (variant, _), listed in rows.items():
         found[variant] |= {row.video_id for row in listed}
-    total = 0 if dataset.is_drawn else dataset.OFFICIAL_TOTAL
-    for variant, clips in found.items() if total else ():
-        if len(clips) != total:
+    total = dataset.OFFICIAL_TOTAL
+    for variant, clips in found.items():
+        if total and not dataset.is_drawn and len(clips) != total:
             where = f'{dataset.VARIANT} {variant}'.strip()
             text = f'{where}: {len(clips)} clips instead of {total}'
             yield failed(text, RESTORE)
@@ -132,8 +124,7 @@ def folds(case: Case) -> Iterator[Finding]:
 
 def _misplaced(case: Case) -> Iterator[str]:
     """Clips that a fold has twice, or lacks, or that not one fold tests."""
-    ours = (d for _, d in case.built() if isinstance(d, BaseDFERDataset))
-    dataset, names = next(ours), defaultdict(dict)
+    dataset, names = case.ours, defaultdict(dict)
     for (variant, split), rows in case.rows.items():
         where = f'{dataset.VARIANT} {variant}'.strip()
         names[where][split] = {row.video_id for row in rows}

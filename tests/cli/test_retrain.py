@@ -100,7 +100,6 @@ def test_fewer_clips_than_a_batch(place, capsys, scheduled):
     [
         (['tiny.py', 'none.pth'], 'there is no checkpoint none.pth'),
         (['tiny.py', 'run/epoch_1.pth', '--epochs', '0'], '1 or more'),
-        (['tiny.py', 'run/epoch_1.pth', '--launcher=slurm'], 'one process'),
         (['tiny.py', 'run/epoch_1.pth', '--resume'], 'begin it anew'),
     ],
 )

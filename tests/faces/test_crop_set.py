@@ -354,7 +354,7 @@ def test_the_page_shows_what_the_code_does(capsys):
     rows = re.findall(r'^\| `(--[^|]*)\|', PAGE.read_text(), re.M)
     shown = set(re.findall(r'--[a-z-]+', ' '.join(rows)))
     with pytest.raises(SystemExit):
-        crop_faces.parse_args(['--help'])
+        crop_faces.main(['--help'])
     text = capsys.readouterr().out.split('options:')[1]
     known = set(re.findall(r'^  (--[a-z-]+)', text, re.M))
     assert shown | {'--layout'} == known

@@ -75,8 +75,7 @@ def encoded(values):
 
 
 def run_in(folder):
-    facts = dict(fold=1, seed=0, settings={'train_cfg': {'max_epochs': 4}})
-    facts |= dict(method='m', config_hash='h')
+    facts = dict(fold=1, seed=0, method='m', config_hash='h')
     return Run(folder, facts, SimpleNamespace(selection='last'))
 
 
