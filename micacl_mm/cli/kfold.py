@@ -46,11 +46,7 @@ _FLAGS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run what is not finished and report; 0, or 1 for a failed run.
-
-    Raises:
-        ConfigError: Options, config or folders do not allow it.
-    """
+    """Run what is not finished and report; 0, or 1 for a failed run."""
     options = parse_options(argv)
     from micacl_mm.records.record import row_of
     from micacl_mm.records.rows import format_rows
@@ -88,9 +84,6 @@ def parse_options(arguments: Sequence[str]) -> Namespace:
     """Read the command line; data options go to the environment.
 
     ``rule`` names what is tested: the selection, and adjusted logits.
-
-    Raises:
-        ConfigError: Options that contradict each other.
     """
     found = _parser().parse_args(take_options(arguments))
     import torch

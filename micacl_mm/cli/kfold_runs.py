@@ -91,11 +91,7 @@ class Run(NamedTuple):
         return self.folder / self.options.rule / FILE_NAME
 
     def check(self) -> None:
-        """Refuse a folder in which something else was begun.
-
-        Raises:
-            ConfigError: With what differs and what to do.
-        """
+        """Refuse a folder in which something else was begun."""
         marker = self._read_marker()
         if marker is None:
             if any(self.folder.glob('*.pth')):
@@ -120,12 +116,7 @@ class Run(NamedTuple):
         return None
 
     def finish(self) -> None:
-        """Train and test as far as that is not done.
-
-        Raises:
-            RunError: A tool failed, or the result is of another run.
-            ConfigError: Another kfold has begun something else there.
-        """
+        """Train and test as far as that is not done."""
         self.check()  # another kfold may have been here since
         if self.read() is not None:
             return
@@ -316,12 +307,7 @@ def _figures(record: dict[str, Any]) -> str:
 
 
 def make_plan(options: Namespace) -> list[Run]:
-    """List the runs, fold by fold.
-
-    Raises:
-        ConfigError: The config cannot do what is asked.
-        FileNotFoundError: A split file is missing.
-    """
+    """List the runs, fold by fold."""
     runs = []
     for fold in _choose_folds(options):
         config = trained_config(options, fold)

@@ -53,11 +53,7 @@ def limit_threads() -> None:
 
 
 def stock_tool(name: str) -> Path:
-    """Find a tool of the installed MMAction2, e.g. ``'train'``.
-
-    Raises:
-        MissingFileError: There is no such tool; the message names others.
-    """
+    """Find a tool of the installed MMAction2, e.g. ``'train'``."""
     folders = package_folders('mmaction', 'tools')
     for folder in folders:
         path = folder / f'{name.removesuffix(".py")}.py'
@@ -75,11 +71,7 @@ def stock_tool(name: str) -> Path:
 
 
 def check_checkpoint(path: str) -> None:
-    """Check that a checkpoint is there, or a URL.
-
-    Raises:
-        MissingFileError: It is not; the message names others beside it.
-    """
+    """Check that a checkpoint is there, or a URL."""
     if '://' in path or Path(path).exists():
         return
     beside = sorted(map(str, Path(path).parent.glob('*.pth')))
@@ -109,9 +101,6 @@ def complete(name: str, arguments: Sequence[str]) -> list[str]:
     ``train`` gets ``--seed 0``, and each fold, set and subset a work
     directory of its own. The stock parser takes the last of two, so that the
     user's options win.
-
-    Raises:
-        MissingFileError: There is no such config or checkpoint.
     """
     given, arguments = parse_stock(arguments), list(arguments)
     defaults = ['--seed', '0'] if name == 'train' else []
@@ -219,12 +208,7 @@ def adjustment_settings(
 
 
 def run_tool(name: str, arguments: Sequence[str]) -> int:
-    """Run a stock tool as if it had been called itself; 0.
-
-    Args:
-        name (str): Path below MMAction2's tools folder; ``.py`` may go.
-        arguments (Sequence[str]): Its command line.
-    """
+    """Run a stock tool as if it had been called itself; 0."""
     path = stock_tool(name)
     name = name.removesuffix('.py')
     ours, help_asked = name in ('train', 'test'), asks_for_help(arguments)

@@ -49,11 +49,7 @@ def parse_arguments(
 
 
 def settings_of(arguments: argparse.Namespace) -> list[str]:
-    """Return the ``--cfg-options`` that make a training a retraining.
-
-    Raises:
-        ConfigError: The config has no epochs or no classification head.
-    """
+    """Return the ``--cfg-options`` that make a training a retraining."""
     import torch
 
     from micacl_mm.records.training import RETRAINED, Training

@@ -65,14 +65,9 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
     Two trainings have one hash if nothing but seed, fold, subset, places of
     files and speed differs between them, see docs/maintainers.md. It is the
-    same on all machines. The config is ``Config.to_dict()``, as below.
+    same on all machines. The config is ``Config.to_dict()``, as for
+    :func:`pretraining_of`.
     """
-    text = json.dumps(essentials(config), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def essentials(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that can change the numbers of a training."""
     kept = {name: config[name] for name in _PARTS if config.get(name)}
     # Not load_from, which a resumed training has lost.
     kept['pretraining'] = pretraining_of(config)
@@ -95,7 +90,8 @@ def essentials(config: Mapping[str, Any]) -> dict[str, Any]:
         hooks['checkpoint'] = {  # what chooses the best
             key: hooks['checkpoint'].get(key) for key in ('save_best', 'rule')
         }
-    return _plain(kept)
+    text = json.dumps(_plain(kept), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _plain(value: Any) -> Any:

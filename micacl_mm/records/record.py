@@ -35,17 +35,7 @@ def collect_record(
     matrix: torch.Tensor,
     metrics: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Collect all that is known of a test, see docs/evaluation.md.
-
-    Args:
-        config (Config): Of the test.
-        dataset: The tested set.
-        training (Training): Of the checkpoint.
-        checkpoint (str, optional): Its file.
-        classes (list[str]): Names of the K classes.
-        matrix (Tensor): Confusion matrix (K, K), rows = truth.
-        metrics (Mapping[str, float]): In [0, 1]; nan where a class is absent.
-    """
+    """Collect all that is known of a test, see docs/evaluation.md."""
     dataset, clips = unwrap(dataset), matrix.sum(dim=1)
     pipeline = inner_dataset(config.get('test_dataloader')).get('pipeline', [])
     scores = RecallMetric.per_class(matrix)

@@ -65,14 +65,9 @@ class Training(NamedTuple):
         facts = (meta or {}).get(FACTS)
         if not isinstance(facts, Mapping):
             return cls()
-        known = {**facts}
-        for name in ('seed', 'epoch', 'iter'):
-            known[name] = meta.get(name)
-        known = {
-            name: known[name]
-            for name in cls._fields
-            if known.get(name) is not None
-        }
+        now = {name: meta.get(name) for name in ('seed', 'epoch', 'iter')}
+        known = {**facts, **now}
+        known = {k: known[k] for k in cls._fields if known.get(k) is not None}
         sound = all(_is_sound(name, value) for name, value in known.items())
         return cls(**known) if sound else cls()
 
@@ -96,11 +91,7 @@ class Training(NamedTuple):
         return 'last' if self.is_complete else 'other'
 
     def check_resumed(self, facts: Mapping[str, Any]) -> None:
-        """Refuse to resume this training on other clips.
-
-        Raises:
-            DataError: Set, fold, subset, copy or clips of each class differ.
-        """
+        """Refuse to resume this training on other clips."""
         for name in ('dataset', 'fold', 'subset', 'copy', 'class_counts'):
             old, new = getattr(self, name), facts.get(name)
             if None not in (old, new) and old != '' and old != new:
@@ -223,9 +214,6 @@ def find_class_counts(checkpoint: Mapping[str, Any]) -> list[int]:
     """Return the number of training videos of each class.
 
     They are kept by ``ResultHook``, and by our losses as a buffer.
-
-    Raises:
-        DataError: The checkpoint holds none.
     """
     counts = Training.from_meta(checkpoint.get('meta')).class_counts
     if counts:

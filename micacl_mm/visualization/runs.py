@@ -283,11 +283,6 @@ def results_of_rows(
 ) -> list[Result]:
     """Take the rows of one method from a table of ``results``.
 
-    Args:
-        path (Path): CSV file of result rows.
-        method (str): Text of the column ``method``.
-        where (Mapping[str, str], optional): Text of further columns.
-
     Raises:
         ValueError: No such row, or rows that are not replicates.
     """
@@ -313,11 +308,7 @@ def results_of_rows(
 
 
 def check_replicates(results: Sequence[Result]) -> None:
-    """Refuse to average tests that differ in more than fold and seed.
-
-    Raises:
-        ValueError: They do, or in the clips of a fold, or one is there twice.
-    """
+    """Refuse to average tests that differ in more than fold and seed."""
     for name in ENTRY_KEY:
         values = _texts(results, name)
         if len(values) > 1:
@@ -335,12 +326,7 @@ def check_replicates(results: Sequence[Result]) -> None:
 
 
 def check_comparable(methods: Sequence[Sequence[Result]]) -> None:
-    """Refuse to compare methods that were not tested on the same clips.
-
-    Raises:
-        ValueError: Data set, folds, pretraining, sampling, selection rule or
-            the numbers of clips differ.
-    """
+    """Refuse to compare methods that were not tested on the same clips."""
     for name in _SAME_TEST:
         found = [_texts(results, name) for results in methods]
         if any(values != found[0] for values in found):

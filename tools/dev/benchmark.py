@@ -103,13 +103,8 @@ def labels_like_dfew(batch: int) -> Tensor:
 class Stepper:
     """A recognizer of our configs, its optimizer and random bags.
 
-    Args:
-        name (str): Method of the leaderboard, at its size for DFEW.
-        batch (int): Videos of 4 x 4 frames.
-        quick (bool): 32 px and a narrow backbone instead of 112 px.
-        device (str): Defaults to ``'cpu'``.
-        dtype (torch.dtype, optional): Of autocast. Defaults to None.
-        compiled (bool): Use ``torch.compile``. Defaults to False.
+    The method ``name`` of the leaderboard, at its size for DFEW, on ``batch``
+    videos of 4 x 4 frames of 112 px, of 32 px where ``quick``.
     """
 
     def __init__(

@@ -243,11 +243,7 @@ def _difference(reference: Entry, entry: Entry) -> str:
 
 
 def replace_block(path: Path, block: str) -> str:
-    """Return the text of a page with another block between the markers.
-
-    Raises:
-        ValueError: The page has not each marker once, in order.
-    """
+    """Return the text of a page with another block between the markers."""
     text = path.read_text(encoding='utf-8')
     counts = text.count(BEGIN), text.count(END)
     if counts != (1, 1) or text.index(BEGIN) > text.index(END):
