@@ -28,25 +28,14 @@ ON_REFERENCE = (
     'micacl_plus',
     'micacl_plus_without_mccl',
 )
+METHODS = tuple(sorted(path.stem for path in FOLDER.glob('*.py')))
 #: Models of one clip or of single frames.
-FAMILIES = (
-    'c3d',
-    'i3d',
-    'r2plus1d18',
-    'r3d18',
-    'x3d',
-    'slowonly',
-    'tsm',
-    'swin_tiny',
-    'mvit_small',
-    'timesformer',
-    'videomae_vit_small',
-    'videomae_vit_base',
-    'clip_vit_base',
-)
-METHODS = (REFERENCE, *PUBLISHED, *ON_REFERENCE, *FAMILIES)
+FAMILIES = tuple(sorted({*METHODS} - {REFERENCE, *PUBLISHED, *ON_REFERENCE}))
 #: Those with weights for 224 px.
-LARGE = FAMILIES[FAMILIES.index('swin_tiny') :]
+LARGE = (
+    *('swin_tiny', 'mvit_small', 'timesformer', 'clip_vit_base'),
+    *('videomae_vit_small', 'videomae_vit_base'),
+)
 #: Losses that are defined for hard labels.
 HARD = (
     'weighted_ce',

@@ -212,10 +212,8 @@ def test_chance_is_the_same_as_settings_and_built(step, drawn):
 
 def test_wrapped_and_unknown_operations():
     video = dict(type='PytorchVideoWrapper')  # which is not installed
-    assert draws({**video, 'op': 'AugMix'})
     assert draws({**video, 'op': 'RandAugment'})
     assert not draws({**video, 'op': 'ShortSideScale'})
-    assert draws(dict(type='ImgAug', transforms='default'))
     assert draws(dict(type='ImgAug', transforms=[dict(type='Rotate')]))
     # A sampler of a stranger may draw.
     assert draws(dict(type='SampleNobodyKnows'))

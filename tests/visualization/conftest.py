@@ -3,11 +3,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from micacl_mm.records.record import row_of
-from micacl_mm.records.rows import ResultRow, write_rows
+from micacl_mm.records.rows import write_rows
 from micacl_mm.registry import MODELS
 
-from .helpers import EMOTIONS, of_hits
+from ..records.board_rows import cells, rows_of
 
 SHAPE = (3, 4, 32, 32)
 
@@ -57,25 +56,14 @@ def rows(tmp_path):
     """Two seeds of one method, one of another and one chosen otherwise."""
 
     def row(hits, **more):
-        result = of_hits(*hits, classes=EMOTIONS, **more)
-        record = result.record | dict(
-            clips=int(result.matrix.sum()),
-            confusion_matrix=result.matrix.tolist(),
-            metrics={
-                f'acc/{name}': value
-                for name, value in result._replace(classes=EMOTIONS)
-                .metrics()
-                .items()
-            },
-        )
-        return ResultRow(row_of(record))
+        return cells(hits, 10, **{'method': 'micacl', **more})
 
     path = tmp_path / 'synthetic.csv'
     found = [
-        row((9, 8, 7, 6, 5, 4, 3)),
-        row((9, 8, 7, 6, 5, 4, 1), seed=1),
-        row((1, 1, 1, 1, 1, 1, 1), selection='last'),
-        row((2, 2, 2, 2, 2, 2, 2), method='baseline'),
+        row([9, 8, 7, 6, 5, 4, 3]),
+        row([9, 8, 7, 6, 5, 4, 1], seed='1'),
+        row(1, selection='last'),
+        row(2, method='baseline'),
     ]
-    write_rows(path, found)
+    write_rows(path, rows_of(*found))
     return path
