@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import micacl_mm
 from micacl_mm.cli import COMMANDS
 from micacl_mm.cli.launch import stock_tool
 
@@ -172,19 +171,9 @@ custom_imports = dict(imports=['micacl_mm'], allow_failed_imports=False)
 """
 
 
-def as_text(body, prefix=''):
-    """The body with names in place of classes."""
-
-    def name(match):
-        where = prefix if hasattr(micacl_mm, match[1]) else ''
-        return f"type='{where}{match[1]}'"
-
-    return re.sub(r'\btype=(\w+)', name, body)
-
-
+#: With names of classes, and with the classes themselves.
 FORMS = {
-    'bare': IMPORTS + as_text(BODY),
-    'dotted': as_text(BODY, 'micacl_mm.'),
+    'bare': IMPORTS + re.sub(r'\btype=(\w+)', r"type='\1'", BODY),
     'new_style': STOCK + OURS + BODY,
 }
 
@@ -213,10 +202,7 @@ def used(python, tmp_path_factory):
         ['pack', 'data/Clip/clip_224x224', 'faces.pack'],
         ['crop-faces', *crop],
         ['leaderboard', 'work'],
-        *(
-            ['train', f'{x}.py', '--work-dir', x]
-            for x in ('dotted', 'new_style')
-        ),
+        ['train', 'new_style.py', '--work-dir', 'new_style'],
     ]
     code = f"""
 from micacl_mm.cli import main
@@ -238,7 +224,7 @@ for words in {calls}:
     return folder, said
 
 
-def test_configs_of_three_forms_train_alike(used):
+def test_configs_of_both_forms_train_alike(used):
     seen = []
     for form in FORMS:
         work_dir = used[0] / form
@@ -250,50 +236,4 @@ def test_configs_of_three_forms_train_alike(used):
         saved = torch.load(work_dir / 'iter_2.pth', weights_only=True)
         assert saved['state_dict']['neck.aux_loss.class_counts'].sum() > 0
     assert all(map(math.isfinite, sum(seen[0], [])))
-    assert seen[0] == seen[1] == seen[2]
-
-
-LIBRARIES = ('mmpretrain', 'timm', 'torchvision')
-ALONE = f"""
-import sys
-from importlib.machinery import PathFinder
-
-class Without(PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name.partition('.')[0] not in {LIBRARIES}:
-            return super().find_spec(name, path, target)
-
-sys.meta_path[sys.meta_path.index(PathFinder)] = Without
-import torch
-import micacl_mm
-from micacl_mm.registry import MODELS
-from mmengine.registry import init_default_scope
-
-init_default_scope('mmaction')
-{as_text(MODEL)}
-print(type(MODELS.build(model)).__name__)
-for kind in ('mmpretrain.ResNet', 'timm.resnet18', 'torchvision.resnet18'):
-    try:
-        MODELS.build(dict(type='FrameBackbone', backbone=dict(type=kind)))
-    except ImportError as error:
-        print(error)
-frames = MODELS.build(
-    dict(type='FrameBackbone', backbone=dict(type='ResNet', depth=18)))
-print(tuple(frames(torch.rand(1, 3, 2, 32, 32)).shape))
-print(sorted(set({LIBRARIES}) & set(sys.modules)))
-"""
-
-
-def test_image_libraries_are_for_frame_backbone_alone(python, tmp_path):
-    lines = python('-c', ALONE, cwd=tmp_path).splitlines()
-    model, *errors, shape, imported = lines[-6:]
-    assert model == 'Recognizer3D' and imported == '[]'
-    commands = ('mmpretrain==1.2.0', 'timm torch', 'torchvision torch==')
-    for library, error, command in zip(
-        LIBRARIES, errors, commands, strict=True
-    ):
-        assert error.startswith(f'FrameBackbone: {library} could not be ')
-        assert f'run: pip install {command}' in error
-    # MMAction2's own 2-D backbones are there all the same.
-    assert shape == '(1, 512, 1, 1, 1)'
+    assert seen[0] == seen[1]
