@@ -23,7 +23,8 @@ from micacl_mm.apis import ClipError, ClipPrediction, DFERInferencer
 from micacl_mm.apis.clips import open_clip
 from micacl_mm.apis.loading import read_config
 from micacl_mm.apis.predictions import write_results
-from micacl_mm.cli import add_cfg_options, make_parser
+from micacl_mm.cli import make_parser
+from micacl_mm.cli.infer import add_model
 from micacl_mm.cli.launch import limit_threads
 from micacl_mm.errors import ConfigError, DependencyError
 from micacl_mm.options import take_options
@@ -38,14 +39,8 @@ _STEP = 0.2  # seconds from camera frame to camera frame
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser('app', __doc__)
+    add_model(parser)
     add = parser.add_argument
-    add('--config', required=True)
-    add('--checkpoint', required=True)
-    add(
-        '--face',
-        default='none',
-        help="'centerface' or 'haar'; 'none' (default): videos of face crops",
-    )
     add('--host', default='127.0.0.1', help='default: this machine only')
     add('--port', type=int, default=7860)
     add('--max-seconds', type=float, default=120.0, help='default: 120')
@@ -56,8 +51,6 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         default=2.0,
         help='seconds that a prediction looks at (default: 2)',
     )
-    add('--device', help='such as cuda:0 or cpu')
-    add_cfg_options(parser)
     return parser.parse_args(take_options(argv))
 
 

@@ -38,20 +38,28 @@ if TYPE_CHECKING:
     from micacl_mm.apis import ClipPrediction, DFERInferencer
 
 
-def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line."""
-    parser = make_parser('infer', __doc__)
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a model and of what it looks at."""
     add = parser.add_argument
-    add('inputs', nargs='+', metavar='VIDEO_OR_FOLDER')
     add('--config', required=True)
     add('--checkpoint', required=True)
-    add('--out', required=True, type=Path, metavar='DIR')
+    add('--device', help='such as cuda:0 or cpu')
     add(
         '--face',
         default='none',
         help="'centerface', 'haar' or a registered detector; 'none' "
         '(default): the clips are face crops already',
     )
+    add_cfg_options(parser)
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser('infer', __doc__)
+    add_model(parser)
+    add = parser.add_argument
+    add('inputs', nargs='+', metavar='VIDEO_OR_FOLDER')
+    add('--out', required=True, type=Path, metavar='DIR')
     add(
         '--face-options',
         nargs='+',
@@ -94,9 +102,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         help='write bag features and instance weights there, .npz or .csv',
     )
     add('--batch-size', type=int, default=8)
-    add('--device', help='such as cuda:0 or cpu')
     add('--amp', action='store_true', help='mixed precision')
-    add_cfg_options(parser)
     add_adjustment(parser)
     return parser.parse_args(take_options(argv))
 

@@ -76,29 +76,23 @@ def list_clips(datasets: Iterable[tuple[str, Any]]) -> list[Clip]:
             elsewhere = 'pack' in info or 'keypoint' in info or '://' in path
             if path and not elsewhere:
                 # Several clips may be parts of one folder.
-                part = tuple(map(info.get, _PART))
-                found.setdefault((path, *part), (name, dataset, index, info))
+                part = path, *map(info.get, _PART)
+                found.setdefault(part, (info, path, name, dataset, index))
     # Threads, as a network disk makes each file wait.
     with ThreadPoolExecutor(max_workers=16) as pool:
         return list(pool.map(lambda args: _stat(*args), found.values()))
 
 
-def _stat(loader: str, dataset: Any, index: int, info: dict) -> Clip:
-    path = str(info.get('frame_dir') or info.get('filename'))
+def _stat(
+    info: dict, path: str, loader: str, dataset: Any, index: int
+) -> Clip:
     files = [path]
     if os.path.isdir(path):
         files = [os.path.join(path, name) for name in _frames(path, info)]
     sizes = [os.stat(f).st_size if os.path.exists(f) else -1 for f in files]
-    return Clip(
-        path=path,
-        video_id=str(info.get('video_id') or path),
-        label=info.get('label'),
-        loader=loader,
-        dataset=dataset,
-        index=index,
-        files=tuple(files),
-        sizes=tuple(sizes),
-    )
+    video_id, label = str(info.get('video_id') or path), info.get('label')
+    what = path, video_id, label, loader, dataset, index
+    return Clip(*what, tuple(files), tuple(sizes))
 
 
 def _frames(path: str, info: dict) -> Sequence[str]:
@@ -168,23 +162,19 @@ def duplicates(case: Case) -> Iterator[Finding]:
     if not case.clips:
         yield skipped('no clips on disk')
         return
-    leaks, torn, copies = [], [], []
+    found: dict[tuple, list[str]] = defaultdict(list)
     for group in find_copies(case.clips):
-        names = ' = '.join(sorted(clip.video_id for clip in group)[:4])
+        what = warned, 'one clip by two names'
         if _straddles(case, group):
-            leaks.append(names)
+            what = failed, 'in train and test by two names'
         elif len({clip.label for clip in group}) > 1:
-            torn.append(names)
-        else:
-            copies.append(names)
+            what = failed, 'one clip with different labels'
+        names = sorted(clip.video_id for clip in group)
+        found[what].append(' = '.join(names[:4]))
     cure = 'find out which name is right, and unpack the other clip again'
-    if leaks:
-        yield failed(f'in train and test by two names: {some(leaks)}', cure)
-    if torn:
-        yield failed(f'one clip with different labels: {some(torn)}', cure)
-    if copies:
-        yield warned(f'one clip by two names: {some(copies)}', cure)
-    if not leaks and not torn and not copies:
+    for (finding, text), names in found.items():
+        yield finding(f'{text}: {some(names)}', cure)
+    if not found:
         yield passed(f'none among {len(case.clips)} clips')
 
 

@@ -103,12 +103,3 @@ def test_the_dfew_table(tmp_path, monkeypatch, capsys):
     summary = json.loads(Path('runs/summary.json').read_text())
     found = 100 * summary['metrics']['UAR']['mean']
     assert found == pytest.approx(float(row['UAR']), abs=0.01)
-
-    # Done is done, and the board has it.
-    monkeypatch.setattr(Run, 'finish', None)
-    assert micacl(['kfold', *given]) == 0
-    monkeypatch.setenv('COLUMNS', '200')
-    assert micacl(['leaderboard', 'runs']) == 0
-    said = capsys.readouterr().out
-    (line,) = (x for x in said.splitlines() if ' of 5 folds' in x)
-    assert '1 of 5 folds' in line and row['UAR'] in line
