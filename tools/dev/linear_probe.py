@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from micacl_mm.datasets import DFEWDataset
@@ -46,11 +45,16 @@ def main(root: str) -> None:
         for split in ('train', 'test')
         for array in mean_frames(DFEWDataset(root, pipeline=[], split=split))
     )
-    figures = []
+    scaler, figures = StandardScaler().fit(train), []
+    train, test = (
+        np.hstack([scaler.transform(x), np.ones((len(x), 1))])
+        for x in (train, test)
+    )
     for penalty in PENALTIES:
-        ridge = RidgeClassifier(alpha=penalty, class_weight='balanced')
-        model = make_pipeline(StandardScaler(), ridge).fit(train, labels)
-        found = truth, model.predict(test)
+        ridge = RidgeClassifier(
+            penalty, fit_intercept=False, class_weight='balanced'
+        )
+        found = truth, ridge.fit(train, labels).predict(test)
         pair = balanced_accuracy_score(*found), accuracy_score(*found)
         figures.append(pair)
     uar, war = max(figures)
