@@ -1,6 +1,7 @@
 """The benchmark for makers runs, and its figures are ratios."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -18,17 +19,16 @@ def test_a_report(tmp_path):
             assert figure['ours_s'] > 0 and figure['other_s'] > 0
 
 
-def test_a_function_against_itself_and_its_double():
-    def run():
-        sum(range(20_000))
+def test_a_ratio():
+    now = 0.0
 
-    def twice():
-        run()
-        run()
+    def wait(seconds):
+        nonlocal now
+        now += seconds
 
-    times = benchmark.time_in_turn([run, twice], rounds=15)
-    figure = benchmark.figure('double', *times, 'twice')
-    assert 0.25 < figure['ratio'] < 1
+    works = [partial(wait, 1.0), partial(wait, 4.0)]
+    times = benchmark.time_in_turn(works, 3, clock=lambda: now)
+    assert benchmark.figure('quarter', *times, 'other')['ratio'] == 0.25
 
 
 def test_an_unknown_part_is_refused(capsys):

@@ -8,11 +8,9 @@ from micacl_mm.records.board import build_board, head_to_tail
 from micacl_mm.records.rows import BENCHMARK_COUNTS
 from tools.dev import board
 from tools.dev.board import (
-    README_METHODS,
     ablation_markdown,
     board_markdown,
     escape,
-    readme_markdown,
 )
 
 from .board_rows import SETTINGS, cells, rows_of
@@ -315,32 +313,6 @@ def test_tables_and_their_order():
 )
 def test_head_to_tail(dataset, order):
     assert ' '.join(head_to_tail(dataset)) == order
-
-
-def test_no_rows():
-    assert build_board([]) == []
-    assert board_markdown([], []).startswith('No training has been run')
-    assert ablation_markdown([]).startswith('No training has been run')
-    assert readme_markdown([]).startswith('No row of the open benchmark')
-    other = board_of(*of('a', 1, dataset='synthetic-v1-easy'))
-    assert readme_markdown(other).startswith('No row of the open benchmark')
-    assert ablation_markdown(other).startswith('No training has been run')
-
-
-def test_readme_has_the_main_methods():
-    rows = rows_of(
-        *of('other', 20, 20, 20),
-        *(
-            row
-            for i, name in enumerate(README_METHODS)
-            for row in of(name, 10 - i, 11 - i, 12 - i)
-        ),
-    )
-    rows += rows_of(*of(README_METHODS[0], 20), group='ablation')
-    text = readme_markdown(build_board(rows))
-    assert text.startswith('| Method | UAR | WAR | Disgust (rarest) |')
-    shown = [line.split(' | ')[0] for line in text.splitlines()[2:-2]]
-    assert shown == [f'| {escape(name)}' for name in README_METHODS]
 
 
 def test_markdown_is_escaped():

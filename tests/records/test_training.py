@@ -11,7 +11,6 @@ from micacl_mm.errors import DataError
 from micacl_mm.records import training as module
 from micacl_mm.records.config_hash import (
     config_hash,
-    inner_dataset,
     pretraining_of,
     short_type,
 )
@@ -156,14 +155,6 @@ def test_pretraining(config, change, name):
     if isinstance(name, dict):
         name = name['pretraining']
     assert pretraining_of(changed(config, **change)) == name
-
-
-def test_dataset_within_wrappers():
-    inner = dict(type='DFEWDataset', fold=2)
-    joined = dict(type='ConcatDataset', datasets=[inner, {}])
-    loader = dict(dataset=dict(type='RepeatDataset', dataset=joined))
-    assert inner_dataset(loader) == inner
-    assert inner_dataset(None) == {}
 
 
 class Tested:
