@@ -116,21 +116,14 @@ class Training(NamedTuple):
                 f'the checkpoint was trained on fold {self.fold}, which has '
                 f'test clips of fold {fold}: this is not a result'
             )
-        copy = getattr(dataset, 'copy', None)
-        if self.copy and copy and self.copy != copy:
-            return (
-                f'the checkpoint was trained on the clips in {self.copy} and '
-                f'is tested on those in {copy}; the record says "another '
-                'rule"'
-            )
-        trained = [self.dataset, self.subset]
-        tested = [dataset_id(dataset), getattr(dataset, 'subset', None)]
-        if self.dataset and trained != tested:
-            names = [' '.join(filter(None, of)) for of in (trained, tested)]
-            return (
-                f'the checkpoint was trained on {names[0]} and is tested on '
-                f'{names[1]}; the record says "another rule"'
-            )
+        for name in ('dataset', 'subset', 'copy'):
+            old, new = getattr(self, name), getattr(dataset, name, None)
+            new = dataset_id(dataset) if name == 'dataset' else new
+            if old and new and old != new:
+                return (
+                    f'the checkpoint was trained on {name} {old} and is '
+                    f'tested on {new}; the record says "another rule"'
+                )
         return ''
 
 

@@ -270,14 +270,16 @@ def test_a_test_of_something_else_is_told(config):
     assert 'val split' in training(config).mismatch(slice_)
     found = training(config, dataset=Tested('FERV39k', 'all'))
     assert found.mismatch(Tested('FERV39k', 'all')) == ''
-    text = 'trained on ferv39k all and is tested on ferv39k Crime'
+    text = 'trained on subset all and is tested on Crime'
     assert text in found.mismatch(Tested('FERV39k', 'Crime'))
-    assert 'is tested on dfew; the' in found.mismatch(Tested())
+    assert 'dataset ferv39k and is tested on dfew; the' in found.mismatch(
+        Tested()
+    )
     found = training(config, dataset=Tested(copy='Clip/faces'))
     for place in ('Clip/faces', ''):
         assert found.mismatch(Tested(copy=place)) == ''
     assert training(config).mismatch(Tested(copy='Clip/faces')) == ''
-    text = 'on the clips in Clip/faces and is tested on those in Clip/16f'
+    text = 'on copy Clip/faces and is tested on Clip/16f'
     assert text in found.mismatch(Tested(copy='Clip/16f'))
 
 
