@@ -20,7 +20,7 @@ import torch
 from micacl_mm.datasets import BaseDFERDataset
 from micacl_mm.errors import ConfigError, MICACLError
 from micacl_mm.evaluation import RecallMetric
-from micacl_mm.hooks.safe_checkpoint_hook import NOTE, find_start, is_whole
+from micacl_mm.hooks.safe_checkpoint_hook import NOTE, find_start, is_broken
 from micacl_mm.options import set_option, variable
 from micacl_mm.records.config_hash import (
     config_hash,
@@ -138,7 +138,8 @@ class Run(NamedTuple):
 
     def choose(self) -> Optional[Path]:
         """Return the checkpoint to test, None if there is none."""
-        files = [path for path in self.folder.glob('*.pth') if is_whole(path)]
+        paths = self.folder.glob('*.pth')
+        files = [path for path in paths if not is_broken(path)]
         if self.options.selection == 'last':
             return max(filter(_number, files), key=_number, default=None)
         best = [path for path in files if path.name.startswith('best_')]

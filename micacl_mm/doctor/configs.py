@@ -13,11 +13,7 @@ from mmengine.runner import Runner
 
 from micacl_mm.apis.loading import load_model
 from micacl_mm.errors import MICACLError
-from micacl_mm.hooks.consistency_hook import (
-    empty_epoch,
-    fills_no_batch,
-    find_faults,
-)
+from micacl_mm.hooks.consistency_hook import find_faults
 from micacl_mm.records.weights import check_classes
 from micacl_mm.registry import MODELS
 from micacl_mm.utils.datasets import innermost
@@ -130,10 +126,9 @@ def samples(case: Case) -> Iterator[Finding]:
 def consistency(case: Case) -> Iterator[Finding]:
     """Classes and labels agree; evaluation sees each clip once, in order."""
     clean = True
-    if fills_no_batch(case.loaders['train']):
-        clean = False
-        yield blamed(empty_epoch(case.loaders['train']), '')
-    for fault in dict.fromkeys(find_faults(case.model, case.loaders)):
+    settings = {n: case.config.get(f'{n}_dataloader') for n in ('val', 'test')}
+    found = find_faults(case.model, case.loaders, settings)
+    for fault in dict.fromkeys(found):
         problem, colon, cure = fault.rpartition(': ')
         clean = False
         yield failed(*((problem, cure) if colon else (cure, 'correct it')))

@@ -11,15 +11,4 @@ from .retrain_classifier_hook import RetrainClassifierHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .safe_data_hook import SafeDataHook
 
-__all__ = [
-    'ChannelsLastHook',
-    'ClassCountsHook',
-    'ConsistencyHook',
-    'GradientCachingHook',
-    'LogitAdjustmentHook',
-    'NonFiniteLossHook',
-    'ResultHook',
-    'RetrainClassifierHook',
-    'SafeCheckpointHook',
-    'SafeDataHook',
-]
+__all__ = [name for name in dir() if name.endswith('Hook')]

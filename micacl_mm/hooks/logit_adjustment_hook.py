@@ -22,14 +22,8 @@ def adjust_by_checkpoint(
 ) -> RemovableHandle:
     """Adjust the logits of a model by what its checkpoint tells.
 
-    Args:
-        model (nn.Module): A recognizer with the weights of the checkpoint.
-        tau (float): Strength, see :func:`adjust_logits`.
-        checkpoint (Mapping[str, Any]): What the file holds.
-        class_counts (Sequence[int], optional): Instead of those that it tells.
-
-    Returns:
-        RemovableHandle: its ``remove()`` restores the plain logits.
+    See :func:`adjust_logits`; ``class_counts`` count instead of those of the
+    checkpoint.
     """
     before = Training.from_meta(checkpoint.get('meta')).pretraining
     loss = getattr(getattr(model, 'cls_head', None), 'loss_cls', None)

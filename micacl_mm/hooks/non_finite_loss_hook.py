@@ -1,11 +1,8 @@
 """Stop a training whose loss is no longer finite."""
 
 import math
-from pathlib import Path
 from typing import Optional
 
-import torch
-from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
@@ -27,19 +24,16 @@ class NonFiniteLossHook(Hook):
 
     MMEngine trains on, and the next checkpoints are worthless. Here the
     training ends with an error that names the losses and the clips of the
-    batch, and ``non_finite_loss_rankR.pth`` in the work directory holds them
-    together with the inputs. Clip names need :class:`SafeDataHook` for the
-    stock datasets of MMAction2. Under fp16 the gradient scaler handles
-    gradients that overflow; they are no losses. It reads the numbers that
-    MMEngine has logged, and never waits for the device itself.
+    batch, which for the stock datasets of MMAction2 needs
+    :class:`SafeDataHook`. Under fp16 the gradient scaler handles gradients
+    that overflow; they are no losses. It reads the numbers that MMEngine has
+    logged, and never waits for the device itself.
 
     Raises:
         NonFiniteLossError: After the iteration, on the rank that saw it.
 
     Example:
         >>> custom_hooks = [dict(type='NonFiniteLossHook')]
-        >>> torch.load('non_finite_loss_rank0.pth')['losses']
-        {'loss_cls': 1.9, 'loss_mccl': nan, 'loss': nan}
     """
 
     # Before the hooks that store checkpoints.
@@ -57,26 +51,13 @@ class NonFiniteLossHook(Hook):
         wrong = [n for n, x in losses.items() if not math.isfinite(x)]
         if not wrong:
             return
-        clips = clip_names(data_batch)
-        path = Path(runner.work_dir, f'non_finite_loss_rank{get_rank()}.pth')
-        where = f'; {path} holds the batch'
-        dump = {
-            'epoch': runner.epoch,
-            'iter': runner.iter,
-            'losses': losses,
-            'clips': clips,
-            'inputs': (data_batch or {}).get('inputs'),
-        }
-        try:
-            torch.save(dump, path)
-        except (OSError, RuntimeError) as error:  # torch raises both
-            where = f'; {path} could not be written ({error})'
         values = ', '.join(f'{n} = {x:.4g}' for n, x in losses.items())
         raise NonFiniteLossError(
             f'NonFiniteLossHook: {" and ".join(wrong)} in epoch '
             f'{runner.epoch + 1}, iteration {runner.iter + 1} ({values}), '
-            f'clips {", ".join(clips)}{where}. Fix: start a new training from '
-            'the last checkpoint with a lower learning rate (--cfg-options '
+            f'clips {", ".join(clip_names(data_batch))}. Fix: start a new '
+            'training from the last checkpoint with a lower learning rate '
+            '(--cfg-options '
             'load_from=FILE optim_wrapper.optimizer.lr=LR and a new '
             '--work-dir), as --resume keeps the old one and repeats the same '
             'batches; or --resume with optim_wrapper.clip_grad.max_norm=1 or, '

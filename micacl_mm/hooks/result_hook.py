@@ -49,16 +49,6 @@ def format_table(classes: list[str], matrix: torch.Tensor) -> str:
     return '\n'.join(lines)
 
 
-def plot_confusion(
-    classes: list[str], matrix: torch.Tensor, path: Path
-) -> None:
-    """Save the confusion matrix, in percent of each true class, as PNG."""
-    # matplotlib is not needed before.
-    from micacl_mm.visualization import plots, runs
-
-    plots.plot_confusion([runs.Result(tuple(classes), matrix, {})], path)
-
-
 def _known_counts(dataset: Any) -> Optional[list[int]]:
     """Training videos of each class; None where they have no single label."""
     classes = getattr(dataset, 'metainfo', {}).get('classes')
@@ -142,13 +132,17 @@ class ResultHook(Hook):
         if not found:
             return
         classes, matrix = list(map(str, found[0].classes)), found[0].matrix
-        folder = Path(runner.log_dir)
-        training = self._training(runner)
+        folder, dataset = Path(runner.log_dir), runner.test_dataloader.dataset
+        meta, tested = self._meta, runner.cfg.get('load_from')
+        if self._trained:
+            now = dict(seed=runner.seed, epoch=runner.epoch, iter=runner.iter)
+            meta, tested = {**now, FACTS: self._facts}, None
+        training = Training.from_meta(meta)
         record = collect_record(
             runner.cfg,
-            runner.test_dataloader.dataset,
+            dataset,
             training,
-            None if self._trained else runner.cfg.get('load_from'),
+            tested,
             classes,
             matrix,
             metrics or {},
@@ -160,38 +154,20 @@ class ResultHook(Hook):
         parameters = bare_model(runner.model).parameters()
         record['parameters'] = sum(p.numel() for p in parameters)
         write_record(record, folder / FILE_NAME)
-        plot_confusion(classes, matrix, folder / 'confusion_matrix.png')
-        self._warn(runner, training, record)
-        runner.logger.info(
-            f'result of {record["checkpoint"]}\n'
-            f'{format_table(classes, matrix)}\nwritten to {folder}'
-        )
+        # matplotlib is not needed before.
+        from micacl_mm.visualization import plots, runs
 
-    def _training(self, runner: Runner) -> Training:
-        if not self._trained:
-            return Training.from_meta(self._meta)
-        return Training.from_meta(
-            {
-                'seed': runner.seed,
-                'epoch': runner.epoch,
-                'iter': runner.iter,
-                FACTS: self._facts,
-            }
-        )
-
-    @staticmethod
-    def _warn(runner: Runner, training: Training, record: dict) -> None:
-        dataset = unwrap(runner.test_dataloader.dataset)
-        mismatch = training.mismatch(dataset)
+        result = runs.Result(tuple(classes), matrix, {})
+        plots.plot_confusion([result], folder / 'confusion_matrix.png')
+        mismatch = training.mismatch(unwrap(dataset))
         if mismatch:
             runner.logger.warning(mismatch)
-        if record['missing']:
-            runner.logger.warning(
-                f'{record["missing"]} clips of the set could not be '
-                'evaluated; the record says so'
-            )
         if record['dropped']:
             runner.logger.warning(
                 f'{record["dropped"]} clips of the test split were left out; '
                 'the record says so'
             )
+        runner.logger.info(
+            f'result of {record["checkpoint"]}\n'
+            f'{format_table(classes, matrix)}\nwritten to {folder}'
+        )

@@ -32,18 +32,13 @@ def adjust_logits(
     Returns:
         RemovableHandle: its ``remove()`` restores the plain logits.
     """
-    head = getattr(model, 'cls_head', None)
-    if not isinstance(head, nn.Module):
-        raise TypeError(
-            'adjust_logits: the model must have a cls_head, got '
-            f'{type(model).__name__}'
-        )
+    head = model.cls_head
     if not 0 <= tau < math.inf:
         raise ValueError(
             f'adjust_logits: tau must be 0 or more and finite, got {tau}'
         )
     counts = list(class_counts)
-    num_classes = getattr(head, 'num_classes', len(counts))
+    num_classes = head.num_classes
     sound = any(counts) and all(
         isinstance(n, Integral) and n >= 0 for n in counts
     )

@@ -22,23 +22,20 @@ def sample(**meta):
 
 
 BATCH = dict(
-    inputs=[torch.ones(2, 3), torch.zeros(2, 3)],
-    data_samples=[sample(video_id='00017'), sample(filename='b/2.mp4')],
+    data_samples=[sample(video_id='00017'), sample(filename='b/2.mp4')]
 )
 
 
-def run(folder, losses, batch=BATCH, log=False):
-    hub = MessageHub(f'losses of {folder}')
-    runner = SimpleNamespace(
-        work_dir=str(folder), epoch=2, iter=41, message_hub=hub
-    )
+def run(losses, batch=BATCH, log=False):
+    hub = MessageHub('losses')
+    runner = SimpleNamespace(epoch=2, iter=41, message_hub=hub)
     if log:
         RuntimeInfoHook().after_train_iter(runner, 0, batch, losses)
     NonFiniteLossHook().after_train_iter(runner, 0, batch, losses)
 
 
 @pytest.mark.parametrize('value', [1.0, float('nan')])
-def test_never_waits_for_the_device_itself(tmp_path, monkeypatch, value):
+def test_never_waits_for_the_device_itself(monkeypatch, value):
     """MMEngine's hook waits once for each loss, and logs it."""
     waits = []
     for name in ('tolist', 'item', '__float__', '__bool__'):
@@ -53,42 +50,20 @@ def test_never_waits_for_the_device_itself(tmp_path, monkeypatch, value):
         pytest.raises(NonFiniteLossError) if value != value else nullcontext()
     )
     with stops:
-        run(tmp_path, losses, log=True)
+        run(losses, log=True)
     assert len(waits) == 4
 
 
-def test_goes_on_with_numbers(tmp_path):
-    run(
-        tmp_path,
-        dict(loss=torch.tensor(3.0), loss_cls=1e30, top1_acc=float('nan')),
-    )
-    run(tmp_path, None)
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize('value', ['nan', 'inf', '-inf'])
-def test_names_clips_and_losses_and_dumps_the_batch(tmp_path, value):
-    losses = dict(
-        loss_cls=torch.tensor(1.5),
-        loss_mccl=torch.tensor(float(value)),
-        loss=torch.tensor(float(value)),
-    )
+def test_names_clips_and_losses(value):
+    run(dict(loss=torch.tensor(3.0), loss_cls=1e30, top1_acc=float(value)))
+    run(None)
+    wrong = torch.tensor(float(value))
+    losses = dict(loss_cls=torch.tensor(1.5), loss_mccl=wrong, loss=wrong)
     with pytest.raises(NonFiniteLossError) as error:
-        run(tmp_path, losses)
-    for text in ('loss_mccl and loss in epoch 3, iteration 42', '00017'):
+        run(losses)
+    for text in ('loss_mccl and loss in epoch 3, iteration 42', '00017, b/2'):
         assert text in str(error.value)
-    assert 'b/2.mp4' in str(error.value)
-    dump = torch.load(tmp_path / 'non_finite_loss_rank0.pth')
-    assert dump['clips'] == ['00017', 'b/2.mp4']
-    assert dump['losses']['loss_cls'] == 1.5
-    assert torch.equal(dump['inputs'][0], BATCH['inputs'][0])
-    assert (dump['epoch'], dump['iter']) == (2, 41)
-
-
-def test_stops_all_the_same_where_nothing_can_be_written(tmp_path):
-    losses = dict(loss=float('nan'))
-    with pytest.raises(NonFiniteLossError, match='could not be written'):
-        run(tmp_path / 'absent', losses)
 
 
 @pytest.mark.parametrize('wrapped', [False, True])
@@ -101,7 +76,7 @@ def test_stock_data_sets_have_names(tmp_path, wrapped):
     names = [str(folders[2]), str(folders[0])]
     assert clip_names(batch) == names
     with pytest.raises(NonFiniteLossError, match=f'clips {", ".join(names)}'):
-        run(tmp_path, dict(loss=float('nan')), batch)
+        run(dict(loss=float('nan')), batch)
 
 
 def test_the_name_is_that_of_the_clip_that_takes_the_place(tmp_path):

@@ -216,36 +216,24 @@ class FrameBackbone(BaseModule):
 
     def _run(self, frames: Tensor) -> Tensor:
         """From (N, C, H, W) to what the last stage says of each, (N, C')."""
-        x, name = self.backbone(frames), type(self.backbone).__name__
+        x = self.backbone(frames)
         if isinstance(x, (tuple, list)) and x:
             x = x[-1]
-        if not isinstance(x, Tensor):
-            kind = type(x).__name__
-            if isinstance(x, (tuple, list)):
-                kind = f'{len(x)} outputs, as class and distillation token'
-            raise TypeError(
-                f'FrameBackbone: {name} must return a tensor a stage, got '
-                f'{kind}; check its options for what it returns, such as '
-                'out_indices'
-            )
+        axes = x.dim() if isinstance(x, Tensor) else 0
         # Not len(), which tracers take for a constant.
-        if x.dim() < 2 or x.shape[0] != frames.shape[0]:
-            raise ValueError(
-                f'FrameBackbone: {name} must return one feature for each of '
-                f'{frames.shape[0]} frames, got shape {tuple(x.shape)}; it '
-                'may join frames or images, which only a video recognizer of '
-                'its own can use'
-            )
-        if x.dim() == 2:
-            return x
-        if x.dim() == 4 and not is_timm(self.backbone):
-            return x.mean(dim=(2, 3))
-        if x.dim() == 3 and getattr(self.backbone, 'out_type', None) == 'raw':
-            return x.mean(dim=1)
+        if axes > 1 and x.shape[0] == frames.shape[0]:
+            if axes == 2:
+                return x
+            if axes == 4 and not is_timm(self.backbone):
+                return x.mean(dim=(2, 3))
+            if axes == 3 and getattr(self.backbone, 'out_type', '') == 'raw':
+                return x.mean(dim=1)
+        found = tuple(x.shape) if axes else type(x).__name__
         raise ValueError(
-            f'FrameBackbone: the axes of shape {tuple(x.shape)}, which {name} '
-            'returns, are unclear; make the model pool, or wrap it in a '
-            'module that returns (N, C) or (N, C, H, W)'
+            f'FrameBackbone: {type(self.backbone).__name__} must return one '
+            f'feature for each of {frames.shape[0]} frames, (N, C), or maps '
+            f'(N, C, H, W), got {found}; check its options, such as '
+            'out_indices, make it pool, or wrap it in a module that does'
         )
 
 

@@ -37,17 +37,13 @@ def build_image_model(cfg: ConfigType) -> tuple[nn.Module, list[dict]]:
         checkpoints that are to be loaded into it, after its own
         initialization.
     """
-    if not isinstance(cfg, dict) or 'type' not in cfg:
-        raise TypeError(
-            "FrameBackbone: backbone must be a dict with a 'type', e.g. "
-            f"dict(type='mmpretrain.ResNet', depth=50), got {cfg!r}"
-        )
-    args = {key: cfg[key] for key in cfg}  # a ConfigDict makes classes here
-    kind = _resolve(args.pop('type'))
+    args = dict(cfg.items()) if isinstance(cfg, dict) else {}
+    kind = _resolve(args.pop('type', None))
     if not (isinstance(kind, str) or callable(kind)):
         raise TypeError(
-            'FrameBackbone: type of the backbone must be a name, a class or '
-            f'a function, got {kind!r}'
+            "FrameBackbone: backbone must be a dict whose 'type' is a name, a "
+            "class or a function, e.g. dict(type='mmpretrain.ResNet', "
+            f'depth=50), got {cfg!r}'
         )
     path = kind
     if callable(kind):

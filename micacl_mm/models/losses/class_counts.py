@@ -113,14 +113,10 @@ class ClassCounts(nn.Module):
     def _store_counts(self, counts: Sequence[int]) -> None:
         name = type(self).__name__
         counts = [int(count) for count in counts]
-        if len(counts) != self.num_classes:
+        sound = any(counts) and min(counts) >= 0 and max(counts) <= 2**31
+        if len(counts) != self.num_classes or not sound:
             raise ValueError(
-                f'{name}: {len(counts)} class counts were given for '
-                f'num_classes={self.num_classes}; make them agree'
-            )
-        if not any(counts) or min(counts) < 0 or max(counts) > 2**31:
-            raise ValueError(
-                f'{name}: class counts must not be negative and not all be '
-                f'zero, nor beyond 2**31, got {counts}'
+                f'{name}: class_counts must be {self.num_classes} numbers of '
+                f'videos (num_classes), not all of them 0, got {counts}'
             )
         self.class_counts.copy_(torch.tensor(counts))

@@ -2,7 +2,6 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Optional, Union
@@ -11,7 +10,6 @@ import torch
 from mmaction.utils import OptConfigType, SampleList
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from micacl_mm.errors import check_count
 from micacl_mm.registry import MODELS
@@ -42,7 +40,6 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
             attribute ``uses_scores``, it is also called with ``scores``, the
             head's logits (N, K). Defaults to None.
         init_cfg (dict, optional): MMEngine's initialization config.
-
     """
 
     #: Whether the bags that :meth:`process` returns carry instance weights;
@@ -68,7 +65,6 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
         super().__init__(init_cfg=init_cfg)
         check_count(type(self).__name__, num_instances=num_instances)
         self.num_instances = num_instances
-        self._bag_hooks: dict[int, Callable] = OrderedDict()
         if isinstance(aux_loss, dict):
             aux_loss = MODELS.build(aux_loss)
         self.aux_loss = aux_loss
@@ -110,21 +106,7 @@ class BaseBagNeck(BaseModule, metaclass=ABCMeta):
                 f'in_channels={channels}'
             )
         out = self.process(bag)
-        for hook in self._bag_hooks.values():
-            hook(bag, out)
         return out, self.losses(out, labels)
-
-    def register_bag_hook(
-        self, hook: Callable[[Bag, Bag], None]
-    ) -> RemovableHandle:
-        """Call ``hook`` with the bags before and after :meth:`process`.
-
-        PyTorch's forward hooks do not see them: a chain hands bags from neck
-        to neck, and what leaves the last one is a feature map.
-        """
-        handle = RemovableHandle(self._bag_hooks)
-        self._bag_hooks[handle.id] = hook
-        return handle
 
     def losses(self, bag: Bag, labels: Optional[Tensor]) -> Losses:
         """Return the auxiliary loss by its name; empty without labels.

@@ -128,8 +128,6 @@ class NeckChain(BaseBagNeck):
         for neck in self.necks:
             out, found = neck.advance(out, labels)
             self._merge(losses, found)
-        for hook in self._bag_hooks.values():
-            hook(bag, out)
         self._merge(losses, self.losses(out, labels))
         return out, losses
 

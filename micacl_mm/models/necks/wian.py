@@ -6,7 +6,7 @@ import torch
 from mmaction.utils import OptConfigType
 from torch import Tensor, nn
 
-from micacl_mm.errors import check_choice, check_count
+from micacl_mm.errors import check_choice
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag
@@ -100,13 +100,6 @@ class WIAN(BaseBagNeck):
         gated = recurrence == 'gated'
         if num_layers is None:
             num_layers = 4 if gated else 2
-        check_count(
-            'WIAN',
-            in_channels=in_channels,
-            out_channels=out_channels,
-            num_layers=num_layers,
-            num_heads=num_heads,
-        )
         halves = 4 if gated else 2  # the gated recurrence has 4 heads
         for name, value in (('num_heads', num_heads), ('recurrence', halves)):
             if out_channels % value:
