@@ -41,18 +41,13 @@ def _share(text: str) -> float:
     return value
 
 
-def _choice(*known: str) -> Callable[[str], str]:
+def _choice(*known: str) -> tuple[Callable[[str], str], str]:
     def parse(text: str) -> str:
         if text not in known:
             raise ValueError
         return text
 
-    return parse
-
-
-def _pattern(text: str) -> str:
-    re.compile(text)
-    return text
+    return parse, f'one of {", ".join(known)}'
 
 
 class Option(NamedTuple):
@@ -67,15 +62,11 @@ SETS = (
     *('dfew', 'ferv39k', 'mafw', 'cremad', 'cremad_lt', 'ravdess', 'caer'),
     'synthetic',
 )
-_SHARE = 'a number from 0 to below 1, such as 0.1 for 10 %'
+_SHARE = _share, 'a number from 0 to below 1, such as 0.1 for 10 %'
 OPTIONS = {
     'data_root': Option('folder of the data set'),
     'fold': Option('fold, from 1', _integer, 'a whole number'),
-    'set': Option(
-        f'leaderboard: {", ".join(SETS)}',
-        _choice(*SETS),
-        f'one of {", ".join(SETS)}',
-    ),
+    'set': Option(f'leaderboard: {", ".join(SETS)}', *_choice(*SETS)),
     'imbalance': Option(
         'CREMA-D-LT: clips of the most frequent class for one of the rarest',
         float,
@@ -86,38 +77,32 @@ OPTIONS = {
     ),
     'subset': Option('FERV39k: all, a scene or a scenario'),
     'source': Option(
-        "'frames' or 'videos'",
-        _choice('frames', 'videos', 'auto'),
-        "'frames' or 'videos'",
+        "'frames' or 'videos'", *_choice('frames', 'videos', 'auto')
     ),
     'missing': Option(
-        "absent clips: 'raise' or 'drop'",
-        _choice('raise', 'drop'),
-        "'raise' or 'drop'",
+        "absent clips: 'raise' or 'drop'", *_choice('raise', 'drop')
     ),
     'clip_root': Option('folder of the clips, instead of a search'),
     'pack': Option('file of packed frames'),
     'val_ratio': Option(
         'share of the training clips to choose checkpoints on; 0 chooses on '
         'the test split',
-        _share,
-        _SHARE,
+        *_SHARE,
     ),
     'test_ratio': Option(
-        'own classes: share of the clips to test on', _share, _SHARE
+        'own classes: share of the clips to test on', *_SHARE
     ),
     'classes': Option(
         'own classes in the order of their labels, separated by commas'
     ),
     'group_pattern': Option(
         "own classes: regular expression for the person in a clip's name",
-        _pattern,
+        re.compile,
         'a regular expression',
     ),
     'track': Option(
         "'tensorboard' or 'wandb': send the curves there too",
-        _choice('tensorboard', 'wandb'),
-        "'tensorboard' or 'wandb'",
+        *_choice('tensorboard', 'wandb'),
     ),
 }
 

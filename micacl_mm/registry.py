@@ -21,17 +21,6 @@ from mmaction.registry import (
     TRANSFORMS,
 )
 
-__all__ = [
-    'DATA_SAMPLERS',
-    'DATASETS',
-    'HOOKS',
-    'INFERENCERS',
-    'METRICS',
-    'MODELS',
-    'TASK_UTILS',
-    'TRANSFORMS',
-]
-
 _LOCATIONS = {
     'micacl_mm.apis': [INFERENCERS],
     'micacl_mm.datasets': [DATASETS, DATA_SAMPLERS, TRANSFORMS],

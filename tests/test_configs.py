@@ -161,12 +161,6 @@ def test_tracking(track, monkeypatch):
     assert cfg.log_processor.log_with_hierarchy == bool(track)
 
 
-def test_leaves_are_short():
-    for leaf in LEAVES:
-        lines = (CONFIGS / leaf).read_text().splitlines()
-        assert len(lines) <= 60 and lines[0].startswith('# '), leaf
-
-
 def test_every_base_is_in_use():
     found, ahead = set(), [CONFIGS / leaf for leaf in LEAVES]
     while ahead:
