@@ -5,14 +5,3 @@ from micacl_mm.utils.video import ClipError
 from .explain import Explanation, explain, occlusion, without_instance
 from .inferencer import DFERInferencer
 from .predictions import BagPrediction, ClipPrediction
-
-__all__ = [
-    'BagPrediction',
-    'ClipError',
-    'ClipPrediction',
-    'DFERInferencer',
-    'Explanation',
-    'explain',
-    'occlusion',
-    'without_instance',
-]

@@ -61,13 +61,9 @@ class Clip:
 def open_clip(
     source: Source, name: str = 'array', fps: Optional[float] = None
 ) -> Clip:
-    """Open a video, a folder of frames or an array.
+    """Open a video, a folder of frames or an array (T, H, W, 3), RGB, uint8.
 
-    Args:
-        source (str, PathLike or ndarray): One clip; an array of shape
-            (T, H, W, 3), RGB, uint8.
-        name (str): Of an array. Defaults to ``'array'``.
-        fps (float, optional): Of folders and arrays. Defaults to None, 25.
+    ``name`` is that of an array, ``fps`` that of folders and arrays.
 
     Raises:
         ClipError: It cannot be read.
@@ -184,13 +180,6 @@ def list_clips(inputs: Union[Source, Sequence[Source]]) -> list[Source]:
     Of a folder the videos and the folders of frames in it and below are
     taken; one that holds nothing but images is a clip itself. A folder
     without any clip stays in the list, and fails when it is opened.
-
-    Args:
-        inputs (str, PathLike, ndarray or a list of these): Any mixture.
-
-    Raises:
-        TypeError: It is nothing of the kind.
-        DataError: Folders are nested too deep.
     """
     if isinstance(inputs, (list, tuple)):
         return [clip for part in inputs for clip in list_clips(part)]
@@ -240,12 +229,7 @@ def cut_windows(
     moved to end with the clip, so that nothing is left out. A window in which
     no frame begins (a gap in a variable frame rate) has no frames. A clip not
     longer than ``length`` is one window.
-
-    Raises:
-        ConfigError: ``length`` or ``stride`` is not positive, or the windows
-            would leave gaps.
     """
-    stride = check_windows(length, stride)
     numbers = np.arange(len(seconds))
     if length is None or duration <= length:
         return [Window(0.0, float(duration), numbers)]

@@ -1,7 +1,8 @@
 """What the necks of a recognizer looked at when it predicted."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Optional
 
 import torch
@@ -51,9 +52,9 @@ class Explanation:
         if weights is not None and weights.dim() == 2:
             self._found = _taken(weights)
 
-    def _close(self, bag: Bag, out: Bag) -> None:
+    def _close(self, bags: int, instances: int) -> None:
         """Note the bags of one call of the whole neck."""
-        self._sizes.append(tuple(bag.features.shape[:2]))
+        self._sizes.append((bags, instances))
         self._weights.append(self._found)
         self._found = None
 
@@ -84,9 +85,7 @@ def explain(model: nn.Module) -> Iterator[Explanation]:
         ...     model.test_step(data)
         >>> seen.instance_weights  # (videos, M)
     """
-    neck = _neck_of(model)
-    seen = Explanation()
-    handles = []
+    neck, seen = _neck_of(model), Explanation()
 
     def see_graph(module: nn.Module, inputs: tuple, graph: Tensor) -> None:
         seen.adjacency = _taken(graph)
@@ -97,30 +96,31 @@ def explain(model: nn.Module) -> Iterator[Explanation]:
     def attend(module: nn.Module, inputs: tuple, out: Tensor) -> None:
         seen._attention.append(_taken(module.weights(inputs[0])))
 
-    # Members before the whole, so that the whole closes the row.
-    for part in reversed([*neck.modules()]):
-        if isinstance(part, GEIIM) and part.nodes == 'instances':
-            handles.append(part.adjacency.register_forward_hook(see_graph))
-        if isinstance(part, GatedAttention):
-            handles.append(part.register_forward_hook(see_weights))
-        elif isinstance(part, InstanceAttention):
-            handles.append(part.register_forward_hook(attend))
-        elif isinstance(part, BaseBagNeck):
-            hook = part.register_bag_hook
-            handles.append(hook(lambda _, out: seen._weigh(out.weights)))
-    handles.append(neck.register_bag_hook(seen._close))
-    if neck.keeps_features:
-        # One instance, whose bag the neck does not even build.
-        handles.append(
-            neck.register_forward_hook(
-                lambda m, x, out: seen._close(collect(x[0], 1), None)
-            )
-        )
-    try:
+    def process(stock: Callable[[Bag], Bag], bag: Bag) -> Bag:
+        out = stock(bag)
+        seen._weigh(out.weights)
+        return out
+
+    def close(module: nn.Module, inputs: tuple, out: tuple) -> None:
+        x = inputs[0] if neck.keeps_features else out[0]
+        seen._close(len(collect(x, 1).features), neck.num_instances)
+
+    with ExitStack() as undo:
+        for part in neck.modules():
+            hook = None
+            if isinstance(part, BaseBagNeck):
+                part.process = partial(process, part.process)
+                undo.callback(delattr, part, 'process')
+            if isinstance(part, GEIIM) and part.nodes == 'instances':
+                part, hook = part.adjacency, see_graph
+            elif isinstance(part, GatedAttention):
+                hook = see_weights
+            elif isinstance(part, InstanceAttention):
+                hook = attend
+            if hook is not None:
+                undo.callback(part.register_forward_hook(hook).remove)
+        undo.callback(neck.register_forward_hook(close).remove)
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -133,11 +133,6 @@ def without_instance(model: nn.Module, index: int) -> Iterator[None]:
     """
     neck = _neck_of(model)
     size = neck.num_instances
-    if neck.takes_maps:
-        raise TypeError(
-            f'{type(neck).__name__}: instances cannot be taken out of what '
-            'stock necks in front of it take'
-        )
     if size < 2 or not 0 <= index < size:
         raise ValueError(
             f'{type(neck).__name__}: cannot leave out instance {index} of '

@@ -111,11 +111,7 @@ def collect_features(cfg: Config, checkpoint: Path) -> BagFeatures:
 
 
 def features_of(model: nn.Module, loader: DataLoader) -> BagFeatures:
-    """Collect the features of all videos that a loader gives.
-
-    Args:
-        model (nn.Module): A recognizer in eval mode.
-        loader (DataLoader): Of a data set with ``metainfo``.
+    """Collect the features of all videos that a loader gives, in eval mode.
 
     Raises:
         RuntimeError: The test passes the final layer by.

@@ -1,7 +1,7 @@
 """Expressions of faces in clips, from a config and a checkpoint."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from mmaction.utils import ConfigType
 from mmengine.config import Config
-from mmengine.dataset import Compose
-from mmengine.infer import BaseInferencer
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import Progress
-from torch import nn
 
 from micacl_mm.errors import ConfigError, check_choice
 from micacl_mm.faces import (
@@ -46,7 +45,6 @@ from .explain import explain
 from .features import per_video, watch_features
 from .loading import (
     check_device,
-    check_file,
     class_names,
     first_line,
     load_model,
@@ -65,24 +63,28 @@ Inputs = Union[Source, Sequence[Source]]
 
 
 class ClipPipeline:
-    """Runs a test pipeline on clips of all kinds.
+    """Runs the test pipeline of a config on clips of all kinds.
 
-    Sampling and all that follows the decoding are the config's own.
+    Sampling and all that follows the decoding are the config's own. Faces are
+    cropped with ``margin``, unless the pipeline does that itself.
     """
 
-    def __init__(self, pipeline: Sequence[ConfigType]) -> None:
-        steps = [step for step in pipeline if not _kind(step).endswith('Init')]
-        kinds = list(map(_kind, steps))
+    def __init__(self, cfg: ConfigType, margin: float) -> None:
+        dataset = inner_dataset(cfg.get('test_dataloader'))
+        steps = [(_kind(step), step) for step in dataset.get('pipeline') or ()]
+        steps = [pair for pair in steps if not pair[0].endswith('Init')]
+        kinds = [kind for kind, _ in steps]
         at = [i for i, kind in enumerate(kinds) if kind.endswith('Decode')]
         if len(at) != 1:
             raise ConfigError(
-                'the test pipeline must have one step that decodes frames, '
-                f'got {", ".join(kinds)}'
+                'the test_dataloader must have a pipeline with one step that '
+                f'decodes frames, got {", ".join(kinds) or "none"}',
+                'use the config that the checkpoint was trained with',
             )
-        self._sample = Compose(steps[: at[0]])
-        self._after = Compose(steps[at[0] + 1 :])
-        #: Whether it has a step that crops faces, by tracks if it gets one.
-        self.crops_faces = 'CropFaces' in kinds
+        self._sample = Compose([step for _, step in steps[: at[0]]])
+        self._after = Compose([step for _, step in steps[at[0] + 1 :]])
+        crop = CropFaces(detector=None, margin=margin)  # by tracks
+        self._crop = None if 'CropFaces' in kinds else crop
 
     def sample(self, clip: Clip, frames: np.ndarray) -> dict:
         """Choose among some frames (T',) of a clip as the test does.
@@ -106,14 +108,18 @@ class ClipPipeline:
         self,
         results: dict,
         images: list[np.ndarray],
-        crop: Optional[Callable] = None,
+        track: Optional[FaceTrack],
     ) -> dict:
         """Make the model's input of what :meth:`sample` chose, cropped."""
         shape = images[0].shape[:2]
         results = dict(
             results, imgs=images, original_shape=shape, img_shape=shape
         )
-        return self._after(results if crop is None else crop(results))
+        if track is not None:
+            results['face_track'] = track
+            if self._crop is not None:
+                results = self._crop(results)
+        return self._after(results)
 
 
 def _kind(step: ConfigType) -> str:
@@ -131,7 +137,7 @@ class _Job(NamedTuple):
 
 
 @INFERENCERS.register_module()
-class DFERInferencer(BaseInferencer):
+class DFERInferencer:
     """Predicts the expressions in videos, folders of frames and arrays.
 
     What enters the model is what the config's test pipeline makes of a clip,
@@ -185,29 +191,22 @@ class DFERInferencer(BaseInferencer):
         logit_adjust: Optional[float] = None,
         class_counts: Optional[Sequence[int]] = None,
     ) -> None:
-        self.logit_adjust = logit_adjust
-        self._class_counts = class_counts
+        cfg = read_config(config)
         init_default_scope('mmaction')
         check_device(device)
         check_choice('DFERInferencer', ('main', 'all'), faces=faces)
-        super().__init__(
-            read_config(config),
-            check_file(os.fspath(checkpoint)),
-            device,
-            scope='mmaction',
-            show_progress=show_progress,
-        )
+        model, file = load_model(cfg, os.fspath(checkpoint))
+        self.classes = class_names(model, file, cfg)
+        if logit_adjust is not None:
+            adjust_by_checkpoint(model, logit_adjust, file, class_counts)
+        self.model = model.to(device or get_device())
+        self.pipeline = ClipPipeline(cfg, margin)
+        # Now, for the config may register detectors.
+        self.detector = build_detector(face)
         self.amp = amp
         self.faces = faces
         self.min_seen = min_seen
-        # Now, for the config may register detectors.
-        self.detector = build_detector(face)
-        self._crop = CropFaces(detector=None, margin=margin)  # by tracks
-
-    @property
-    def explainable(self) -> bool:
-        """Whether the model has a neck whose weights can be looked at."""
-        return isinstance(getattr(self.model, 'neck', None), BaseBagNeck)
+        self.show_progress = show_progress
 
     def __call__(self, inputs: Inputs, **kwargs: Any) -> dict:
         """Predict, see :meth:`predict`, and return what JSON can hold.
@@ -245,8 +244,8 @@ class DFERInferencer(BaseInferencer):
                 None takes every clip as one bag. Defaults to 8.
             stride (float, optional): From window to window, in seconds.
                 Defaults to None, half of ``window``.
-            explained (bool): Add instance weights, adjacency and attention.
-                Defaults to False.
+            explained (bool): Add instance weights, adjacency and attention of
+                our necks. Defaults to False.
             fps (float, optional): Frames a second of folders and arrays.
                 Defaults to None, 25.
             features (bool): Add what enters the classification, ``feature``
@@ -255,7 +254,6 @@ class DFERInferencer(BaseInferencer):
         Yields:
             ClipPrediction: In the order of the clips, each as soon as it and
             those before it are done.
-
         """
         stride = check_windows(window, stride)
         for name, value in (('batch_size', batch_size), ('fps', fps)):
@@ -331,8 +329,9 @@ class DFERInferencer(BaseInferencer):
                 continue
             try:
                 images = reader.take(job.bag.frames)
-                crop = self._crop_of(job.prediction)
-                data = self.pipeline.prepare(job.sampled, images, crop)
+                data = self.pipeline.prepare(
+                    job.sampled, images, job.prediction.track
+                )
             except Exception as error:  # of whatever library
                 job.prediction.error = _said(error, text)
             else:
@@ -401,27 +400,19 @@ class DFERInferencer(BaseInferencer):
             found.append(_Job(prediction, bag, sampled))
         return found
 
-    def _crop_of(self, prediction: ClipPrediction) -> Optional[Callable]:
-        """A transform that crops a face, or tells the pipeline where it is."""
-        if prediction.track is None:
-            return None
-
-        def crop(results: dict) -> dict:
-            results = {**results, 'face_track': prediction.track}
-            told = self.pipeline.crops_faces
-            return results if told else self._crop(results)
-
-        return crop
-
     def _run(
         self, batch: list[tuple[_Job, dict]], explained: bool, features: bool
     ) -> None:
         """Let the model predict a batch, and note it in the bags."""
+        explained &= isinstance(getattr(self.model, 'neck', 0), BaseBagNeck)
         watched = explain(self.model) if explained else nullcontext()
         taking = watch_features(self.model) if features else nullcontext()
-        data = self.collate_fn([data for _, data in batch])
-        with watched as seen, taking as taken:
-            samples = self.forward(data)
+        mixed = torch.autocast(
+            next(self.model.parameters()).device.type, enabled=self.amp
+        )
+        data = pseudo_collate([data for _, data in batch])
+        with torch.no_grad(), mixed, watched as seen, taking as taken:
+            samples = self.model.test_step(data)
         vectors = per_video(taken, len(batch)).numpy() if features else None
         for i, (job, _) in enumerate(batch):
             score = samples[i].pred_score.detach().float().cpu()
@@ -436,41 +427,6 @@ class DFERInferencer(BaseInferencer):
                 if rows is not None:
                     rows = rows.unflatten(0, (len(batch), -1))
                     setattr(job.bag, name, rows[i].mean(0))
-
-    def forward(self, inputs: dict, **kwargs: Any) -> list:
-        """Predict a collated batch."""
-        kind = next(self.model.parameters()).device.type
-        with torch.autocast(kind, enabled=self.amp):
-            return super().forward(inputs, **kwargs)
-
-    def _init_pipeline(self, cfg: ConfigType) -> ClipPipeline:
-        pipeline = inner_dataset(cfg.get('test_dataloader')).get('pipeline')
-        if pipeline is None:
-            raise ConfigError(
-                'the config has no test_dataloader with a pipeline',
-                'use the config that the checkpoint was trained with',
-            )
-        return ClipPipeline(pipeline)
-
-    def _init_visualizer(self, cfg: ConfigType) -> None:
-        """None: pictures are made by micacl_mm.visualization."""
-
-    def _init_model(
-        self, cfg: ConfigType, weights: str, device: str = 'cpu'
-    ) -> nn.Module:
-        model, checkpoint = load_model(cfg, weights)
-        self.classes = class_names(model, checkpoint, cfg)
-        if self.logit_adjust is not None:
-            adjust_by_checkpoint(
-                model, self.logit_adjust, checkpoint, self._class_counts
-            )
-        return model.to(device)
-
-    def visualize(self, *args: Any, **kwargs: Any) -> None:
-        """Unused: ``micacl infer`` makes pictures and annotated videos."""
-
-    def postprocess(self, *args: Any, **kwargs: Any) -> None:
-        """Unused: :meth:`predict` gives predictions as they get ready."""
 
 
 def _said(error: Exception, clip: str) -> str:

@@ -11,26 +11,21 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from micacl_mm.errors import ConfigError, MissingFileError
+from micacl_mm.errors import ConfigError
 from micacl_mm.options import find_config
 from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.records.weights import CURE, check_fit
 from micacl_mm.registry import DATASETS, MODELS
 
 
-def first_line(error: Exception) -> str:
-    """What an error says, in a line."""
+def first_line(error: BaseException) -> str:
+    """What the first cause of an error says, in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = ' '.join(lines[:2])[:300]
     kind = type(error).__name__
     return f'{kind}: {text}' if text else kind
-
-
-def check_file(path: str) -> str:
-    """Return the path of a file that is there."""
-    if not os.path.isfile(path):
-        raise MissingFileError(f'there is no file {path}')
-    return path
 
 
 def read_config(config: Union[str, os.PathLike, Config]) -> Config:

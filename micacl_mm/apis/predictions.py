@@ -150,13 +150,9 @@ def write_results(
     classes: Sequence[str],
     about: Mapping[str, Any],
 ) -> None:
-    """Write predictions.json, predictions.csv and timeline.csv.
+    """Write predictions.json, predictions.csv and timeline.csv of a run.
 
-    Args:
-        folder (Path): Where to.
-        found (Sequence[ClipPrediction]): All of a run, also failures.
-        classes (Sequence[str]): Names of the K classes.
-        about (Mapping): Further entries of the JSON file.
+    ``about`` are further entries of the JSON file.
     """
     rows = [p.to_dict() for p in found]
     good = [row for row in rows if row['error'] is None]
@@ -184,11 +180,8 @@ def write_results(
 def write_features(path: Path, found: Sequence[ClipPrediction]) -> None:
     """Write the bags' features and instance weights, a row each.
 
-    Args:
-        path (Path): ``.csv``, or ``.npz`` with arrays of the same names,
-            the features as ``features`` (N, C) and the weights as
-            ``instance_weights`` (N, M) where the model has any.
-        found (Sequence[ClipPrediction]): Predicted with ``features``.
+    A ``.csv``, or an ``.npz`` with ``features`` (N, C) and, where the model
+    has any, ``instance_weights`` (N, M).
     """
     bags = [
         (p, bag) for p in found for bag in p.bags if bag.feature is not None

@@ -95,9 +95,7 @@ class Predictor:
         with self._one_by_one:
             self.infer.faces = 'all' if all_faces else 'main'
             faces = list(
-                self.infer.predict(
-                    path, window=self.window, explained=self.infer.explainable
-                )
+                self.infer.predict(path, window=self.window, explained=True)
             )
         if faces[0].error is not None:
             raise ClipError(faces[0].error.replace(path, Path(path).name))

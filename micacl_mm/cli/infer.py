@@ -221,7 +221,7 @@ def _predict(
         batch_size=arguments.batch_size,
         window=arguments.window or None,
         stride=arguments.stride,
-        explained=infer.explainable,
+        explained=True,
         fps=arguments.fps,
         features=arguments.features is not None,
     ):

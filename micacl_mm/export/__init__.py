@@ -3,12 +3,3 @@
 from .description import describe
 from .exportable_recognizer import ExportableRecognizer, ExportError
 from .files import export_onnx, export_program, import_onnx
-
-__all__ = [
-    'ExportError',
-    'ExportableRecognizer',
-    'describe',
-    'export_onnx',
-    'export_program',
-    'import_onnx',
-]

@@ -12,18 +12,18 @@ from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.registry import TRANSFORMS
 from micacl_mm.version import __version__
 
-from .exportable_recognizer import reason
-
 #: Height, width and number of frames of two clips that are made up.
 _CLIPS = ((240, 320, 300), (360, 300, 97))
 
 
 class Description(NamedTuple):
-    """What there is to know of a model before it is exported."""
+    """What there is to know of a model before it is exported.
 
-    #: Of one video as the test pipeline packs it, (views, C, T, H, W).
+    ``shape`` is that of one video as the test pipeline packs it, (views, C,
+    T, H, W); ``metadata`` is written into the file.
+    """
+
     shape: tuple[int, ...]
-    #: Written into the file.
     metadata: dict[str, Any]
 
 
@@ -53,11 +53,11 @@ def describe(
         lists them.
 
     Raises:
-        ValueError: The test pipeline cannot be built, or does not say one
-            shape; or the checkpoint has other classes than the head.
+        ValueError: The test pipeline does not say one shape; or the
+            checkpoint has other classes than the head.
     """
     dataset = inner_dataset(cfg.get('test_dataloader'))
-    steps = [_build(step) for step in dataset.get('pipeline', [])]
+    steps = [TRANSFORMS.build(step) for step in dataset.get('pipeline', [])]
     recipe = {}
     if shape is None:
         shape = _packed_shape(steps)
@@ -75,17 +75,6 @@ def describe(
         **recipe,
     )
     return Description(tuple(shape), metadata)
-
-
-def _build(step: Mapping[str, Any]) -> Callable:
-    try:
-        return TRANSFORMS.build(step)
-    except Exception as error:  # KeyError, or whatever a transform raises
-        raise ValueError(
-            f'export: {step.get("type")} of the test pipeline cannot be built '
-            f'({reason(error)}); correct it in the config, or name the module '
-            'that registers it in custom_imports'
-        ) from error
 
 
 def _packed_shape(steps: Sequence[Callable]) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ from mmaction.models.recognizers import BaseRecognizer
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from micacl_mm.models import BagDataPreprocessor, BaseBagNeck, FrameBackbone
+from micacl_mm.apis.loading import first_line
+from micacl_mm.models import BagDataPreprocessor, FrameBackbone
 
 #: Format of the data preprocessor -> axis of the channels.
 _CHANNELS = {'NCHW': -3, 'NCTHW': -4}
@@ -96,15 +97,15 @@ class ExportableRecognizer(nn.Module):
 def _check(model: Any) -> None:
     """Refuse what would give something else than ``test_step``."""
     head = getattr(model, 'cls_head', None)
-    if not isinstance(model, BaseRecognizer) or not isinstance(head, BaseHead):
+    scored = getattr(type(head), 'predict_by_feat', None)
+    if (
+        not isinstance(model, BaseRecognizer)
+        or scored is not BaseHead.predict_by_feat
+    ):
         raise TypeError(
-            'ExportableRecognizer: model must be a recognizer with a '
-            f'classification head, got {type(model).__name__}'
-        )
-    if type(head).predict_by_feat is not BaseHead.predict_by_feat:
-        raise TypeError(
-            f'ExportableRecognizer: {type(head).__name__} gives no scores of '
-            'classes; take a head such as I3DHead'
+            'ExportableRecognizer: model must be a recognizer, its head one '
+            'that gives scores of classes, such as I3DHead, got '
+            f'{type(model).__name__} with {type(head).__name__}'
         )
     if head.average_clips not in ('prob', 'score'):
         raise ValueError(
@@ -134,8 +135,6 @@ def _plain_copy(model: BaseRecognizer) -> BaseRecognizer:
         if isinstance(module, FrameBackbone):
             # The number of chunks would fix the size of the batch.
             module.chunk_size = None
-        if isinstance(module, BaseBagNeck):
-            module._bag_hooks.clear()
     return model
 
 
@@ -174,7 +173,7 @@ def trace(
     except Exception as error:  # whatever layers raise on wrong shapes
         raise ValueError(
             'export: the model does not take frames of shape '
-            f'{tuple(shape)} a video: {reason(error)}'
+            f'{tuple(shape)} a video: {first_line(error)}'
         ) from error
     # nn.MultiheadAttention's fast path is one opaque operator.
     fast_path = torch.backends.mha.get_fastpath_enabled()
@@ -185,7 +184,7 @@ def trace(
                 scores, (frames,), dynamic_shapes=DYNAMIC, strict=False
             )
     except Exception as error:  # whatever a model makes the tracer raise
-        why = reason(error)
+        why = first_line(error)
         if 'Constraints violated' in why:
             why = 'it takes the number of videos for a constant'
         raise ExportError(
@@ -206,11 +205,3 @@ def quiet() -> Iterator[None]:
         for text in ('The tensor attr', 'torch.meshgrid', '`isinstance.tree'):
             warnings.filterwarnings('ignore', message=text)
         yield
-
-
-def reason(error: BaseException) -> str:
-    """Name the first cause of an error in a line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = str(error).strip().splitlines() or ['']
-    return f'{type(error).__name__}: {lines[0]}'

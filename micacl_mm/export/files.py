@@ -12,6 +12,7 @@ from mmaction.structures import ActionDataSample
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from micacl_mm.apis.loading import first_line
 from micacl_mm.errors import DependencyError, check_count
 from micacl_mm.utils.files import replacing
 
@@ -20,7 +21,6 @@ from .exportable_recognizer import (
     ExportError,
     draw_frames,
     quiet,
-    reason,
     trace,
 )
 
@@ -28,8 +28,6 @@ from .exportable_recognizer import (
 TOLERANCE, HALF_TOLERANCE = 1e-4, 5e-3
 #: Scores closer than this are a tie in half precision, either may win.
 TIE = 1e-3
-#: Bytes that protobuf, and so an ONNX file, can hold.
-LIMIT = 2**31 - 1
 #: Name of the description inside a program.
 METADATA = 'metadata.json'
 
@@ -84,13 +82,6 @@ def export_onnx(
             f'export: opset must be 18 to {newest}, got {opset}; leave it '
             'out to let torch choose'
         )
-    tensors = [*model.parameters(), *model.buffers()]
-    size = sum(tensor.nbytes for tensor in tensors)
-    if size > LIMIT:
-        raise ExportError(
-            f'the model has {size / 1e9:.1f} GB of weights, and an ONNX file '
-            'holds 2 GB; export the program of torch.export'
-        )
     proto = _convert(trace(model, shape, dtype), opset)
     if half:
         from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -107,7 +98,7 @@ def export_onnx(
             )
         except Exception as error:  # onnx and onnxruntime have their own
             raise ExportError(
-                f'the ONNX file cannot be run: {reason(error)}'
+                f'the ONNX file cannot be run: {first_line(error)}'
             ) from error
 
         def run(frames: Tensor) -> Tensor:
@@ -118,11 +109,7 @@ def export_onnx(
 
 
 def import_onnx() -> tuple[ModuleType, ModuleType]:
-    """Import onnx and onnxruntime, and check that onnxscript is there.
-
-    Raises:
-        DependencyError: One of them is missing.
-    """
+    """Import onnx and onnxruntime, and check that onnxscript is there."""
     try:
         import onnx
         import onnxruntime
@@ -152,7 +139,7 @@ def _convert(program: ExportedProgram, opset: Optional[int]) -> Any:
             ).model_proto
     except Exception as error:  # of an operator without a translation
         raise ExportError(
-            f'torch.onnx cannot translate this model: {reason(error)}'
+            f'torch.onnx cannot translate this model: {first_line(error)}'
         ) from error
     version = next(o.version for o in proto.opset_import if not o.domain)
     if opset not in (None, version):
@@ -204,7 +191,7 @@ def export_program(
                 run = torch.export.load(file).module()
         except Exception as error:  # what has no written form
             raise ExportError(
-                f'torch.export cannot store this model: {reason(error)}'
+                f'torch.export cannot store this model: {first_line(error)}'
             ) from error
         return check_scores(run, model, shape, dtype, batch)
 
@@ -255,7 +242,8 @@ def check_scores(
             found = run(frames)
         except Exception as error:  # each runtime has its own
             raise ExportError(
-                f'the exported model fails on {size} videos: {reason(error)}'
+                f'the exported model fails on {size} videos: '
+                f'{first_line(error)}'
             ) from error
         if found.shape != expected.shape:
             raise ExportError(

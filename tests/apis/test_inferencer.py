@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 
 from micacl_mm.apis import DFERInferencer
@@ -28,7 +29,7 @@ def infer(place):
 
 def predict(infer, model_inputs):
     with torch.no_grad():
-        return infer.model.test_step(infer.collate_fn(model_inputs))
+        return infer.model.test_step(pseudo_collate(model_inputs))
 
 
 def test_frames_get_the_scores_of_the_test(place, infer):
@@ -151,10 +152,22 @@ def test_mixed_precision_is_near(place, infer, tmp_path):
     assert not np.array_equal(mixed.scores, exact.scores)
 
 
+def test_scores_are_adjusted_by_class_counts(place, infer, tmp_path):
+    path = write_video(tmp_path / 'a.mp4')
+    (plain,) = infer.predict(path)
+    counts = [90, 30, 20, 10, 5, 3, 0]
+    adjusted = build(place, logit_adjust=1.0, class_counts=counts)
+    wanted = plain.scores / np.maximum(counts, 1)
+    (found,) = adjusted.predict(path)
+    assert np.allclose(found.scores, wanted / wanted.sum(), atol=1e-5)
+    (same,) = build(place, logit_adjust=1.0).predict(path)
+    assert np.allclose(same.scores, plain.scores, atol=1e-6)  # counts are 4
+
+
 def test_wrong_files_and_arguments(place, infer, tmp_path):
     with pytest.raises(FileNotFoundError, match='absent.py'):
         build(place, 'absent.py')
-    with pytest.raises(FileNotFoundError, match='absent.pth'):
+    with pytest.raises(ValueError, match='absent.pth cannot be read'):
         build(place, checkpoint='absent.pth')
     (failed,) = infer(tmp_path)['failures']
     assert 'neither videos' in failed['error']

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,6 +16,7 @@ from mmengine.registry import init_default_scope
 from micacl_mm.cli import main
 from micacl_mm.export.exportable_recognizer import draw_frames
 from micacl_mm.registry import MODELS
+from tests import sets
 
 from .helpers import spread_scores, stir
 
@@ -48,21 +48,13 @@ __import__('numpy').save('scores.npy', names['scores'])
 
 
 def write_clip(path, length, kind):
-    """Blurred noise, of a size of its own."""
-    rng = np.random.default_rng(length)
-    small = rng.integers(0, 256, (length, 9, 8, 3), np.uint8)
-    images = [cv2.resize(image, (80, 90)) for image in small]
+    images = [sets.picture(90, 80, seed) for seed in range(length)]
     if kind == 'video':
-        fourcc = cv2.VideoWriter_fourcc(*'mp4v')
-        writer = cv2.VideoWriter(str(path), fourcc, 25, (80, 90))
-        for image in images:
-            writer.write(image)
-        writer.release()
+        sets.write_video(path, images)
         return dict(filename=str(path))
-    path.mkdir()
-    (path / 'Thumbs.db').write_text('no picture')
+    sets.touch(path / 'Thumbs.db')
     for number, image in enumerate(images, start=1):
-        cv2.imwrite(str(path / f'face_{number}.jpg'), image)
+        sets.touch(path / f'face_{number}.jpg', sets.compressed(image))
     return dict(
         frame_dir=str(path),
         filename_tmpl='face_{}.jpg',
@@ -185,19 +177,6 @@ def sentence(capsys):
         return capsys.readouterr().err.splitlines()[-1]
 
     return sentence
-
-
-def test_models_that_cannot_be_read(exported, sentence, tmp_path):
-    config, checkpoint = exported.pair
-    assert 'no config gone.py' in sentence('gone.py', checkpoint)
-    assert 'no checkpoint gone.pth' in sentence(config, 'gone.pth')
-    other = ['--cfg-options', 'model.backbone.base_channels=4']
-    text = sentence(config, checkpoint, *other)
-    assert 'does not fit the model of' in text and 'size mismatch' in text
-    wrong = tmp_path / 'wrong.py'
-    wrong.write_text("model = dict(type='NoSuchThing')")
-    text = sentence(wrong, checkpoint)
-    assert 'wrong.py cannot be built' in text and 'NoSuchThing' in text
 
 
 @pytest.mark.parametrize(

@@ -5,5 +5,3 @@ from .geiim import GEIIM
 from .neck_chain import NeckChain
 from .pass_through_neck import PassThroughNeck
 from .wian import WIAN
-
-__all__ = ['BaseBagNeck', 'GEIIM', 'NeckChain', 'PassThroughNeck', 'WIAN']

@@ -114,8 +114,7 @@ class WIAN(BaseBagNeck):
         self.weigh = None
         if weight_source != 'uniform':
             self.weigh = GatedAttention(in_channels)
-        # nn.LSTM takes no number of NumPy.
-        sizes = int(in_channels), int(out_channels) // 2, int(num_layers)
+        sizes = in_channels, out_channels // 2, num_layers
         if gated:
             self.recurrent = GatedRecurrence(*sizes)
         else:
