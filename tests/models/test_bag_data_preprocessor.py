@@ -99,7 +99,6 @@ def test_values_and_blending_are_the_stock_ones():
     [
         (dict(view='bag'), "'clip', 'frames', got 'bag'"),
         (dict(view='clip', num_instances=0), 'num_instances'),
-        (dict(view='frames', format_shape='NCHW'), 'format_shape'),
     ],
 )
 def test_wrong_arguments(options, match):

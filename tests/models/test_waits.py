@@ -150,7 +150,11 @@ def test_no_wait_after_the_first_iteration(reading):
 )
 def test_a_planted_wait_is_counted(plant):
     neck = NeckChain([GEIIM, WIAN], M).to('meta')
-    neck.register_bag_hook(lambda bag, _: plant(bag.features[0]))
+    process = neck.necks[1].process
+    neck.necks[1].process = lambda bag: (
+        plant(bag.features[0]),
+        process(bag),
+    )[1]
     with Waits() as waits:
         neck(torch.empty(N * M, C, device='meta'))
     assert waits.count == 1

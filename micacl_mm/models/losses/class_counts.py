@@ -12,12 +12,6 @@ WEIGHTS = ('inverse', 'inverse_sqrt', 'raw_inverse', 'none')
 TEMPERATURES = ('global', 'batch', 'per_class', 'constant')
 
 
-def _as_float(counts: Tensor) -> Tensor:
-    if counts.is_floating_point():
-        return counts
-    return counts.to(torch.get_default_dtype())
-
-
 def class_weights(counts: Tensor, kind: str) -> Tensor:
     r"""Weigh classes by how rare they are [ours].
 
@@ -28,7 +22,7 @@ def class_weights(counts: Tensor, kind: str) -> Tensor:
 
     From counts n, (K,), to weights (K,); a class that is absent gets 0.
     """
-    counts = _as_float(counts)
+    counts = counts + 0.0  # also of integers
     if kind == 'none':
         return torch.ones_like(counts)
     present, n = counts > 0, counts.clamp(min=1)
@@ -50,7 +44,7 @@ def class_temperatures(counts: Tensor, base: float, mode: str) -> Tensor:
 
     From counts n, (K,), and ``base``, :math:`\tau_0`, to temperatures (K,).
     """
-    counts = _as_float(counts)
+    counts = counts + 0.0  # also of integers
     if mode == 'constant':
         return torch.full_like(counts, base)
     share = counts / counts.max()

@@ -105,12 +105,6 @@ def test_timm_weights_survive_init_weights():
     torch.testing.assert_close(model.backbone.state_dict(), loaded)
 
 
-def save_vit(tmp_path, vit, **others):
-    """Weights of a ViT and others in a file; the init_cfg that loads it."""
-    torch.save({**state_of(vit), **others}, tmp_path / 'w.pth')
-    return dict(type='Pretrained', checkpoint=str(tmp_path / 'w.pth'))
-
-
 def test_every_frozen_parameter_must_be_filled(tmp_path):
     state = state_of(dict(type=Tiny))
     del state['bn1.weight']
@@ -127,12 +121,12 @@ def test_every_frozen_parameter_must_be_filled(tmp_path):
 def test_weights_are_loaded_last_of_all(tmp_path, form):
     # MMPretrain's ViT draws new position embeddings after loading these.
     pytest.importorskip('mmpretrain')
-    init_cfg = save_vit(tmp_path, PLAIN_VIT)
-    saved = torch.load(tmp_path / 'w.pth')
-    init_cfg = dict(init_cfg, type=PretrainedInit)
+    saved, path = state_of(PLAIN_VIT), str(tmp_path / 'w.pth')
+    torch.save(saved, path)
+    init_cfg = dict(type=PretrainedInit, checkpoint=path)
     if form is list:
         other = dict(type='Constant', layer='LayerNorm', val=3.0)
-        init_cfg = [other, dict(init_cfg, type='Pretrained')]
+        init_cfg = [other, dict(type='Pretrained', checkpoint=path)]
     model = build(dict(PLAIN_VIT, init_cfg=init_cfg))
     model.init_weights()
     torch.testing.assert_close(model.backbone.state_dict(), saved)

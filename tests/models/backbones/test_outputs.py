@@ -34,13 +34,10 @@ def test_poolings_equal_loops(batch, length):
         assert found[pooling].isfinite().all()
     frames = torch.stack(
         [
-            torch.stack(
-                [
-                    model.backbone(c[:, [t]].movedim(1, 0))[0]
-                    for t in range(length)
-                ]
+            torch.cat(
+                [model.backbone(image[None]) for image in clip.unbind(1)]
             )
-            for c in x
+            for clip in x
         ]
     ).mean((3, 4))  # (B, T, C')
     assert found['none'].shape == (batch, 4, length, 1, 1)
@@ -56,68 +53,46 @@ def test_poolings_equal_loops(batch, length):
     close(found['attention'].flatten(1), torch.stack(rows))
 
 
-@pytest.mark.parametrize('pooling', ['max', 'attention'])
-def test_gradcheck(pooling):
-    model = build(
-        dict(type=Tiny), pooling=pooling, in_channels=4, chunk_size=2
-    )
-    model.double().eval()
-    x = torch.randn(1, 3, 3, 2, 2, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(model, x, fast_mode=True)
-
-
 @pytest.mark.parametrize(
-    ('out', 'error', 'match'),
+    'out',
     [
-        (torch.zeros(7, 5, 5), ValueError, 'unclear.*wrap it'),
-        (torch.zeros(7, 2, 2, 2, 2), ValueError, 'unclear'),
-        (torch.zeros(6, 5), ValueError, 'one feature for each of 7'),
-        (torch.zeros(7), ValueError, 'one feature for each of 7'),
-        ((), TypeError, 'out_indices'),
-        (dict(x=1), TypeError, 'got dict'),
-        ([[torch.zeros(7, 5)] * 2], TypeError, 'got 2 outputs'),
+        *(torch.zeros(7, 5, 5), torch.zeros(7, 2, 2, 2, 2), torch.zeros(6, 5)),
+        *(torch.zeros(7), (), dict(x=1), [[torch.zeros(7, 5)] * 2]),
     ],
+    ids=lambda out: str(getattr(out, 'shape', out)),
 )
-def test_unclear_outputs_are_refused(out, error, match):
+def test_unclear_outputs_are_refused(out):
     model = build(dict(type=Returns, make=lambda _: out))
-    with pytest.raises(error, match=match):
+    with pytest.raises(ValueError, match='for each of 7 frames.*out_indices'):
         model(clips(1, 7, 4))
 
 
-def test_unpooled_maps_of_timm_are_refused():
+def test_unclear_outputs_of_libraries_are_refused():
     pytest.importorskip('timm')
-    with pytest.raises(ValueError, match='unclear'):
-        build(dict(TIMM['swin'], global_pool=''))(clips())
+    pytest.importorskip('mmpretrain')
+    distilled = dict(PLAIN_VIT, type='mmpretrain.DistilledVisionTransformer')
+    for cfg in (dict(TIMM['swin'], global_pool=''), distilled):
+        with pytest.raises(ValueError, match='must return one feature'):
+            build(cfg)(clips())
 
 
-@pytest.mark.parametrize(
-    ('kwargs', 'match'),
-    [
+def test_errors_say_what_to_change():
+    for kwargs, match in (
         (dict(pooling='sum'), 'pooling must be one of'),
         (dict(pooling='attention'), 'needs in_channels'),
         (dict(chunk_size=0), 'chunk_size must be at least 1'),
-    ],
-)
-def test_errors_say_what_to_change(kwargs, match):
-    with pytest.raises(ValueError, match=match):
-        build(dict(type=Tiny), **kwargs)
-
-
-def test_more_errors_say_what_to_change():
+    ):
+        with pytest.raises(ValueError, match=match):
+            build(dict(type=Tiny), **kwargs)
     with pytest.raises(ValueError, match=r'\(2, 3, 8, 8\).*NCTHW'):
         build(dict(type=Tiny))(torch.zeros(2, 3, 8, 8))
     for backbone in (dict(depth=18), 'ResNet', dict(type=3)):
-        with pytest.raises(TypeError, match='backbone'):
+        with pytest.raises(
+            TypeError, match="backbone must be a dict whose 't"
+        ):
             build(backbone)
     with pytest.raises(TypeError, match='must give an nn.Module, got dict'):
         build(dict(type=dict))
     pytest.importorskip('torchvision')
     with pytest.raises(ValueError, match='no model .resnet19.*list_models'):
         build(dict(type='torchvision.resnet19'))
-
-
-def test_a_distilled_model_is_refused():
-    pytest.importorskip('mmpretrain')
-    cfg = dict(PLAIN_VIT, type='mmpretrain.DistilledVisionTransformer')
-    with pytest.raises(TypeError, match='2 outputs, as class and distil'):
-        build(cfg)(clips())
