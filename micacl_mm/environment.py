@@ -9,26 +9,21 @@ from importlib.util import find_spec
 
 from .errors import DependencyError
 
-# distribution names (either satisfies), lowest version, first refused version
+# distribution names (either satisfies), lowest version, first refused version,
+# what to install
 SUPPORTED = (
-    (('torch',), '2.6', '3'),
+    (('torch',), '2.6', '3', '"torch>=2.6"'),
     # Private members in use: registry.py, hooks/.
-    (('mmengine', 'mmengine-lite'), '0.10.3', '0.11'),
-    (('mmcv', 'mmcv-lite'), '2.0.0', '2.2.0'),
-    (('mmaction2',), '1.2.0', '2'),
+    (('mmengine', 'mmengine-lite'), '0.10.3', '0.11', 'mmengine==0.10.7'),
+    (('mmcv', 'mmcv-lite'), '2.0.0', '2.2.0', 'mmcv-lite==2.1.0'),
+    (('mmaction2',), '1.2.0', '2', 'mmaction2==1.2.0'),
 )
 #: As ``python_requires`` of setup.py, which a PYTHONPATH goes past.
 PYTHONS = ((3, 10), (3, 12))
 #: What the stack imports without asking for it, and the cure.
 _UNASKED = {
-    'pkg_resources': 'pip install "setuptools>=77.0.3,<82"',
-    'importlib_metadata': 'pip install importlib-metadata',
-}
-_CURES = {
-    'torch': 'pip install "torch>=2.6"',
-    'mmengine': 'pip install mmengine==0.10.7',
-    'mmcv': 'pip install mmcv-lite==2.1.0',
-    'mmaction2': 'pip install mmaction2==1.2.0',
+    'pkg_resources': '"setuptools>=77.0.3,<82"',
+    'importlib_metadata': 'importlib-metadata',
 }
 
 
@@ -78,8 +73,7 @@ def check_versions() -> None:
             f'micacl_mm needs Python {low} to {high}, but this is {ours}',
             f'run: python{high} -m venv .venv, and install it there',
         )
-    for names, lowest, refused in SUPPORTED:
-        cure = _CURES[names[0]]
+    for names, lowest, refused, cure in SUPPORTED:
         found = _installed(names)
         version = next(iter(found.values()), 'none')
         if len(found) > 1:
@@ -87,19 +81,20 @@ def check_versions() -> None:
             raise DependencyError(
                 f'{" and ".join(both)} are both installed and overwrite each '
                 'other',
-                f'run: pip uninstall -y {" ".join(both)} && {cure}',
+                f'run: pip uninstall -y {" ".join(both)} && '
+                f'pip install {cure}',
             )
         inside = _numbers(lowest) <= _numbers(version) < _numbers(refused)
         if not (found and inside):
             raise DependencyError(
                 f'micacl_mm needs {names[0]}>={lowest},<{refused}, but '
                 f'{version} is installed',
-                f'run: {cure}',
+                f'run: pip install {cure}',
             )
-    for module, command in _UNASKED.items():
+    for module, cure in _UNASKED.items():
         if find_spec(module) is None:
             raise DependencyError(
                 f'mmengine and mmaction2 import {module}, which is not '
                 'installed',
-                f'run: {command}',
+                f'run: pip install {cure}',
             )

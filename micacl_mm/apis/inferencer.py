@@ -14,8 +14,6 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from rich.console import Console
-from rich.progress import Progress
 
 from micacl_mm.errors import ConfigError, check_choice
 from micacl_mm.faces import (
@@ -31,6 +29,7 @@ from micacl_mm.models.necks import BaseBagNeck
 from micacl_mm.records.config_hash import inner_dataset, short_type
 from micacl_mm.registry import INFERENCERS
 from micacl_mm.utils.video import read_video
+from micacl_mm.utils.workers import Progress
 
 from .clips import (
     Clip,
@@ -163,7 +162,7 @@ class DFERInferencer:
         min_seen (float): Share of a window's frames in which the face must be
             seen for the window to count, if any window has as much. Defaults
             to 0.25.
-        show_progress (bool): A bar with the time left. Defaults to True.
+        show_progress (bool): A line with the time left. Defaults to True.
         logit_adjust (float, optional): tau of post-hoc logit adjustment, see
             :func:`adjust_logits`. Defaults to None.
         class_counts (Sequence[int], optional): Training videos of each
@@ -262,25 +261,20 @@ class DFERInferencer:
         clips = list_clips(inputs)
         waiting: list[ClipPrediction] = []
         batch: list[tuple[_Job, dict]] = []
-        bar = Progress(
-            console=Console(stderr=True),
-            transient=True,
-            disable=not self.show_progress,
-        )
-        with bar:
-            task = bar.add_task('clips', total=len(clips))
-            for number, source in enumerate(clips):
-                for item in self._load(
-                    number, source, fps, (window, stride), waiting
-                ):
-                    batch.append(item)
-                    if len(batch) == batch_size:
-                        self._run(batch, explained, features)
-                        batch = []
-                bar.advance(task)
-                yield from _finished(waiting)
-            if batch:
-                self._run(batch, explained, features)
+        many = len(clips) > 1
+        bar = Progress(len(clips), show=self.show_progress and many)
+        for number, source in enumerate(clips):
+            for item in self._load(
+                number, source, fps, (window, stride), waiting
+            ):
+                batch.append(item)
+                if len(batch) == batch_size:
+                    self._run(batch, explained, features)
+                    batch = []
+            bar.step()
+            yield from _finished(waiting)
+        if batch:
+            self._run(batch, explained, features)
         yield from _finished(waiting)
 
     def _load(

@@ -7,6 +7,8 @@ import numpy as np
 from mmengine.config import Config
 from torch import nn
 
+from micacl_mm.apis.clips import open_clip
+from micacl_mm.apis.inferencer import ClipPipeline
 from micacl_mm.apis.loading import class_names
 from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.registry import TRANSFORMS
@@ -60,7 +62,7 @@ def describe(
     steps = [TRANSFORMS.build(step) for step in dataset.get('pipeline', [])]
     recipe = {}
     if shape is None:
-        shape = _packed_shape(steps)
+        shape = _packed_shape(cfg)
         recipe = _recipe(steps) if len(shape) == 5 else {}
     average = getattr(getattr(model, 'cls_head', None), 'average_clips', None)
     metadata = dict(
@@ -77,10 +79,11 @@ def describe(
     return Description(tuple(shape), metadata)
 
 
-def _packed_shape(steps: Sequence[Callable]) -> tuple[int, ...]:
-    """Run a pipeline on clips of several sizes, without their files."""
+def _packed_shape(cfg: Config) -> tuple[int, ...]:
+    """Run the test pipeline on clips of several sizes, all black."""
     try:
-        shapes = {_pack(steps, *clip) for clip in _CLIPS}
+        pipeline = ClipPipeline(cfg, margin=0.0)
+        shapes = {_pack(pipeline, *clip) for clip in _CLIPS}
     except Exception as error:  # whatever transforms raise
         raise ValueError(
             'export: the test pipeline cannot be run on a clip of blank '
@@ -96,28 +99,13 @@ def _packed_shape(steps: Sequence[Callable]) -> tuple[int, ...]:
 
 
 def _pack(
-    steps: Sequence[Callable], height: int, width: int, length: int
+    pipeline: ClipPipeline, height: int, width: int, length: int
 ) -> tuple[int, ...]:
-    results = dict(
-        total_frames=length,
-        start_index=0,
-        avg_fps=25,
-        modality='RGB',
-        label=0,
-        original_shape=(height, width),
-        img_shape=(height, width),
-    )
-    for step in steps:
-        name = type(step).__name__
-        if name.endswith('Init'):
-            continue
-        if name.endswith('Decode'):
-            count = len(results['frame_inds'])
-            blank = np.zeros((height, width, 3), np.uint8)
-            results['imgs'] = [blank] * count
-        else:
-            results = step(results)
-    return tuple(results['inputs'].shape)
+    frame = np.zeros((height, width, 3), np.uint8)
+    clip = open_clip(np.broadcast_to(frame, (length, *frame.shape)))
+    results = pipeline.sample(clip, np.arange(length))
+    images = [frame] * len(results['frame_inds'])
+    return tuple(pipeline.prepare(results, images, None)['inputs'].shape)
 
 
 def _recipe(steps: Sequence[Callable]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import Any, Optional
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
@@ -79,7 +80,10 @@ def find_faults(
     """
     for split, loader in loaders.items():
         classes = classes_of(loader.dataset)
-        if split == 'train' and not len(loader):
+        # By iterations an endless sampler fills any batch.
+        sampler = getattr(loader.batch_sampler, 'sampler', None)
+        endless = isinstance(sampler, InfiniteSampler)
+        if split == 'train' and not (len(loader) or endless):
             clips = len(loader.dataset)
             yield (
                 f'the training set has {clips} clips, which do not fill one '

@@ -8,6 +8,7 @@ from mmengine.dataset import (
     ClassBalancedDataset,
     ConcatDataset,
     DefaultSampler,
+    InfiniteSampler,
     RepeatDataset,
 )
 from torch import nn
@@ -101,10 +102,12 @@ def test_labels_out_of_range_are_named(label):
 
 @pytest.mark.parametrize('clips', [1, 3])
 def test_a_training_set_that_fills_no_batch_is_refused(clips):
-    few = DataLoader(Clips([0] * clips), batch_size=4, drop_last=True)
+    data, options = Clips([0] * clips), dict(batch_size=4, drop_last=True)
     text = f'has {clips} clips, which do not fill one batch of 4'
     with pytest.raises(ValueError, match=text):
-        check_train(few)
+        check_train(DataLoader(data, **options))
+    # Of a training by iterations, which begins it again.
+    check_train(DataLoader(data, sampler=InfiniteSampler(data), **options))
 
 
 def test_another_order_of_classes_is_refused():

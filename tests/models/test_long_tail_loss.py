@@ -155,16 +155,6 @@ def test_in_a_head(size):
     torch.testing.assert_close(found, -terms.sum() / (weight * target).sum())
 
 
-def test_counts_come_from_outside_and_stay_in_the_checkpoint(scores, labels):
-    loss = LongTailCrossEntropyLoss(num_classes=4, class_weight='inverse')
-    with pytest.raises(ValueError, match='ClassCountsHook'):
-        loss(scores, labels)
-    loss.set_class_counts(COUNTS)
-    again = LongTailCrossEntropyLoss(num_classes=4, class_weight='inverse')
-    again.load_state_dict(loss.state_dict())
-    assert again(scores, labels) == loss(scores, labels)
-
-
 @pytest.mark.parametrize(
     'options, match',
     [

@@ -49,11 +49,6 @@ def test_seeds_have_numbers_of_their_own(clips, tmp_path):
 @pytest.mark.parametrize(
     'wrapper',
     [
-        lambda d: dict(
-            type='ClassBalancedDataset',
-            oversample_thr=1,
-            dataset=dict(d, type='CountedClips'),
-        ),
         lambda d: dict(type='RepeatDataset', times=2, dataset=d),
         lambda d: dict(type='ConcatDataset', datasets=[d, d]),
     ],
@@ -62,10 +57,10 @@ def test_wrappers_of_datasets(spoilt, tmp_path, wrapper):
     folder, (bad, *_) = spoilt
     dataset = DATASETS.build(wrapper(noise.settings(folder)))
     (batches,), log = fetch(
-        dataset, [[0, 18 % len(dataset), bad]], tmp_path, 'resample', epochs=1
+        dataset, [[0, 18, bad]], tmp_path, 'resample', epochs=1
     )
     first, second, _ = pixels([batches])
-    assert len(dataset) < 19 or not torch.equal(first, second)
+    assert not torch.equal(first, second)
     assert 'train, epoch 1: 1 clips could not be read' in log
 
 
