@@ -87,6 +87,21 @@ def in_this_process(items, work, workers, died=None):
     yield from map(work, items)
 
 
+def diagnose(folder, config, *options) -> list[dict]:
+    """All findings about a config, written to ``folder``."""
+    path, out = folder / 'own.py', folder / 'doctor.json'
+    path.write_text(config)
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        code = main([str(path), '--json', str(out), *map(str, options)])
+    whole = json.loads(out.read_text())
+    assert whole['exit_code'] == code
+    for finding in whole['findings']:
+        line = f'{finding["status"]} {finding["name"]}: '
+        assert line in text.getvalue()
+    return whole['findings']
+
+
 class Bench:
     """A folder in which one healthy set is spoilt again and again.
 
@@ -147,23 +162,10 @@ class Bench:
         return self.root
 
     def _run(self) -> list[dict]:
-        path, out = self.folder / 'tiny.py', self.folder / 'doctor.json'
-        path.write_text(self.config)
         options = {
             '--data-root': self.root,
             '--work-dir': self.folder / 'work',
-            '--json': out,
             **self.options,
         }
-        words = [
-            str(word) for pair in options.items() for word in pair if word
-        ]
-        text = io.StringIO()
-        with contextlib.redirect_stdout(text):
-            code = main([str(path), *words])
-        whole = json.loads(out.read_text())
-        assert whole['exit_code'] == code
-        for finding in whole['findings']:
-            line = f'{finding["status"]} {finding["name"]}: '
-            assert line in text.getvalue()
-        return whole['findings']
+        words = [word for pair in options.items() for word in pair if word]
+        return diagnose(self.folder, self.config, *words)

@@ -42,8 +42,8 @@ from .bench import (
     GIB,
     Bench,
     clip_dir,
+    diagnose,
     frame_path,
-    in_this_process,
     rows_of,
     write_frame,
 )
@@ -442,26 +442,18 @@ def test_files_that_may_not_be_read(bench):
     assert said['decode']['status'] == 'FAIL'
 
 
+@pytest.mark.usefixtures('alone')
 class TestOtherSets:
     """FERV39k, videos by class, and stock datasets."""
-
-    @pytest.fixture(autouse=True)
-    def _alone(self, monkeypatch):
-        monkeypatch.setattr(os, 'environ', dict(os.environ))
-        monkeypatch.setattr(doctor_clips, 'run_all', in_this_process)
 
     def run(self, folder, text, *options):
         # The model has tests of its own.
         text += '\nmodel = dict(type="NoSuchModel")\n'
-        path, out = folder / 'own.py', folder / 'doctor.json'
-        path.write_text(text)
-        main([str(path), '--json', str(out), *options])
-        return by_name(json.loads(out.read_text())['findings'])
+        return by_name(diagnose(folder, text, *options))
 
     def base(self, name, root, *options):
         text = f'_base_ = [{str(ROOT / f"configs/{name}.py")!r}]'
-        options = ['--data-root', str(root), *options]
-        return self.run(root.parent, text, *options)
+        return self.run(root.parent, text, '--data-root', root, *options)
 
     def stock(self, root, lines, kind, **more):
         """What the doctor says of a dataset of MMAction2 itself."""

@@ -1,18 +1,15 @@
 """The doctor finds what is wrong with CREMA-D, RAVDESS, MAFW and CAER."""
 
-import json
 import os
 import shutil
 
 import pytest
 
-from micacl_mm.cli.doctor import main
-from micacl_mm.doctor import clips as doctor_clips
 from micacl_mm.options import find_config
 from micacl_mm.records.rows import DATASETS
 from tests.sets import compressed, noise, open_clips, touch, write_open_set
 
-from .bench import in_this_process
+from .bench import diagnose
 
 KINDS = ('cremad', 'ravdess', 'mafw', 'caer')
 
@@ -34,10 +31,8 @@ def whole(tmp_path_factory):
 
 
 @pytest.fixture
-def examine(whole, tmp_path, monkeypatch):
+def examine(whole, tmp_path, monkeypatch, alone):
     """Spoil a copy of a set and ask the doctor."""
-    monkeypatch.setattr(os, 'environ', dict(os.environ))
-    monkeypatch.setattr(doctor_clips, 'run_all', in_this_process)
 
     def run(kind, spoil):
         names = [
@@ -49,27 +44,19 @@ def examine(whole, tmp_path, monkeypatch):
             monkeypatch.setattr(
                 DATASETS[kind], 'release', staticmethod(lambda: names)
             )
-        root, out = tmp_path / 'set', tmp_path / 'doctor.json'
+        root = tmp_path / 'set'
         shutil.copytree(whole / kind, root)
         spoil(root)
-        path = tmp_path / 'config.py'
-        base = (
-            find_config(f'micacl_plus_{kind}')
-            if kind != 'caer'
-            else (find_config('leaderboard/micacl_plus'))
-        )
-        path.write_text(
-            f'_base_ = [{base!r}]\nmodel = dict(type="NoSuchModel")\n'
-        )
+        name = f'micacl_plus_{kind}'
+        if kind == 'caer':
+            name = 'leaderboard/micacl_plus'
+        text = f'_base_ = [{find_config(name)!r}]\n'
+        text += 'model = dict(type="NoSuchModel")\n'
         monkeypatch.setenv('MICACL_SET', kind)
-        main(
-            [
-                *(str(path), '--data-root', str(root), '--json', str(out)),
-                *('--val-ratio', '0.4', '--cfg-options'),
-                'train_dataloader.batch_size=2',
-            ]
+        found = diagnose(
+            *(tmp_path, text, '--data-root', root, '--val-ratio', '0.4'),
+            *('--cfg-options', 'train_dataloader.batch_size=2'),
         )
-        found = json.loads(out.read_text())['findings']
         return {
             finding['name']: finding['found']
             for finding in found
