@@ -41,10 +41,14 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def _ctrl_c():
-    """A command that Ctrl-C has stopped ignores it from then on."""
+def _process_as_before():
+    """Commands set options for those that they start, and ignore signals."""
+    before = dict(os.environ)
     yield
+    os.environ.clear()
+    os.environ.update(before)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

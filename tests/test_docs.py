@@ -3,7 +3,6 @@
 import ast
 import contextlib
 import json
-import os
 import re
 import shlex
 import sys
@@ -151,7 +150,6 @@ def test_the_chinese_readme_is_equal():
 def test_the_notebook_runs(monkeypatch, tmp_path):
     """Its commands in this process, which has imported the stack."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, 'environ', dict(os.environ))
     monkeypatch.setattr(sys, 'argv', ['micacl'])
     names = {}
     book = json.loads((ROOT / 'docs/quickstart.ipynb').read_text('utf-8'))

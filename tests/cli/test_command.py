@@ -13,18 +13,15 @@ import torch
 from micacl_mm import cli
 from micacl_mm.cli import launch
 from micacl_mm.errors import DependencyError
-from micacl_mm.options import OPTIONS, find_config, variable
+from micacl_mm.options import find_config
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def place(monkeypatch, tmp_path):
-    """An empty folder, and no options in the environment."""
-    # setenv first, so that monkeypatch undoes what the code under test sets.
-    for name in (*map(variable, OPTIONS), 'OMP_NUM_THREADS'):
-        monkeypatch.setenv(name, '')
-        monkeypatch.delenv(name)
+    """An empty folder."""
+    monkeypatch.delenv('OMP_NUM_THREADS', False)
     monkeypatch.setattr(sys, 'argv', ['micacl'])
     monkeypatch.setattr(torch, 'set_num_threads', lambda count: None)
     monkeypatch.chdir(tmp_path)

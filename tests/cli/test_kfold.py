@@ -48,13 +48,6 @@ def place(tmp_path_factory):
 def _in_place(place, monkeypatch):
     monkeypatch.chdir(place)
     monkeypatch.setenv('MICACL_DATA_ROOT', 'data')
-    before = dict(os.environ)
-    handlers = {n: signal.getsignal(n) for n in kfold_runs._STOPS}
-    yield  # our options become variables of this process
-    os.environ.clear()
-    os.environ.update(before)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 class Tools:
@@ -502,7 +495,7 @@ def test_a_stopped_kfold_ends_its_tools_and_resumes(
 def test_nohup_is_heeded():
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assert kfold_runs.run_all([])
-    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.signal(signal.SIGHUP, signal.SIG_DFL) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
 
 

@@ -30,14 +30,6 @@ split = dict(data_root=data_root, fold=fold)
 """
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch):
-    # setenv first, so that monkeypatch undoes what the code under test sets.
-    for name in OPTIONS:
-        monkeypatch.setenv(variable(name), '')
-        monkeypatch.delenv(variable(name))
-
-
 @pytest.fixture
 def read(tmp_path):
     (tmp_path / 'base.py').write_text(CONFIG)

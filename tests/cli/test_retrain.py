@@ -1,6 +1,5 @@
 """Retraining of a classifier, on a tiny set."""
 
-import os
 from types import SimpleNamespace
 
 import pytest
@@ -24,14 +23,11 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp('retrain')
     write_set(folder / 'data')
     write_config(folder)
-    before, here = dict(os.environ), os.getcwd()
-    os.environ['MICACL_DATA_ROOT'] = str(folder / 'data')
-    os.chdir(folder)
-    run_tool('train', ['tiny.py', '--work-dir', 'run', '--seed', '3'])
-    yield folder
-    os.chdir(here)
-    os.environ.clear()
-    os.environ.update(before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MICACL_DATA_ROOT', str(folder / 'data'))
+        patch.chdir(folder)
+        run_tool('train', ['tiny.py', '--work-dir', 'run', '--seed', '3'])
+        yield folder
 
 
 def state_of(path):

@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from micacl_mm.doctor import clips
@@ -9,6 +7,5 @@ from .bench import in_this_process
 
 @pytest.fixture
 def alone(monkeypatch):
-    """No other process, and no options of other tests."""
-    monkeypatch.setattr(os, 'environ', dict(os.environ))
+    """Without other processes."""
     monkeypatch.setattr(clips, 'run_all', in_this_process)

@@ -40,17 +40,6 @@ SMALL = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch):
-    monkeypatch.setenv('OMP_NUM_THREADS', '1')
-    before = dict(os.environ)
-    yield  # our options become variables of this process
-    os.environ.clear()
-    os.environ.update(before)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # ignored by now
-        signal.signal(number, signal.SIG_DFL)
-
-
 @pytest.mark.slow
 def test_the_dfew_table(tmp_path, monkeypatch, capsys):
     """Stopped by Ctrl-C in the first training, and continued."""
@@ -62,6 +51,7 @@ def test_the_dfew_table(tmp_path, monkeypatch, capsys):
     given += ['--work-dir', str(tmp_path / 'runs'), '--cfg-options', *SMALL]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
     first = Path('runs/fold1/seed0')
 
     def stop():
