@@ -151,13 +151,12 @@ def _size(name: str, step: Mapping[str, Any]) -> str:
         return ''
     sides = [size] if isinstance(size, (int, float)) else list(size)
     # (-1, 256), or inf in its place: the shorter side.
-    sides = [s for s in sides if _is_length(s)]
+    sides = [
+        side
+        for side in sides
+        if isinstance(side, (int, float)) and 0 < side < math.inf
+    ]
     return ' x '.join(map(str, dict.fromkeys(sides))) + ' px' if sides else ''
-
-
-def _is_length(side: Any) -> bool:
-    known = isinstance(side, (int, float))
-    return known and side > 0 and not math.isinf(side)
 
 
 def _draws(name: str, step: Mapping[str, Any]) -> bool:

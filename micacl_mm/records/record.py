@@ -3,6 +3,7 @@
 import datetime
 import json
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any, Optional, Union
 
@@ -123,17 +124,14 @@ def read_runs(folders: Iterable[Path]) -> list[ResultRow]:
         DataError: A record is none, is of other classes, or makes no good
             row; one line ``file: what is wrong`` for every problem.
     """
-    paths: list[Path] = []
-    for folder in map(Path, folders):
-        found = sorted(folder.rglob(FILE_NAME))
-        if not found:
-            raise MissingFileError(
-                f'there is no {FILE_NAME} below {folder}',
-                'test a checkpoint with micacl test or micacl kfold first',
-            )
-        paths += [path for path in found if path not in paths]
+    found = {path: sorted(Path(path).rglob(FILE_NAME)) for path in folders}
+    for folder in (folder for folder, paths in found.items() if not paths):
+        raise MissingFileError(
+            f'there is no {FILE_NAME} below {folder}',
+            'test a checkpoint with micacl test or micacl kfold first',
+        )
     rows, wrong = [], []
-    for path in paths:
+    for path in dict.fromkeys(chain.from_iterable(found.values())):
         try:
             record = read_record(path)
             classes = classes_of(record['dataset'])
@@ -142,14 +140,13 @@ def read_runs(folders: Iterable[Path]) -> list[ResultRow]:
                     f'its classes must be {", ".join(classes)} in this order'
                 )
             row = row_of(record)
+            wrong += [f'{path}: {problem}' for problem in problems(row)]
+            rows.append(ResultRow(row, str(path)))
         except (
             *(ValueError, KeyError, TypeError, AttributeError),
             *(RecursionError, OverflowError),
         ) as error:
             wrong.append(f'{path}: is not a record of a run: {error}')
-            continue
-        wrong += [f'{path}: {problem}' for problem in problems(row)]
-        rows.append(ResultRow(row, str(path)))
     if wrong:
         raise DataError('\n'.join(wrong), 'name folders without these files')
     return rows
