@@ -23,7 +23,6 @@ from micacl_mm.doctor.core import (
     Case,
     Finding,
     run_checks,
-    skipped,
 )
 from micacl_mm.options import find_config, help_options, take_options
 from micacl_mm.version import __version__
@@ -74,7 +73,9 @@ def main(argv: Sequence[str], broken: Optional[BaseException] = None) -> int:
         findings.append(finding)
         print(_line(finding), flush=True)
     if broken is not None:
-        rest = skipped('all others need micacl_mm')._replace(name='rest')
+        rest = Finding.skipped('all others need micacl_mm')._replace(
+            name='rest'
+        )
         findings.append(rest)
         print(_line(rest))
     counts = Counter(finding.status for finding in findings)

@@ -21,17 +21,7 @@ from micacl_mm.hooks.bad_files import (
 )
 from micacl_mm.utils.workers import Progress, count_cores, run_all
 
-from .core import (
-    Case,
-    Finding,
-    check,
-    failed,
-    number,
-    passed,
-    skipped,
-    some,
-    warned,
-)
+from .core import Case, Finding, check, number, some
 
 _AGAIN = 'unpack these clips again'
 _PART = ('offset', 'start_index', 'total_frames')
@@ -118,31 +108,31 @@ def files(case: Case) -> Iterator[Finding]:
     absent = [name for clip in case.clips for name in clip.named(-1)]
     empty = [name for clip in case.clips for name in clip.named(0)]
     if gone:
-        yield failed(
+        yield Finding.failed(
             f'{len(gone)} of {number(len(clips), "listed clip")} are not '
             f'there: {some(gone)}',
             f'{_AGAIN}, or correct annotation and data_prefix',
         )
     if absent:
-        yield failed(
+        yield Finding.failed(
             f'{number(len(absent), "listed frame")} not there: {some(absent)}',
             f'{_AGAIN}, or correct the annotation: frames are counted from '
             'start_index',
         )
     if empty:
-        yield failed(
+        yield Finding.failed(
             f'{number(len(empty), "file")} of zero bytes: {some(empty)}',
             f'{_AGAIN}, or delete the files',
         )
     twice = list(_named_twice(case))
     if twice:
-        yield warned(
+        yield Finding.warned(
             f'{number(len(twice), "clip")} in two folders: {some(twice)}',
             'remove the folder that does not belong there',
         )
     if not (gone or absent or empty or twice):
         total = sum(len(clip.files) for clip in clips)
-        yield passed(f'{number(total, "file")} of {len(clips)} clips')
+        yield Finding.passed(f'{number(total, "file")} of {len(clips)} clips')
 
 
 def _named_twice(case: Case) -> Iterator[str]:
@@ -160,22 +150,22 @@ def _named_twice(case: Case) -> Iterator[str]:
 def duplicates(case: Case) -> Iterator[Finding]:
     """No two clips have the same frames, or nearly all of them."""
     if not case.clips:
-        yield skipped('no clips on disk')
+        yield Finding.skipped('no clips on disk')
         return
     found: dict[tuple, list[str]] = defaultdict(list)
     for group in find_copies(case.clips):
-        what = warned, 'one clip by two names'
+        what = Finding.warned, 'one clip by two names'
         if _straddles(case, group):
-            what = failed, 'in train and test by two names'
+            what = Finding.failed, 'in train and test by two names'
         elif len({clip.label for clip in group}) > 1:
-            what = failed, 'one clip with different labels'
+            what = Finding.failed, 'one clip with different labels'
         names = sorted(clip.video_id for clip in group)
         found[what].append(' = '.join(names[:4]))
     cure = 'find out which name is right, and unpack the other clip again'
     for (finding, text), names in found.items():
         yield finding(f'{text}: {some(names)}', cure)
     if not found:
-        yield passed(f'none among {len(case.clips)} clips')
+        yield Finding.passed(f'none among {len(case.clips)} clips')
 
 
 def find_copies(clips: Sequence[Clip]) -> list[list[Clip]]:
@@ -240,7 +230,7 @@ def decode(case: Case) -> Iterator[Finding]:
     """The decoders of the pipeline can read every frame."""
     count, clips = case.options.decode, case.clips
     if not clips or count == 0:
-        yield skipped('not asked for' if clips else 'no clips on disk')
+        yield Finding.skipped('not asked for' if clips else 'no clips on disk')
         return
     if count is not None:  # evenly spread, and the same ones each time
         count = min(count, len(clips))
@@ -257,12 +247,14 @@ def decode(case: Case) -> Iterator[Finding]:
         policy = (case.hook('SafeDataHook') or {}).get('bad_data', 'raise')
         if policy == 'raise':
             cure = f"{_AGAIN}, or set bad_data='resample' in SafeDataHook"
-            yield failed(text, cure)
+            yield Finding.failed(text, cure)
         else:
-            yield warned(f'{text}; SafeDataHook omits these clips', _AGAIN)
+            yield Finding.warned(
+                f'{text}; SafeDataHook omits these clips', _AGAIN
+            )
     else:
         more = '' if count is None else ' (--decode all checks every one)'
-        yield passed(f'{of}, every frame{more}')
+        yield Finding.passed(f'{of}, every frame{more}')
 
 
 @check('content', 'decode')
@@ -274,12 +266,12 @@ def content(case: Case) -> Iterator[Finding]:
         if report.odd
     ]
     if odd:
-        yield warned(
+        yield Finding.warned(
             f'{number(len(odd), "unusual clip")}: {some(odd)}',
             'look at these clips, and unpack or crop them again',
         )
     else:
-        yield passed('no black, still, tiny or grey frames')
+        yield Finding.passed('no black, still, tiny or grey frames')
 
 
 def decode_clips(clips: Sequence[Clip], workers: int) -> list[ClipReport]:

@@ -18,18 +18,7 @@ from micacl_mm.records.weights import check_classes
 from micacl_mm.registry import MODELS
 from micacl_mm.utils.datasets import innermost
 
-from .core import (
-    Case,
-    Finding,
-    blamed,
-    check,
-    failed,
-    passed,
-    shorten,
-    skipped,
-    some,
-    warned,
-)
+from .core import Case, Finding, check, shorten, some
 
 
 @check('config')
@@ -37,24 +26,24 @@ def config(case: Case) -> Iterator[Finding]:
     """The config can be read and has a model and data."""
     path = case.options.config
     if not path:
-        yield skipped('none was given: data and model are not checked')
+        yield Finding.skipped('none was given: data and model are not checked')
         return
     try:
         case.config = Config.fromfile(path)
         case.config.merge_from_dict(case.options.cfg_options)
     except (Exception, SystemExit) as error:  # whatever a user's file does
-        yield blamed(error, f'correct {path}')
+        yield Finding.blamed(error, f'correct {path}')
         return
     init_default_scope(case.config.get('default_scope', 'mmaction'))
     wanted = ('model', 'train_dataloader', 'test_dataloader')
     lacking = [name for name in wanted if not case.config.get(name)]
     if lacking:
-        yield failed(
+        yield Finding.failed(
             f'{path} has no {", ".join(lacking)}',
             'use a complete config, such as configs/micacl_dfew.py',
         )
     else:
-        yield passed(path)
+        yield Finding.passed(path)
 
 
 @check('model', 'config')
@@ -63,10 +52,12 @@ def model(case: Case) -> Iterator[Finding]:
     try:
         case.model = MODELS.build(case.config.model)
     except Exception as error:  # whatever a user's config says
-        yield blamed(error, f'correct the model of {case.options.config}')
+        yield Finding.blamed(
+            error, f'correct the model of {case.options.config}'
+        )
         return
     count = sum(p.numel() for p in case.model.parameters())
-    yield passed(f'{type(case.model).__name__}, {count:,} parameters')
+    yield Finding.passed(f'{type(case.model).__name__}, {count:,} parameters')
 
 
 @check('data', 'config')
@@ -81,14 +72,14 @@ def data(case: Case) -> Iterator[Finding]:
             loader = Runner.build_dataloader(settings, seed=0)
         except Exception as error:  # of datasets of any library
             cure = f'correct {name}_dataloader, or --data-root'
-            finding = blamed(error, cure)
+            finding = Finding.blamed(error, cure)
             wrong.setdefault(finding.found, finding)
             continue
         case.loaders[name] = loader
         case.datasets[name] = list(innermost(loader.dataset))
     yield from wrong.values()
     for text in dict.fromkeys(case.log):
-        yield warned(
+        yield Finding.warned(
             shorten(text),
             'unpack these clips again, and remove what does not belong there',
         )
@@ -97,7 +88,7 @@ def data(case: Case) -> Iterator[Finding]:
         first = type(next(case.built())[1]).__name__
         layouts = {getattr(d, 'layout', '') for _, d in case.built()} - {''}
         text = f'{first}: {", ".join(sizes)} clips'
-        yield passed('; '.join([text, *sorted(layouts)]))
+        yield Finding.passed('; '.join([text, *sorted(layouts)]))
 
 
 @check('samples', 'data')
@@ -109,17 +100,17 @@ def samples(case: Case) -> Iterator[Finding]:
             case.samples[name] = sample = dataset[0]
         except Exception as error:  # of transforms of any library
             cure = f'correct the pipeline of {name}_dataloader, or the clip'
-            yield blamed(error, cure)
+            yield Finding.blamed(error, cure)
             return
         inputs = sample.get('inputs') if isinstance(sample, dict) else None
         if not isinstance(inputs, torch.Tensor):
-            yield failed(
+            yield Finding.failed(
                 f'the pipeline of {name}_dataloader gives no inputs',
                 "end it with dict(type='PackActionInputs')",
             )
             return
         shapes.append(f'{name} {tuple(inputs.shape)}')
-    yield passed(', '.join(shapes))
+    yield Finding.passed(', '.join(shapes))
 
 
 @check('consistency', 'data', 'model')
@@ -131,7 +122,9 @@ def consistency(case: Case) -> Iterator[Finding]:
     for fault in dict.fromkeys(found):
         problem, colon, cure = fault.rpartition(': ')
         clean = False
-        yield failed(*((problem, cure) if colon else (cure, 'correct it')))
+        yield Finding.failed(
+            *((problem, cure) if colon else (cure, 'correct it'))
+        )
     for name, dataset in case.built():
         infos = map(dataset.get_data_info, range(len(dataset)))
         labels = Counter(
@@ -143,13 +136,13 @@ def consistency(case: Case) -> Iterator[Finding]:
         empty = [str(n) for i, n in enumerate(names) if not labels[i]]
         if empty:
             clean = False
-            yield warned(
+            yield Finding.warned(
                 f'{name} has no clip of {some(empty, 9)}',
                 'restore the split file, or note that UAR covers only the '
                 'classes that are there',
             )
     if clean:
-        yield passed('classes, labels and evaluation')
+        yield Finding.passed('classes, labels and evaluation')
 
 
 @check('checkpoint', 'data', 'model')
@@ -157,13 +150,15 @@ def checkpoint(case: Case) -> Iterator[Finding]:
     """The checkpoint fits model and classes."""
     path = case.options.checkpoint
     if not path:
-        yield skipped('none was given (--checkpoint FILE)')
+        yield Finding.skipped('none was given (--checkpoint FILE)')
         return
     try:
         meta = load_model(case.config, path)[1].get('meta') or {}
         for _, dataset in case.built():
             check_classes(meta, dataset)
     except MICACLError as error:
-        yield blamed(error, 'use another file')
+        yield Finding.blamed(error, 'use another file')
     else:
-        yield passed(f'weights and classes fit, epoch {meta.get("epoch")}')
+        yield Finding.passed(
+            f'weights and classes fit, epoch {meta.get("epoch")}'
+        )

@@ -41,36 +41,36 @@ class Finding(NamedTuple):
     #: Of the check.
     name: str = ''
 
+    @classmethod
+    def passed(cls, found: str) -> Finding:
+        """Nothing is wrong."""
+        return cls(PASS, found)
 
-def passed(found: str) -> Finding:
-    """Nothing is wrong."""
-    return Finding(PASS, found)
+    @classmethod
+    def warned(cls, found: str, cure: str) -> Finding:
+        """It works, but not as well or not as intended."""
+        return cls(WARN, found, cure)
 
+    @classmethod
+    def failed(cls, found: str, cure: str) -> Finding:
+        """It does not work, or gives wrong results."""
+        return cls(FAIL, found, cure)
 
-def warned(found: str, cure: str) -> Finding:
-    """It works, but not as well or not as intended."""
-    return Finding(WARN, found, cure)
+    @classmethod
+    def skipped(cls, why: str) -> Finding:
+        """It was not checked."""
+        return cls(SKIP, why)
 
-
-def failed(found: str, cure: str) -> Finding:
-    """It does not work, or gives wrong results."""
-    return Finding(FAIL, found, cure)
-
-
-def skipped(why: str) -> Finding:
-    """It was not checked."""
-    return Finding(SKIP, why)
-
-
-def blamed(error: BaseException, cure: str) -> Finding:
-    """A FAIL in the words of an error, with its cure or another."""
-    text = str(error)
-    if isinstance(error, MICACLError):
-        text, cure = error.problem, error.cure or cure
-    text, kind = shorten(text), type(error).__name__
-    if not text or not isinstance(error, (ValueError, OSError, ImportError)):
-        text = f'{kind}: {text}' if text else kind
-    return failed(text, shorten(cure).rstrip('.'))
+    @classmethod
+    def blamed(cls, error: BaseException, cure: str) -> Finding:
+        """A FAIL in the words of an error, with its cure or another."""
+        text, kind = str(error), type(error).__name__
+        if isinstance(error, MICACLError):
+            text, cure = error.problem, error.cure or cure
+        named = isinstance(error, (ValueError, OSError, ImportError))
+        if not text or not named:
+            text = f'{kind}: {text}' if text else kind
+        return cls.failed(shorten(text), shorten(cure).rstrip('.'))
 
 
 def shorten(text: object, most: int = 400) -> str:
@@ -191,7 +191,7 @@ def run_checks(case: Case) -> Iterator[Finding]:
             continue
         lacking = [n for n in known.needs if bad & worst.get(n, bad)]
         if lacking:
-            found = [skipped(f'needs {", ".join(lacking)}')]
+            found = [Finding.skipped(f'needs {", ".join(lacking)}')]
         else:
             found = _look(known, case)
         worst[known.name] = {finding.status for finding in found}
@@ -209,7 +209,9 @@ def _look(look: Check, case: Case) -> list[Finding]:
         cure = 'report this line as a bug'
         if isinstance(error, PermissionError):
             cure = f'make {error.filename or "the file"} readable'
-        findings.append(failed(f'the check could not finish, {text}', cure))
+        findings.append(
+            Finding.failed(f'the check could not finish, {text}', cure)
+        )
     return findings
 
 

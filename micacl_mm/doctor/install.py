@@ -11,7 +11,7 @@ from typing import Optional
 from micacl_mm.environment import check_versions
 from micacl_mm.version import __version__
 
-from .core import Case, Finding, blamed, check, failed, passed, warned
+from .core import Case, Finding, check
 
 _NEW = "create a new environment and run: pip install '.[stack]'"
 _OPENCV = (
@@ -36,23 +36,23 @@ def versions(case: Case) -> Iterator[Finding]:
     try:
         check_versions()
     except ImportError as error:
-        yield blamed(error, _NEW)
+        yield Finding.blamed(error, _NEW)
         return
     names = ('torch', 'mmengine', 'mmcv', 'mmcv-lite', 'mmaction2', 'numpy')
     known = {name: version_of(name) for name in names}
     listed = [f'{name} {found}' for name, found in known.items() if found]
     python = '.'.join(map(str, sys.version_info[:2]))
-    yield passed(f'Python {python}, {", ".join(listed)}')
+    yield Finding.passed(f'Python {python}, {", ".join(listed)}')
 
 
 @check('import')
 def imports(case: Case) -> Iterator[Finding]:
     """The package can be imported."""
     if case.broken is None:
-        yield passed(f'micacl_mm {__version__}')
+        yield Finding.passed(f'micacl_mm {__version__}')
         return
-    finding = blamed(case.broken, _NEW)
-    yield failed(f'micacl_mm fails: {finding.found}', finding.cure)
+    finding = Finding.blamed(case.broken, _NEW)
+    yield Finding.failed(f'micacl_mm fails: {finding.found}', finding.cure)
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -85,11 +85,11 @@ _PROBLEMS = (
 def problems(case: Case) -> Iterator[Finding]:
     """What is broken in some versions of the stack."""
     found = [
-        warned(f'{name} {version}: {text}', cure)
+        Finding.warned(f'{name} {version}: {text}', cure)
         for name, is_bad, text, cure in _PROBLEMS
         if (version := version_of(name)) and is_bad(_numbers(version))
     ]
-    yield from [*found, *_opencv()] or [passed('none')]
+    yield from [*found, *_opencv()] or [Finding.passed('none')]
 
 
 def _opencv() -> Iterator[Finding]:
@@ -99,7 +99,7 @@ def _opencv() -> Iterator[Finding]:
         listed = [f'{name} {version}' for name, version in there.items()]
         newest = there.get('opencv-python', '4.11.0.86')
         wanted = ' '.join(f'{name}=={newest}' for name in there)
-        yield warned(
+        yield Finding.warned(
             f'{" and ".join(listed)} overwrite each other',
             f'pip install {wanted}',
         )

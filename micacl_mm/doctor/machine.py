@@ -11,16 +11,7 @@ from pathlib import Path
 
 import torch
 
-from .core import (
-    Case,
-    Finding,
-    check,
-    failed,
-    passed,
-    shorten,
-    skipped,
-    warned,
-)
+from .core import Case, Finding, check, shorten
 
 _MIB, _GIB = 2**20, 2**30
 _DOCKER = 64 * _MIB  # a container's default
@@ -38,20 +29,20 @@ def gpu(case: Case) -> Iterator[Finding]:
     hidden = os.environ.get('CUDA_VISIBLE_DEVICES')
     built = torch.version.cuda
     if not seen:
-        yield passed('none, torch uses the CPU')
+        yield Finding.passed('none, torch uses the CPU')
     elif hidden is not None and hidden.strip() in ('', '-1'):
-        yield warned(
+        yield Finding.warned(
             f'{seen[0]} is hidden by CUDA_VISIBLE_DEVICES={hidden!r}',
             'unset CUDA_VISIBLE_DEVICES',
         )
     elif built is None:
-        yield warned(
+        yield Finding.warned(
             f'{seen[0]} is not used: torch {torch.__version__} is built for '
             'the CPU',
             f'install a CUDA build of torch; {_BUILDS}',
         )
     else:
-        yield failed(
+        yield Finding.failed(
             f'torch is built for CUDA {built} and cannot use {seen[0]}',
             f'update the driver, or install torch for an older CUDA; '
             f'{_BUILDS}',
@@ -80,7 +71,7 @@ def _gpu(index: int) -> Finding:
         torch.ones(2, device=f'cuda:{index}').sum().item()
         free, total = torch.cuda.mem_get_info(index)
     except RuntimeError as error:
-        return failed(
+        return Finding.failed(
             f'{name} cannot compute: {shorten(error, 150)}',
             f'install a build of torch for this GPU; {_BUILDS}',
         )
@@ -89,18 +80,18 @@ def _gpu(index: int) -> Finding:
         f'{torch.version.cuda}'
     )
     if free < total / 2:
-        return warned(
+        return Finding.warned(
             f'{text}: in use by others',
             'wait for them, or choose another one by CUDA_VISIBLE_DEVICES',
         )
-    return passed(text)
+    return Finding.passed(text)
 
 
 @check('shared memory', 'samples')
 def shared_memory(case: Case) -> Iterator[Finding]:
     """Batches that workers prefetch fit into /dev/shm."""
     if not _SHM.is_dir():
-        yield skipped('this system has no /dev/shm')
+        yield Finding.skipped('this system has no /dev/shm')
         return
     need = 0
     for name in ('train', 'val'):  # a test is a run of its own
@@ -116,11 +107,11 @@ def shared_memory(case: Case) -> Iterator[Finding]:
     )
     cure = 'start the container with --shm-size=16g, or use fewer workers'
     if need > free:
-        yield failed(text, cure)
+        yield Finding.failed(text, cure)
     elif total <= _DOCKER:
-        yield warned(f'{text}: the default of a container', cure)
+        yield Finding.warned(f'{text}: the default of a container', cure)
     else:
-        yield passed(text)
+        yield Finding.passed(text)
 
 
 @check('work folder', 'model')
@@ -132,7 +123,7 @@ def work_folder(case: Case) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b'x')
     except OSError as error:
-        yield failed(
+        yield Finding.failed(
             f'{folder} cannot be written: {error.strerror or error}',
             'choose another folder by --work-dir, or change its permissions',
         )
@@ -149,13 +140,13 @@ def work_folder(case: Case) -> Iterator[Finding]:
     free = shutil.disk_usage(there).free
     text = f'{_size(free)} free, {kept} checkpoints take {_size(size * kept)}'
     if size * kept > free:
-        yield failed(
+        yield Finding.failed(
             text,
             'free some space, choose another --work-dir, or set '
             'default_hooks.checkpoint.max_keep_ckpts=1',
         )
     else:
-        yield passed(text)
+        yield Finding.passed(text)
 
 
 def _size(count: int) -> str:

@@ -12,18 +12,7 @@ from typing import Any
 from micacl_mm.datasets.base import BaseDFERDataset
 from micacl_mm.datasets.splits import RESTORE
 
-from .core import (
-    Case,
-    Finding,
-    blamed,
-    check,
-    failed,
-    number,
-    passed,
-    skipped,
-    some,
-    warned,
-)
+from .core import Case, Finding, check, number, some
 
 
 @check('split files', 'data')
@@ -31,7 +20,7 @@ def split_files(case: Case) -> Iterator[Finding]:
     """All split files can be read, and list as many clips as published."""
     first = case.ours
     if first is None:
-        yield skipped('the dataset has no split files')
+        yield Finding.skipped('the dataset has no split files')
         return
     findings, absent = [], []
     for variant, dataset in _variants(first):
@@ -43,18 +32,20 @@ def split_files(case: Case) -> Iterator[Finding]:
                 absent.append(where)
             except PermissionError as error:
                 cure = f'make {error.filename} readable'
-                findings.append(blamed(error, cure))
+                findings.append(Finding.blamed(error, cure))
             except (ValueError, OSError) as error:
-                findings.append(blamed(error, RESTORE))
+                findings.append(Finding.blamed(error, RESTORE))
             else:
                 findings += _counts(where, dataset, variant, split, rows)
     if not findings:
         findings += _total(first, case.rows)
     if absent and not first.is_drawn:
         cure = 'unpack the split files of the release again'
-        findings.append(warned(f'no split files of {some(absent)}', cure))
+        findings.append(
+            Finding.warned(f'no split files of {some(absent)}', cure)
+        )
     text = f'{number(len(case.rows), "list")} of {type(first).__name__}'
-    yield from findings or [passed(text)]
+    yield from findings or [Finding.passed(text)]
 
 
 def _variants(dataset: BaseDFERDataset) -> Iterator[tuple[Any, Any]]:
@@ -78,7 +69,7 @@ def _total(dataset: BaseDFERDataset, rows: dict) -> Iterator[Finding]:
         if total and not dataset.is_drawn and len(clips) != total:
             where = f'{dataset.VARIANT} {variant}'.strip()
             text = f'{where}: {len(clips)} clips instead of {total}'
-            yield failed(text, RESTORE)
+            yield Finding.failed(text, RESTORE)
 
 
 def _counts(
@@ -95,14 +86,14 @@ def _counts(
         if found[i] != official[i]
     ]
     if differing:
-        yield failed(f'{where}: {some(differing, 7)}', RESTORE)
+        yield Finding.failed(f'{where}: {some(differing, 7)}', RESTORE)
 
 
 @check('folds', 'data')
 def folds(case: Case) -> Iterator[Finding]:
     """Train and test of each fold are disjoint; the folds form one set."""
     if not case.rows:
-        yield skipped('no split files')
+        yield Finding.skipped('no split files')
         return
     labels: dict[str, set[int]] = defaultdict(set)
     for rows in case.rows.values():
@@ -113,10 +104,10 @@ def folds(case: Case) -> Iterator[Finding]:
     if torn:
         wrong.append(f'{some(torn)} have another label in another split file')
     if wrong:
-        yield failed(some(wrong), RESTORE)
+        yield Finding.failed(some(wrong), RESTORE)
     else:
         whole = sorted({str(v) for v, s in case.rows if s == 'test'})
-        yield passed(
+        yield Finding.passed(
             f'train and test disjoint in {", ".join(whole)}; '
             f'{number(len(labels), "clip")}'
         )
@@ -160,18 +151,20 @@ def overlap(case: Case) -> Iterator[Finding]:
         named = some([os.path.basename(path) for path in both])
         text = f'{number(len(both), "clip")} in {one} and {other}: {named}'
         if one == 'train':
-            yield failed(
+            yield Finding.failed(
                 text,
                 'give both loaders the same fold, val_ratio and val_seed, '
                 'and each a split of its own',
             )
         else:
-            yield warned(
+            yield Finding.warned(
                 f'{text}; a checkpoint selected on them flatters the result',
                 'set --val-ratio 0.1',
             )
     if clean:
-        yield passed(' and '.join(f'{len(p)} {n}' for n, p in places.items()))
+        yield Finding.passed(
+            ' and '.join(f'{len(p)} {n}' for n, p in places.items())
+        )
 
 
 def _places(case: Case, loader: str) -> set[str]:

@@ -11,19 +11,7 @@ from mmengine.dataset import pseudo_collate
 
 from micacl_mm.hooks import ClassCountsHook
 
-from .core import (
-    Case,
-    Finding,
-    blamed,
-    check,
-    failed,
-    kind,
-    number,
-    passed,
-    skipped,
-    some,
-    warned,
-)
+from .core import Case, Finding, check, kind, number, some
 
 _CPU_CLIPS = 4  # a whole batch takes too long on a CPU
 
@@ -40,12 +28,12 @@ def training_step(case: Case) -> Iterator[Finding]:
         if isinstance(error, torch.OutOfMemoryError):
             size = case.loaders['train'].batch_size
             cure = f'lower train_dataloader.batch_size, now {size}'
-        yield blamed(error, cure)
+        yield Finding.blamed(error, cure)
         return
     values = {name: value.detach().mean() for name, value in losses.items()}
     wrong = [n for n, value in values.items() if not torch.isfinite(value)]
     if wrong:
-        yield failed(
+        yield Finding.failed(
             f'{some(wrong)} of {number(clips, "clip")} is not finite',
             'check data_preprocessor, class counts and temperature',
         )
@@ -58,7 +46,9 @@ def training_step(case: Case) -> Iterator[Finding]:
     gradients = list(check_gradients(case.model))
     yield from gradients
     if not gradients:
-        yield passed(f'{number(clips, "clip")}, {", ".join(listed)}{peak}')
+        yield Finding.passed(
+            f'{number(clips, "clip")}, {", ".join(listed)}{peak}'
+        )
 
 
 def _losses(case: Case) -> tuple[int, dict[str, torch.Tensor]]:
@@ -108,12 +98,12 @@ def check_gradients(model: torch.nn.Module) -> Iterator[Finding]:
     ]
     model.zero_grad()
     if wrong:
-        yield failed(
+        yield Finding.failed(
             f'the gradient of {some(wrong)} is not finite',
             'check the loss, and mixed precision',
         )
     if bare:
-        yield warned(
+        yield Finding.warned(
             f'no gradient reaches {some(bare)}',
             'freeze these, or set find_unused_parameters=True for several '
             'GPUs',
@@ -125,7 +115,7 @@ def prediction(case: Case) -> Iterator[Finding]:
     """A test clip gets a score for each class."""
     model, sample = case.model.eval(), case.samples.get('test')
     if sample is None:
-        yield skipped('no test data')
+        yield Finding.skipped('no test data')
         return
     try:
         with torch.no_grad():
@@ -133,16 +123,16 @@ def prediction(case: Case) -> Iterator[Finding]:
             scores = model(**batch, mode='predict')[0].pred_score
     except Exception as error:  # of models of any library
         cure = f'correct model or test_pipeline of {case.options.config}'
-        yield blamed(error, cure)
+        yield Finding.blamed(error, cure)
         return
     classes = case.datasets['test'][0].metainfo.get('classes')
     if classes and tuple(scores.shape) != (len(classes),):
-        yield failed(
+        yield Finding.failed(
             f'scores of shape {tuple(scores.shape)} for {len(classes)} '
             'classes',
             "set model.cls_head.average_clips='prob', and its num_classes",
         )
     elif not torch.isfinite(scores).all():
-        yield failed('scores are not finite', 'use another checkpoint')
+        yield Finding.failed('scores are not finite', 'use another checkpoint')
     else:
-        yield passed(f'{len(scores)} scores')
+        yield Finding.passed(f'{len(scores)} scores')

@@ -26,7 +26,7 @@ from micacl_mm.doctor.clips import (
     find_copies,
     list_clips,
 )
-from micacl_mm.doctor.core import blamed, load_checks
+from micacl_mm.doctor.core import Finding, load_checks
 from micacl_mm.errors import DataError
 from micacl_mm.registry import MODELS, TRANSFORMS
 from tests.sets import (
@@ -728,5 +728,5 @@ def test_gradients(loss_of, found):
     ],
 )
 def test_errors_are_findings(error, found, cure):
-    finding = blamed(error, 'other')
+    finding = Finding.blamed(error, 'other')
     assert (finding.found, finding.cure) == (found, cure)
