@@ -72,7 +72,6 @@ class Run(NamedTuple):
     folder: Path
     facts: dict[str, Any]
     options: Namespace
-    by_epoch: bool = True
 
     @property
     def name(self) -> str:
@@ -190,8 +189,8 @@ class Run(NamedTuple):
             *self.options.train_options,
             f'randomness.seed={self.facts["seed"]}',
         ]
-        template = 'epoch_{}.pth' if self.by_epoch else 'iter_{}.pth'
-        begun, _ = find_start(self.folder / NOTE, template)
+        unit = 'iter' if any(self.folder.glob('iter_*.pth')) else 'epoch'
+        begun, _ = find_start(self.folder / NOTE, unit + '_{}.pth')
         # Not from the start, for then the tool would forget load_from.
         resume = ['--resume'] if begun else []
         if resume:  # or MMEngine would resume from that file
@@ -324,13 +323,9 @@ def make_plan(options: Namespace) -> list[Run]:
             'data set': _digest(settings),
             'processes': options.nproc,
         }
-        by_epoch = 'max_iters' not in (config.get('train_cfg') or {})
         folder = options.work_dir / (f'fold{fold}' if fold else '')
         runs += [
-            Run(
-                *(folder / f'seed{seed}', {**facts, 'seed': seed}, options),
-                by_epoch,
-            )
+            Run(folder / f'seed{seed}', {**facts, 'seed': seed}, options)
             for seed in options.seeds
         ]
     return runs
@@ -383,9 +378,11 @@ def _digest(settings: Mapping[str, Any]) -> str:
     dataset = kind(**{**settings, 'pipeline': []}, lazy_init=True)
     parts = [dataset_id(dataset)]
     parts += [repr(dataset.read_split(name)) for name in ('train', 'test')]
-    for marker in (DRAWN_MARKER, BENCHMARK_MARKER):
-        path = Path(dataset.data_root, marker)
-        parts.append(path.read_text() if path.is_file() else '')
+    paths = (
+        Path(dataset.data_root, marker)
+        for marker in (DRAWN_MARKER, BENCHMARK_MARKER)
+    )
+    parts += [path.read_text() if path.is_file() else '' for path in paths]
     text = '\n'.join(parts)
     return f'{parts[0]} {hashlib.sha256(text.encode()).hexdigest()[:10]}'
 
