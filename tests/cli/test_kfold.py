@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,8 +24,8 @@ from micacl_mm.cli.kfold_runs import (
     summarise,
 )
 from micacl_mm.records.record import read_record
-from micacl_mm.records.rows import COLUMNS
-from tests.records.tiny import write_config, write_set
+from micacl_mm.records.rows import COLUMNS, problems
+from tests.records.tiny import ROOT, write_config, write_set
 
 LAST = ('--selection', 'last')
 ONE = ('--folds', '1')
@@ -497,6 +498,52 @@ def test_nohup_is_heeded():
     assert kfold_runs.run_all([])
     assert signal.signal(signal.SIGHUP, signal.SIG_DFL) is signal.SIG_IGN
     assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+
+
+@pytest.mark.slow
+def test_a_real_training_is_stopped_and_resumed(monkeypatch, capsys):
+    options = (*ONE, '--cfg-options', 'train_cfg.max_epochs=2')
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    first = Path('real/fold1/seed0')
+
+    def stop():
+        until = time.monotonic() + 300
+        while not (first / 'epoch_1.pth').exists():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    assert kfold(*options, work_dir='real') == 130
+    thread.join()
+    said = capsys.readouterr()
+    assert 'run the same command to resume' in said.err
+    for text in (said.out, said.err, (first / 'kfold.log').read_text()):
+        assert 'Traceback' not in text
+    assert not list(first.glob('val/result.json'))
+
+    calls = []
+
+    def call(self, tool, arguments):
+        """In this process, which has imported the stack."""
+        calls.append([tool, *arguments])
+        assert cli.main(calls[-1]) == 0
+
+    monkeypatch.setattr(kfold_runs.Run, '_call', call)
+    monkeypatch.setattr(sys, 'argv', ['micacl'])
+    assert kfold(*options, work_dir='real') == 0
+    assert [words[0] for words in calls] == ['train', 'test']
+    assert '--resume' in calls[0]
+    with open('real/rows.csv') as stream:
+        (row,) = csv.DictReader(stream)
+    assert not problems(row)
+    assert row['dataset'] == 'dfew' and row['method'] == 'tiny'
+    assert row['selection'] == 'val' and row['fold'] == '1'
+    assert row['clips'] == '7'
+    summary = json.loads(Path('real/summary.json').read_text())
+    found = 100 * summary['metrics']['UAR']['mean']
+    assert found == pytest.approx(float(row['UAR']), abs=0.01)
 
 
 # --- what it says in the end
