@@ -12,7 +12,6 @@ import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from micacl_mm.evaluation import RecallMetric
 from micacl_mm.records.record import FILE_NAME, read_record
 from micacl_mm.records.rows import (
     ENTRY_KEY,
@@ -38,10 +37,6 @@ class Result(NamedTuple):
     classes: tuple[str, ...]  # names of the K classes
     matrix: Tensor  # confusion matrix (K, K) in clips, rows = truth
     record: Mapping[str, Any]  # of the run, or the row of a table
-
-    def metrics(self) -> dict[str, float]:
-        """UAR, WAR and ``recall/<class>`` in [0, 1]; nan without clips."""
-        return RecallMetric.summarise(self.matrix, self.classes)
 
 
 class Scalars(NamedTuple):

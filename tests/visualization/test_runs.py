@@ -134,7 +134,7 @@ def test_rows_of_a_table(rows):
     found = results_of_rows(rows, 'micacl', dict(selection='val'))
     assert [result.matrix[6, 6].item() for result in found] == [3, 1]
     (only,) = results_of_rows(rows, 'baseline')
-    assert only.classes == EMOTIONS and only.metrics()['WAR'] == 0.2
+    assert only.classes == EMOTIONS and only.matrix.trace() == 14
     with pytest.raises(ValueError, match='same selection, got last, val'):
         results_of_rows(rows, 'micacl')
     with pytest.raises(ValueError, match='methods are baseline, micacl'):
