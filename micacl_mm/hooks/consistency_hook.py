@@ -109,7 +109,8 @@ def _wrong_evaluation(where: str, loader: Mapping) -> Iterator[str]:
     kind = getattr(kind, '__name__', str(kind))
     if loader.get('drop_last') or batches.get('drop_last'):
         yield f'{where} has drop_last=True, which omits clips: set False'
-    draws = 'Random' in kind or kind == 'DefaultSampler'
+    drawing = 'DefaultSampler', 'InfiniteSampler', 'ClassBalancedSampler'
+    draws = 'Random' in kind or kind in drawing
     if loader.get('shuffle') or sampler.get('shuffle', draws):
         yield (
             f'{where} shuffles the clips: set sampler=dict(type='

@@ -88,7 +88,7 @@ def test_fewer_clips_than_a_batch(place, capsys, scheduled):
     )
     said = capsys.readouterr().err
     assert code == 2 and 'do not fill one batch' in said
-    assert f'Fix: --cfg-options {loader}.drop_last=False' in said
+    assert f'--cfg-options {loader}.drop_last=False' in said
 
 
 @pytest.mark.parametrize(
