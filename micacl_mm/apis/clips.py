@@ -133,16 +133,11 @@ def _open_folder(path: str, fps: float) -> Clip:
 
 
 def _open_array(array: np.ndarray, name: str, fps: float) -> Clip:
-    if array.ndim != 4 or array.shape[-1] != 3 or 0 in array.shape:
+    shaped = array.ndim == 4 and array.shape[-1] == 3 and 0 not in array.shape
+    if not shaped or array.dtype != np.uint8:
         raise ClipError(
-            f'{name}: an array must be of shape (T, H, W, 3), got '
-            f'{array.shape}'
-        )
-    if array.dtype != np.uint8:
-        raise ClipError(
-            f'{name}: an array must hold RGB of type uint8, 0 to 255, got '
-            f'{array.dtype}',
-            'convert it',
+            f'{name}: an array must be RGB of shape (T, H, W, 3) and type '
+            f'uint8, 0 to 255, got {array.shape} of {array.dtype}'
         )
     seconds, end = np.arange(len(array)) / fps, len(array) / fps
     return Clip(name, name, array.__getitem__, seconds, end)

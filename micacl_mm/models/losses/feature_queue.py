@@ -21,7 +21,7 @@ class FeatureQueue(nn.Module):
         super().__init__()
         self.size = size
         self.register_buffer('features', torch.zeros(size, channels))
-        # Distributions, which hold classes and blended labels alike.
+        # Distributions over the classes.
         self.register_buffer('labels', torch.zeros(size, num_classes))
         # Filled slots and the next one to write, also kept as numbers:
         # reading a buffer makes a GPU wait.
@@ -43,24 +43,14 @@ class FeatureQueue(nn.Module):
 
     # Compilers would make a new graph of every position.
     @torch.compiler.disable
-    def contents(self, blended: bool = False) -> tuple[Tensor, Tensor]:
-        """Return features (n, D) and labels, without empty slots.
-
-        The labels are distributions (n, K) if ``blended``, else the largest
-        class of each (n,).
-        """
-        labels = self.labels[: self._filled]
-        labels = labels if blended else labels.argmax(dim=1)
-        return self.features[: self._filled], labels
+    def contents(self) -> tuple[Tensor, Tensor]:
+        """Return features (n, D) and labels (n, K), without empty slots."""
+        return self.features[: self._filled], self.labels[: self._filled]
 
     @torch.compiler.disable
     @torch.no_grad()
     def push(self, features: Tensor, labels: Tensor) -> None:
-        """Take in features (n, D) and labels, (n,) or (n, K).
-
-        Of more than Q the last stay.
-        """
-        labels = as_shares(labels, self.labels.shape[1])
+        """Take in features (n, D) and labels (n, K), at most the last Q."""
         new, write = min(len(features), self.size), self._next
         head = min(new, self.size - write)  # before the ring starts anew
         for buffer, values in (
@@ -78,12 +68,3 @@ class FeatureQueue(nn.Module):
         filled, write = self.position.tolist()
         # One of another size may have been loaded in part.
         self._move(min(filled, self.size), write % self.size)
-
-
-def as_shares(labels: Tensor, num_classes: int) -> Tensor:
-    """Turn classes (n,) into rows of 0 and 1, (n, K); keep distributions."""
-    if labels.dim() == 2:
-        return labels
-    # Not one_hot, which asks the device for the largest class.
-    classes = torch.arange(num_classes, device=labels.device)
-    return (labels[:, None] == classes).float()

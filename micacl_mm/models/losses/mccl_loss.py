@@ -21,7 +21,7 @@ from .class_counts import (
     class_temperatures,
     class_weights,
 )
-from .feature_queue import FeatureQueue, as_shares
+from .feature_queue import FeatureQueue
 from .functional import FORMS, mccl
 
 FOCAL = ('none', 'detached', 'attached')
@@ -29,9 +29,18 @@ FOCAL = ('none', 'detached', 'attached')
 PATIENCE = 50
 
 
-def _of_anchors(values: Tensor, labels: Tensor) -> Tensor:
-    """Look up a value of each class (K,) by class, or by distribution."""
-    return values[labels] if labels.dim() == 1 else labels.to(values) @ values
+def _as_shares(labels: Tensor, num_classes: int) -> Tensor:
+    """Turn classes (n,) into rows of 0 and 1, (n, K); keep distributions."""
+    if labels.dim() == 2:
+        return labels
+    # Not one_hot, which asks the device for the largest class.
+    classes = torch.arange(num_classes, device=labels.device)
+    return labels[:, None] == classes
+
+
+def _mean(shares: Tensor, values: Tensor) -> Tensor:
+    """Mean of values (n, K) or (K,) over the classes of each video, (n,)."""
+    return (shares * values).sum(dim=1)  # not @, which may round on a GPU
 
 
 class _Gather(torch.autograd.Function):
@@ -221,10 +230,9 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         if not (self._checked or torch.compiler.is_compiling()):
             self._check_values(labels)
         precision = torch.promote_types(features.dtype, torch.float32)
-        if labels.dim() == 2:  # one-hot and whole where nothing was blended
-            labels = labels.to(precision)
+        shares = _as_shares(labels, self.num_classes).to(precision)  # (B, K)
         with torch.autocast(features.device.type, enabled=False):
-            loss = self._contrast(features.to(precision), labels, scores)
+            loss = self._contrast(features.to(precision), shares, scores)
         if self.training and not torch.compiler.is_compiling():
             self._watch(loss.detach())
         return loss * self._warmup_factor()
@@ -297,34 +305,34 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         return min(1.0, hub.get_info('iter', 0) / self.warmup_iters)
 
     def _contrast(
-        self, features: Tensor, labels: Tensor, scores: Optional[Tensor]
+        self, features: Tensor, shares: Tensor, scores: Optional[Tensor]
     ) -> Tensor:
         if self.projection is not None:
             weight = self.projection[0].weight
             features = self.projection(features.to(weight.dtype)).to(features)
-        queue = self.queue if self.training else None
-        batch, offset = (features, labels), 0
+        batch, offset = (features, shares), 0
         if self.training and get_world_size() > 1:
             batch = tuple(map(_Gather.apply, batch))
             offset = get_rank() * len(features)
-        keys, key_labels = self._join_keys(batch, queue)
+        keys, key_shares = self._join_keys(batch)
         counts = self.class_counts.to(features.dtype)
-        temperatures = class_temperatures(
-            counts, self.temperature, self.temperature_mode
-        )
-        if self.temperature_mode == 'batch':
-            temperature = _of_anchors(temperatures, batch[1]).mean()
+        mode = self.temperature_mode
+        temperatures = class_temperatures(counts, self.temperature, mode)
+        if mode == 'batch':
+            temperature = _mean(batch[1], temperatures).mean()
         else:
-            temperature = _of_anchors(temperatures, labels)
-        weights = class_weights(counts, self.class_weight)
-        weights = _of_anchors(weights, labels)
+            temperature = _mean(shares, temperatures)
+        weights = _mean(shares, class_weights(counts, self.class_weight))
         if self.uses_scores:
-            weights = weights * self._misses(scores.to(features), labels)
+            if self.focal == 'detached':
+                scores = scores.detach()
+            chances = scores.to(features).softmax(dim=1)
+            weights = weights * (1 - _mean(shares, chances))
         loss = mccl(
             features,
-            labels,
+            shares,
             keys,
-            key_labels,
+            key_shares,
             offset=offset,
             scales=self.scales,
             temperature=temperature,
@@ -333,30 +341,20 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             include_self=self.include_self,
             pooled=self.pooled,
         )
-        if queue is not None:
-            queue.push(*batch)
+        if self.queue is not None and self.training:
+            self.queue.push(*batch)
         return loss
 
-    def _misses(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """Probability (B,) that the classifier gives to other classes."""
-        if self.focal == 'detached':
-            scores = scores.detach()
-        shares = as_shares(labels, self.num_classes)
-        return 1 - (shares * scores.softmax(dim=1)).sum(dim=1)
-
-    def _join_keys(
-        self, batch: tuple[Tensor, Tensor], queue: Optional[FeatureQueue]
-    ) -> tuple[Tensor, Tensor]:
+    def _join_keys(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
         """Put prototypes and past features behind the batch."""
         parts = [batch]
         if self.prototypes is not None:
-            classes = torch.arange(self.num_classes, device=batch[1].device)
-            if batch[1].dim() == 2:
-                classes = as_shares(classes, self.num_classes)
+            like = dict(dtype=batch[1].dtype, device=batch[1].device)
+            classes = torch.eye(self.num_classes, **like)
             parts.append((self.prototypes.weight, classes))
-        if queue is not None:
-            parts.append(queue.contents(batch[1].dim() == 2))
+        if self.queue is not None and self.training:
+            parts.append(self.queue.contents())
         if len(parts) == 1:
             return batch
-        features, labels = zip(*parts, strict=True)
-        return torch.cat(features), torch.cat(labels)
+        features, shares = zip(*parts, strict=True)
+        return torch.cat(features), torch.cat(shares)
