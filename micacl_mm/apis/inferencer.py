@@ -29,7 +29,7 @@ from micacl_mm.models.necks import BaseBagNeck
 from micacl_mm.records.config_hash import inner_dataset, short_type
 from micacl_mm.registry import INFERENCERS
 from micacl_mm.utils.video import read_video
-from micacl_mm.utils.workers import Progress
+from micacl_mm.utils.workers import track
 
 from .clips import (
     Clip,
@@ -261,9 +261,9 @@ class DFERInferencer:
         clips = list_clips(inputs)
         waiting: list[ClipPrediction] = []
         batch: list[tuple[_Job, dict]] = []
-        many = len(clips) > 1
-        bar = Progress(len(clips), show=self.show_progress and many)
-        for number, source in enumerate(clips):
+        show = self.show_progress and len(clips) > 1
+        shown = track(clips, len(clips), show)
+        for number, source in enumerate(shown):
             for item in self._load(
                 number, source, fps, (window, stride), waiting
             ):
@@ -271,7 +271,6 @@ class DFERInferencer:
                 if len(batch) == batch_size:
                     self._run(batch, explained, features)
                     batch = []
-            bar.step()
             yield from _finished(waiting)
         if batch:
             self._run(batch, explained, features)

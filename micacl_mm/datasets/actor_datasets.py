@@ -9,14 +9,11 @@ from itertools import product
 from numbers import Real
 from typing import Optional, Union
 
-from mmengine.logging import print_log
-
 from micacl_mm.errors import ConfigError
 from micacl_mm.registry import DATASETS
 
 from .base import BaseDFERDataset
-from .layouts import FoundClip, find_named_clips
-from .splits import SplitRow, hash_name
+from .splits import SplitRow, hash_name, without_suffix
 
 
 class BaseActorDataset(BaseDFERDataset):
@@ -28,8 +25,7 @@ class BaseActorDataset(BaseDFERDataset):
     """
 
     VARIANT = 'fold'
-    #: Pattern of a clip's name.
-    CLIP_NAME = ''
+    ROW = '{name}'
     #: What parts the fields of a name; the third is the emotion.
     SEPARATOR = ''
     #: Which field is the actor.
@@ -40,8 +36,6 @@ class BaseActorDataset(BaseDFERDataset):
     ACTORS: dict[int, Sequence[int]] = {}
     #: Clips that the release says are damaged; they are left out.
     BROKEN: frozenset = frozenset()
-    #: Pattern of the last folders that are no copies but parts of one.
-    PART = '(?!)'
 
     @classmethod
     @abstractmethod
@@ -73,16 +67,11 @@ class BaseActorDataset(BaseDFERDataset):
     @classmethod
     def official_counts(cls) -> dict[int, dict[str, list[int]]]:
         """Clips of each class by fold and split."""
-        names = cls.release()
-        return {
-            fold: {
-                split: count_labels(
-                    cls.fold_rows(names, fold, split), len(cls.CODES)
-                )
-                for split in ('train', 'test')
-            }
-            for fold in cls.ACTORS
-        }
+        names, counts = cls.release(), defaultdict(dict)
+        for fold, split in product(cls.ACTORS, ('train', 'test')):
+            rows = cls.fold_rows(names, fold, split)
+            counts[fold][split] = count_labels(rows, len(cls.CODES))
+        return dict(counts)
 
     def read_split(self, split: str) -> list[SplitRow]:
         """List the clips of ``'train'`` or ``'test'``."""
@@ -96,29 +85,16 @@ class BaseActorDataset(BaseDFERDataset):
             names = [name for name in names if name.lower() in there]
         return self.fold_rows(names, self.fold, split)
 
-    def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
-        """List the clips on disk."""
-        source = source or self.source
-        return find_named_clips(root, source, self.CLIP_NAME, self.PART)
-
-    def load_data_list(self) -> list[dict]:
-        """Join the clips of the fold with those on disk."""
-        infos = super().load_data_list()
-        if self.BROKEN:
-            print_log(
-                f'{type(self).__name__}: damaged in the release and left '
-                f'out: {", ".join(sorted(self.BROKEN))}.',
-                logger='current',
-            )
-        return infos
-
-    def official_row(self, path: str, label: int) -> str:
-        """The name of the clip, which tells its label."""
-        return path.split('/')[-1]
+    def notes(self) -> str:
+        """Name the damaged clips."""
+        if not self.BROKEN:
+            return ''
+        names = ', '.join(sorted(self.BROKEN))
+        return f' Damaged in the release and left out: {names}.'
 
     def parse_row(self, line: str) -> SplitRow:
         """Read the name of a clip."""
-        name = re.sub(r'\.\w{2,4}$', '', line.strip('" '))
+        name = without_suffix(line.strip('" '))
         if not re.fullmatch(self.CLIP_NAME, name):
             raise ValueError(
                 f'a row must be a clip such as {self.release()[0]!r}, got '
@@ -173,7 +149,6 @@ class CREMADDataset(BaseActorDataset):
     Args:
         data_root (str): The folder of the set.
         pipeline (list): Transforms.
-        fold (int): The fold, 1..5. Defaults to 1.
         imbalance (float, optional): Training clips of the most frequent class
             for one of the rarest. Defaults to None, all clips.
         tail_order (str | Sequence[str], optional): All classes from the most
@@ -216,7 +191,7 @@ Download: github.com/CheyneyComputerScience/CREMA-D (git lfs)"""
         self,
         data_root: str,
         pipeline: list,
-        fold: Union[int, str] = 1,
+        *args,
         imbalance: Optional[float] = None,
         tail_order: Union[str, Sequence[str], None] = None,
         tail_seed: int = 0,
@@ -247,9 +222,15 @@ Download: github.com/CheyneyComputerScience/CREMA-D (git lfs)"""
                 fold: {**counts, 'train': self._kept(counts['train'])}
                 for fold, counts in type(self).OFFICIAL_COUNTS.items()
             }
-        super().__init__(data_root, pipeline, fold, **kwargs)
+        super().__init__(data_root, pipeline, *args, **kwargs)
         if imbalance is not None:
-            self._metainfo['dataset_name'] = self._tail_name()
+            self._metainfo['dataset_name'] = 'CREMAD_LT'
+            usual = (IMBALANCE, TAIL_ORDER, 0)
+            if (imbalance, self.tail_order, tail_seed) != usual:
+                order = ''.join(name[0] for name in self.tail_order)
+                self._metainfo['dataset_name'] += (
+                    f'-{imbalance:g}-{order}-{tail_seed}'
+                )
 
     @classmethod
     def release(cls) -> list[str]:
@@ -272,7 +253,12 @@ Download: github.com/CheyneyComputerScience/CREMA-D (git lfs)"""
         rows = super().read_split(split)
         if self.imbalance is None or split == 'test':
             return rows
-        return self._thin(rows)
+        counts = count_labels(rows, len(self.CLASSES))
+        kept: set[str] = set()
+        for label, count in enumerate(self._kept(counts)):
+            names = [row.video_id for row in rows if row.label == label]
+            kept.update(self._spread(names)[:count])
+        return [row for row in rows if row.video_id in kept]
 
     def _kept(self, counts: Sequence[int]) -> list[int]:
         """How many clips of each class stay."""
@@ -283,18 +269,10 @@ Download: github.com/CheyneyComputerScience/CREMA-D (git lfs)"""
             for n, k in zip(counts, ranks, strict=True)
         ]
 
-    def _thin(self, rows: Sequence[SplitRow]) -> list[SplitRow]:
-        counts = count_labels(rows, len(self.CLASSES))
-        kept: set[str] = set()
-        for label, count in enumerate(self._kept(counts)):
-            names = [row.video_id for row in rows if row.label == label]
-            kept.update(self._spread(names)[:count])
-        return [row for row in rows if row.video_id in kept]
-
     def _spread(self, names: Sequence[str]) -> list[str]:
         """Order clips by chance, one of each actor before the second."""
         places: dict[str, int] = {}
-        turns: dict[str, int] = defaultdict(int)
+        turns: Counter = Counter()
         lots = {
             name: hash_name(f'{TAIL_VERSION}/{self.tail_seed}/{name}')
             for name in names
@@ -304,26 +282,17 @@ Download: github.com/CheyneyComputerScience/CREMA-D (git lfs)"""
             turns[self.person(name)] += 1
         return sorted(names, key=lambda name: (places[name], lots[name]))
 
-    def _tail_name(self) -> str:
-        """``CREMAD_LT``, with what is not the default behind it."""
-        usual = (IMBALANCE, TAIL_ORDER, 0)
-        if (self.imbalance, self.tail_order, self.tail_seed) == usual:
-            return 'CREMAD_LT'
-        order = ''.join(name[0] for name in self.tail_order)
-        return f'CREMAD_LT-{self.imbalance:g}-{order}-{self.tail_seed}'
-
-    def load_data_list(self) -> list[dict]:
-        """Join the clips of the fold with those on disk."""
-        infos = super().load_data_list()
+    def notes(self) -> str:
+        """Name the damaged clips, and tell the long-tailed list."""
+        text = super().notes()
         if self.imbalance is not None:
-            checksum = list_checksum(self.read_split('train'))
-            print_log(
-                f'CREMADDataset: long-tailed list version {TAIL_VERSION}, '
-                f'imbalance {self.imbalance:g} : 1, seed {self.tail_seed}, '
-                f'{" > ".join(self.tail_order)}; SHA-256 {checksum}.',
-                logger='current',
+            text += (
+                f' Long-tailed list version {TAIL_VERSION}, imbalance '
+                f'{self.imbalance:g} : 1, seed {self.tail_seed}, '
+                f'{" > ".join(self.tail_order)}; SHA-256 '
+                f'{list_checksum(self.read_split("train"))}.'
             )
-        return infos
+        return text
 
 
 def list_checksum(rows: Sequence[SplitRow]) -> str:

@@ -1,11 +1,13 @@
 """What the datasets of dynamic facial expressions have in common."""
 
+import csv
 import logging
 import os
 import re
 from abc import abstractmethod
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import chain
 from numbers import Real
@@ -22,7 +24,7 @@ from micacl_mm.errors import (
     check_choice,
 )
 from micacl_mm.utils.files import DRAWN_MARKER
-from micacl_mm.utils.folders import find_file, walk
+from micacl_mm.utils.folders import walk
 
 from .layouts import (
     COMPLETE,
@@ -31,18 +33,12 @@ from .layouts import (
     Layout,
     choose_layout,
     find_folders,
-    probe_clips,
+    find_named_clips,
+    probe_clip,
 )
 from .pack import FramePack
-from .splits import (
-    RESTORE,
-    SplitRow,
-    describe_counts,
-    hold_out,
-    read_lines,
-)
+from .splits import RESTORE, SplitRow, hold_out, read_lines, shorten
 
-LONGEST_ROW = 1000  # characters
 _LISTED = re.compile(r'"?([^"]+?)"?[\s,]+\d+[\s,]+(\d{1,2})')
 
 
@@ -101,13 +97,8 @@ class BaseDFERDataset(BaseActionDataset):
     """
 
     CLASSES = (
-        'Happy',
-        'Sad',
-        'Neutral',
-        'Angry',
-        'Surprise',
-        'Disgust',
-        'Fear',
+        *('Happy', 'Sad', 'Neutral', 'Angry'),
+        *('Surprise', 'Disgust', 'Fear'),
     )
     METAINFO = {'classes': CLASSES}
     # Official counts by variant (a fold, a subset), then by split.
@@ -130,6 +121,12 @@ class BaseDFERDataset(BaseActionDataset):
     }
     # Name of the attribute that is the key to the official counts.
     VARIANT = ''
+    # Pattern of a clip's name.
+    CLIP_NAME = r'\d+'
+    # Pattern of the last folders that are no copies but parts of one.
+    PART = '(?!)'
+    # Row of a split file for a clip in a list of other code.
+    ROW = ''
     # Whether 12_7.jpg is a frame of clip 12 and of no other.
     NUMBERED_FRAMES = False
     EXPECTED_TREE = ''
@@ -148,15 +145,13 @@ class BaseDFERDataset(BaseActionDataset):
         clip_root: Optional[str] = None,
         pack: Optional[str] = None,
         ann_file: str = '',
-        test_mode: bool = False,
-        metainfo: Optional[dict] = None,
         **kwargs,
     ) -> None:
         self.data_root = os.path.expanduser(data_root)
         name = type(self).__name__
-        folds = self.FOLDS or (1,)
         # An environment variable in a config arrives as text.
-        check_choice(name, tuple(map(str, folds)), fold=str(fold))
+        folds = tuple(map(str, self.FOLDS or (1,)))
+        check_choice(name, folds, fold=str(fold))
         if self.FOLDS:
             self.fold = int(fold)
         self.split = split
@@ -186,46 +181,35 @@ class BaseDFERDataset(BaseActionDataset):
             pipeline=pipeline,
             data_prefix={},
             data_root=self.data_root,
-            test_mode=test_mode,
             start_index=0,
-            metainfo=metainfo,
             **kwargs,
         )
-
-    @property
-    def all_classes(self) -> tuple[str, ...]:
-        """The classes in the order of the labels of :meth:`read_split`."""
-        return self.CLASSES
 
     @abstractmethod
     def read_split(self, split: str) -> list[SplitRow]:
         """Read the official ``'train'`` or ``'test'`` rows."""
 
     def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
-        """List the clips on disk, keyed by ``video_id`` in lower case.
+        """List the clips on disk, keyed by ``video_id`` in lower case."""
+        source = source or self.source
+        return find_named_clips(root, source, self.CLIP_NAME, self.PART)
 
-        Args:
-            root (str): Where to look.
-            source (str): Defaults to '', that of the data set.
-        """
-        raise NotImplementedError
-
-    def official_row(self, path: str, label: int) -> str:
-        """A row of a split file for a clip in a list of other code."""
+    def parse_row(self, line: str) -> SplitRow:
+        """Read one row; a ``ValueError`` says what is wrong about it."""
         raise NotImplementedError
 
     def person(self, video_id: str) -> str:
         """Who is shown; where that is not known, the clip itself."""
         return video_id
 
+    def notes(self) -> str:
+        """What the log says behind the counts."""
+        return ''
+
     @property
     def is_drawn(self) -> bool:
         """Whether the set is one that we drew."""
         return os.path.isfile(os.path.join(self.data_root, DRAWN_MARKER))
-
-    def parse_row(self, line: str) -> SplitRow:
-        """Read one row; a ``ValueError`` says what is wrong about it."""
-        raise NotImplementedError
 
     @property
     def class_counts(self) -> list[int]:
@@ -289,18 +273,30 @@ class BaseDFERDataset(BaseActionDataset):
     def _read(self, split: str) -> list[SplitRow]:
         """Official rows, or those of the list that replaces them."""
         listed = 'test' if self.split == 'test' else 'train'
-        if not self.list_file or split != listed:
-            return self.read_split(split)
-        return self.parse_rows(self.list_file, self.read_lines(self.list_file))
+        if self.list_file and split == listed:
+            return self.read_rows(self.list_file)
+        return self.read_split(split)
 
     def take_clips(
         self, rows: Sequence[SplitRow], clips: dict[str, str], layout: str
     ) -> list[dict]:
         """Look the clips of the split up."""
         self.layout = layout
-        infos, missing, self.foreign = probe_clips(
-            rows, clips, self.source, self.NUMBERED_FRAMES
-        )
+
+        def probe(row: SplitRow) -> dict:
+            path = clips.get(row.video_id.lower())
+            return probe_clip(row, path, self.source, self.NUMBERED_FRAMES)
+
+        # Threads, since the time goes into waiting for a network disk.
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            infos = list(pool.map(probe, rows))
+        missing = [info['wrong'] for info in infos if 'wrong' in info]
+        infos = [info for info in infos if 'wrong' not in info]
+        self.foreign = {
+            info['video_id']: names
+            for info in infos
+            if (names := info.pop('foreign', None))
+        }
         if self.foreign:
             total = sum(map(len, self.foreign.values()))
             named = [
@@ -320,98 +316,76 @@ class BaseDFERDataset(BaseActionDataset):
     def relabel(self, rows: Sequence[SplitRow]) -> list[SplitRow]:
         """Rows of the classes in ``metainfo``, labelled in their order."""
         classes = list(self.metainfo['classes'])
-        unknown = [name for name in classes if name not in self.all_classes]
-        if unknown or len(set(classes)) < len(classes):
+        if not {*classes} <= {*self.CLASSES} or len({*classes}) < len(classes):
             raise ConfigError(
                 f'{type(self).__name__}: classes in metainfo must be some of '
-                f'{", ".join(self.all_classes)}, got {", ".join(classes)}',
+                f'{", ".join(self.CLASSES)}, got {", ".join(classes)}',
                 'name each class once',
             )
-        labels = {self.all_classes.index(n): i for i, n in enumerate(classes)}
+        labels = {self.CLASSES.index(n): i for i, n in enumerate(classes)}
         return [
             row._replace(label=labels[row.label])
             for row in rows
             if row.label in labels
         ]
 
-    def find_split_file(self, *names: str) -> str:
-        """Path of the first split file that exists of those named."""
-        folders = list(find_folders(self.data_root, self.SPLIT_FOLDER))
-        for folder in folders:
-            for path in (find_file(folder, name) for name in names):
-                if path:
+    def find_split_file(self, *names: str, pattern: str = '(?!)') -> str:
+        """Path of the first split file that exists of those named.
+
+        In any case; else of one whose path below the folder of the split
+        files matches a pattern.
+        """
+        there: dict[str, str] = {}  # by the path below that folder
+        for top in find_folders(self.data_root, self.SPLIT_FOLDER):
+            for entry in (e for f in walk(top, 3) for e in f.files):
+                if entry.name.lower().endswith(('.csv', '.txt')):
+                    below = os.path.relpath(entry.path, top)
+                    there.setdefault(below.replace(os.sep, '/'), entry.path)
+        for wanted in (*map(re.escape, names), pattern):
+            for below, path in there.items():
+                if re.fullmatch(wanted, below, re.IGNORECASE):
                     return path
-        there = [
-            os.path.relpath(entry.path, self.data_root)
-            for top in folders
-            for folder in walk(top, 3)
-            for entry in folder.files
-            if entry.name.lower().endswith(('.csv', '.txt'))
-        ]
-        others = f', but {shorten(sorted(there), 4)}' if there else ''
+        others = [os.path.relpath(p, self.data_root) for p in there.values()]
         self._fail(
             MissingFileError,
             f'no split file {self.SPLIT_FOLDER}/{names[-1]} below '
-            f'{self.data_root}{others}',
+            f'{self.data_root}'
+            + (f', but {shorten(sorted(others), 4)}' if others else ''),
             'unpack the split files of the release there, or rename these',
         )
 
-    def read_lines(self, path: str) -> list[tuple[int, str]]:
-        """Number and text of the rows of a split file.
+    def read_rows(self, path: str) -> list[SplitRow]:
+        """Read a split file, in which each clip may have one row.
 
-        Without blank lines and header, a first line without a digit: copies
-        differ in whether they have one.
+        The first line may be a header, which has no digit.
         """
+        rows: list[SplitRow] = []
+        places: dict[str, int] = {}
+        number = 0
         try:
             lines = read_lines(path)
-        except DataError as error:
-            self._fail(DataError, error.problem, error.cure)
-        has_header = lines and not any(map(str.isdigit, lines[0][1]))
-        return lines[1:] if has_header else lines
-
-    def parse_rows(
-        self, path: str, lines: Sequence[tuple[int, str]]
-    ) -> list[SplitRow]:
-        """Read the rows of a split file, of which each clip may have one."""
-        if not lines:
-            self._fail(
-                DataError,
-                f'{path} must list at least one clip, got none',
-                RESTORE,
-            )
-        rows = []
-        for number, line in lines:
-            try:
-                if len(line) > LONGEST_ROW or '\0' in line:
-                    raise ValueError(
-                        f'a row must be text of at most {LONGEST_ROW} '
-                        f'characters, got {len(line)}, {line[:40]!r} ..'
-                    )
+            if not lines:
+                raise ValueError('must list at least one clip, got none')
+            for number, line in lines:
                 found = _LISTED.fullmatch(line) if self.list_file else None
-                if found and int(found[2]) < len(self.all_classes):
-                    clip = found[1].replace('\\', '/')
-                    line = self.official_row(clip, int(found[2]))
+                if found and int(found[2]) < len(self.CLASSES):
+                    parts, label = re.split(r'[\\/]', found[1]), int(found[2])
+                    line = self.ROW.format(
+                        name=parts[-1],
+                        path='/'.join(parts[-3:]),
+                        code=label + 1,
+                        emotion=self.CLASSES[label],
+                    )
                 rows.append(self.parse_row(line))
-            except ValueError as error:
-                self._fail(
-                    DataError, f'{path}, line {number}: {error}', RESTORE
-                )
-        places: dict[str, list[int]] = defaultdict(list)
-        for row, (number, _) in zip(rows, lines, strict=True):
-            places[row.video_id.lower()].append(number)
-        twice = {name: found for name, found in places.items() if found[1:]}
-        if twice:
-            listed = [
-                f'{n} (lines {", ".join(map(str, f))})'
-                for n, f in twice.items()
-            ]
-            self._fail(
-                DataError,
-                f'{path}, line {next(iter(twice.values()))[1]}: each clip '
-                f'must be listed once, got {len(twice)} of them more often: '
-                f'{shorten(listed)}',
-                RESTORE,
-            )
+                first = places.setdefault(rows[-1].video_id.lower(), number)
+                if first != number:
+                    raise ValueError(
+                        f'each clip must be listed once, got '
+                        f'{rows[-1].video_id} in line {first} too'
+                    )
+        except (ValueError, csv.Error) as error:
+            where = f'{path}, line {number}' if number else path
+            self._fail(DataError, f'{where}: {str(error)[:500]}', RESTORE)
         return rows
 
     def _find_layout(self) -> Layout:
@@ -482,34 +456,45 @@ class BaseDFERDataset(BaseActionDataset):
         places = self._opened.match(clips)
         for info in infos:
             info['pack_clip'] = places[info['frame_dir']]
-        print_log(
-            f'{type(self).__name__}: frames are read from pack '
-            f'{self._opened.path}.',
-            logger='current',
-        )
+        self._log(f'frames are read from pack {self._opened.path}.')
 
     def _log_counts(self, loaded: list, rest: list) -> None:
+        """Say how many clips of each class there are, and should be."""
         variant = getattr(self, self.VARIANT or '_', 'all')
         place = f', {self.VARIANT} {variant}' if self.VARIANT else ''
         split = 'test' if self.split == 'test' else 'train'
         official = self.OFFICIAL_COUNTS.get(variant, {}).get(split)
         classes = self.metainfo['classes']
-        if official:
-            official = [official[self.all_classes.index(n)] for n in classes]
+        counts, whole = Counter(loaded), Counter([*loaded, *rest])
+        listed = [f'{name} {counts[i]}' for i, name in enumerate(classes)]
+        text = f'{len(loaded)} clips ({", ".join(listed)}).'
+        if counts:
+            ratio = max(counts.values()) / min(counts.values())
+            text += f' Imbalance {ratio:.1f} : 1.'
+        if rest:
+            text += f' {len(rest)} more of train are in the other part.'
         if self.is_drawn:
-            official = None
-        counts = describe_counts(classes, loaded, rest, official)
-        if self.is_drawn:
-            counts += ' Synthetic set: no official counts.'
+            text += ' Synthetic set: no official counts.'
+        elif official:
+            published = [official[self.CLASSES.index(n)] for n in classes]
+            differing = [
+                f'{name} {whole[i]} instead of {published[i]}'
+                for i, name in enumerate(classes)
+                if whole[i] != published[i]
+            ]
+            text += (
+                f' Differs from the official counts: {", ".join(differing)}.'
+                if differing
+                else ' The official counts are met.'
+            )
         elif self.OFFICIAL_TOTAL not in (0, self.listed):
-            counts += (
+            text += (
                 f' {self.listed} clips are listed, {self.OFFICIAL_TOTAL} in '
                 'the official set.'
             )
-        print_log(
-            f'{type(self).__name__}{place}, {self.split}: {counts} Found '
-            f'{self.source} in {self.layout}.',
-            logger='current',
+        self._log(
+            f'{text} Found {self.source} in {self.layout}.{self.notes()}',
+            f'{place}, {self.split}',
         )
 
     def _check_ratio(self, name: str, value: object) -> None:
@@ -550,12 +535,14 @@ class BaseDFERDataset(BaseActionDataset):
             cure,
         )
 
+    def _log(
+        self, text: str, place: str = '', level: int = logging.INFO
+    ) -> None:
+        text = f'{type(self).__name__}{place}: {text}'
+        print_log(text, logger='current', level=level)
+
     def _warn(self, text: str) -> None:
-        print_log(
-            f'{type(self).__name__}: {text}',
-            logger='current',
-            level=logging.WARNING,
-        )
+        self._log(text, level=logging.WARNING)
 
     def _fail(self, kind: type, problem: str, cure: str) -> NoReturn:
         if kind is MissingFileError:  # or there, and closed to us
@@ -575,8 +562,3 @@ class BaseDFERDataset(BaseActionDataset):
             f'{type(self).__name__}: {problem}',
             f'{cure}. Expected tree:\n{self.EXPECTED_TREE}\n',
         ) from None
-
-
-def shorten(names: Sequence[str], most: int = 10) -> str:
-    """The first few of many names."""
-    return ', '.join(names[:most]) + (', ...' if names[most:] else '')

@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, NoReturn, Optional, Union
@@ -12,28 +12,16 @@ from mmaction.utils import ConfigType
 
 from micacl_mm.errors import ConfigError, DataError, check_choice
 from micacl_mm.registry import DATASETS
-from micacl_mm.utils.folders import (
-    is_image,
-    is_video,
-    leads_up,
-    list_folder,
-    natural_key,
-    walk,
-)
+from micacl_mm.utils.folders import is_image, is_video, natural_key, walk
 
-from .base import BaseDFERDataset, shorten
-from .splits import SplitRow, hold_out
+from .base import BaseDFERDataset
+from .splits import SplitRow, hold_out, shorten
 
 #: Splits in the order of the cuts, and the argument that says how large.
 CUTS = {'train': '', 'test': 'test_ratio', 'val': 'val_ratio'}
 #: Names of folders that are given splits, in any case.
-SPLITS = {
-    'train': 'train',
-    'val': 'val',
-    'valid': 'val',
-    'validation': 'val',
-    'test': 'test',
-}
+SPLITS = dict.fromkeys(('val', 'valid', 'validation'), 'val')
+SPLITS |= {'train': 'train', 'test': 'test'}
 EXPECTED_TREE = """\
 <data_root>/
   <class>/<clip>.mp4             videos, also in folders below the class
@@ -56,7 +44,7 @@ class ClassClip(NamedTuple):
     name: str
     path: str
     #: 'videos', 'frames', 'hollow' for a folder that holds nothing and would
-    #: be a clip if it held frames, 'other' for a file that is neither.
+    #: be a clip if it held frames, or the suffix of any other file.
     kind: str
     folder: ClassFolder
 
@@ -91,7 +79,6 @@ class ClassFolderDataset(BaseDFERDataset):
             with a folder ``val``. Defaults to 0.1.
         test_ratio (float): Share of all clips. Unused with a folder ``test``.
             Defaults to 0.2.
-        split_seed (int): Seed of the cuts. Defaults to 0.
         group_pattern (str, optional): Regular expression that finds the
             person in the name of a clip, ``'happy/anna_001'`` for instance,
             as its first group: ``'/([^/_]+)_'``. No person is then on two
@@ -123,7 +110,6 @@ class ClassFolderDataset(BaseDFERDataset):
         source: str = 'auto',
         val_ratio: float = 0.1,
         test_ratio: float = 0.2,
-        split_seed: int = 0,
         group_pattern: Optional[str] = None,
         metainfo: Optional[dict] = None,
         **kwargs,
@@ -134,27 +120,21 @@ class ClassFolderDataset(BaseDFERDataset):
         self._check_ratio('test_ratio', test_ratio)
         self._check_root()
         self.test_ratio = test_ratio
-        self.split_seed = split_seed
         self.group_pattern = group_pattern
         classes, source = find_classes(self.data_root, classes, source)
-        self._all_classes = tuple(classes)
+        self.CLASSES = tuple(classes)
         super().__init__(
             data_root,
             pipeline,
             split=split,
             source=source,
             val_ratio=val_ratio,
-            metainfo={'classes': self._all_classes, **(metainfo or {})},
+            metainfo={'classes': self.CLASSES, **(metainfo or {})},
             **kwargs,
         )
         # Not above: MMEngine takes a text there for the name of a file.
         name = os.path.basename(os.path.abspath(self.data_root))
         self._metainfo.setdefault('dataset_name', f'folder-{name}')
-
-    @property
-    def all_classes(self) -> tuple[str, ...]:
-        """The folders of the classes in the order of their labels."""
-        return self._all_classes
 
     def read_split(self, split: str) -> list[SplitRow]:
         """List the clips of ``'train'``, ``'val'`` or ``'test'``."""
@@ -168,80 +148,76 @@ class ClassFolderDataset(BaseDFERDataset):
         """Cut the splits and look at each clip of this one."""
         clips = self._find()
         rows = self.relabel(self._cut(clips)[self.split])
-        if not rows:
-            cure, ratio = f'add a folder {self.split}', CUTS[self.split]
+        labels = {row.label for row in rows}
+        classes = enumerate(self.metainfo['classes'])
+        bare = [name for label, name in classes if label not in labels]
+        if not rows or (bare and self.split == 'train'):
+            cure, ratio = f'add {self.source} to it', CUTS[self.split]
             if ratio:
                 cure += (
                     f', or set {ratio} (--{ratio.replace("_", "-")}) above 0 '
                     'with at least two clips, or persons, of a class'
                 )
             fail(
-                f'there must be a clip for split {self.split!r} in '
-                f'{self.data_root}, got none',
+                f'split {self.split!r} of {self.data_root} must have '
+                f'{self.source}, got none of class {", ".join(bare)}',
                 cure,
             )
+        if bare:
+            self._warn(f'{self.split} has no {", ".join(bare)}.')
         infos = self.take_clips(
             rows,
             {clip.name.lower(): clip.path for clip in clips},
             f'folders of the classes in {self.data_root}',
         )
-        labels = [info['label'] for info in infos]
-        self._log_counts(labels, [])
-        names = enumerate(self.metainfo['classes'])
-        bare = [name for label, name in names if label not in labels]
-        if bare:
-            given = any(clip.folder.split == self.split for clip in clips)
-            why = '' if given else ': a single clip or person stays in train'
-            self._warn(f'{self.split} has no {", ".join(bare)}{why}.')
+        self._log_counts([info['label'] for info in infos], [])
         return infos
 
     def _find(self) -> list[ClassClip]:
         """List all clips of the source, empty ones of frames too."""
-        folders = list_class_folders(self.data_root)
-        found = find_class_clips(folders)
-        own = [clip for clip in found if clip.kind == self.source]
-        self._check_filled(own, {folder.split for folder in folders})
-        others = [clip for clip in found if clip.kind in ('videos', 'frames')]
-        if len(others) > len(own):
-            self._warn(
-                f'{len(others) - len(own)} clips are no {self.source} and '
-                'not used.'
-            )
-        suffixes = Counter(
-            os.path.splitext(clip.path)[1].lower() or 'without suffix'
-            for clip in found
-            if clip.kind == 'other'
-        )
-        if suffixes:
-            listed = [f'{n} {suffix}' for suffix, n in suffixes.items()]
-            self._warn(
-                'files that are neither videos nor images are not used: '
-                f'{shorten(listed)}.'
-            )
+        found = find_class_clips(list_class_folders(self.data_root))
         kinds = {self.source, 'hollow' if self.source == 'frames' else ''}
-        return [clip for clip in found if clip.kind in kinds]
+        clips = [clip for clip in found if clip.kind in kinds]
+        rest = Counter(clip.kind for clip in found)
+        for kind in (*kinds, 'hollow'):
+            del rest[kind]
+        if rest:
+            listed = [f'{n} {kind}' for kind, n in rest.items()]
+            self._warn(
+                f'the clips are {self.source}, not used are {shorten(listed)}.'
+            )
+        # Without suffix, so that a video and its face crops are in one split.
+        names = Counter(clip.name.lower() for clip in clips)
+        twice = [c.path for c in clips if names[c.name.lower()] > 1]
+        if twice:
+            fail(
+                'clips must differ by more than suffix and case, got '
+                f'{shorten(twice)}',
+                'rename them, or remove copies',
+            )
+        return clips
 
     def _cut(self, clips: Sequence[ClassClip]) -> dict[str, list[SplitRow]]:
         """Rows of each split."""
         splits: dict[str, list[SplitRow]] = {s: [] for s in CUTS}
-        labels = {name: i for i, name in enumerate(self.all_classes)}
+        labels = {name: i for i, name in enumerate(self.CLASSES)}
         for clip in clips:
             row = SplitRow(clip.name, labels[clip.folder.name])
             splits[clip.folder.split or 'train'].append(row)
-        groups = self._groups([clip.name for clip in clips])
+        groups = {clip.name: self.person(clip.name) for clip in clips}
+        given = {f.split for f in list_class_folders(self.data_root)}
         for split, ratio in CUTS.items():
-            if ratio and not splits[split]:
+            if ratio and split not in given:
                 splits['train'], splits[split] = hold_out(
                     splits['train'],
                     groups,
                     getattr(self, ratio),
-                    self.split_seed,
+                    self.val_seed,
                 )
-        sides: dict[str, set[str]] = defaultdict(set)
-        for split, rows in splits.items():
-            for row in rows:
-                sides[groups[row.video_id]].add(split)
-        shared = [group for group, side in sides.items() if len(side) > 1]
+        people: Counter = Counter()
+        for rows in splits.values():
+            people.update({groups[row.video_id] for row in rows})
+        shared = [person for person, n in people.items() if n > 1]
         if shared:
             self._warn(
                 f'{len(shared)} persons are in more than one of the given '
@@ -249,56 +225,23 @@ class ClassFolderDataset(BaseDFERDataset):
             )
         return splits
 
-    def _groups(self, names: Sequence[str]) -> dict[str, str]:
-        """Tell the person of each clip by its name, else the clip itself."""
-        pattern = self.group_pattern
-        if not pattern:
-            return {name: name for name in names}
+    def person(self, video_id: str) -> str:
+        """The person in the name of a clip, else the clip itself."""
+        if not self.group_pattern:
+            return video_id
         try:
-            compiled = re.compile(pattern)
-        except (re.error, TypeError) as error:
-            fail(
-                f'group_pattern {pattern!r} is no regular expression: {error}',
-                'correct it (--group-pattern)',
-                ConfigError,
-            )
-        if not compiled.groups:
-            fail(
-                f'group_pattern must have a group, got {pattern!r}',
-                r"put parentheses around the person, e.g. '/([^/_]+)_'",
-                ConfigError,
-            )
-        found = {name: compiled.search(name) for name in names}
-        groups = {name: match and match[1] for name, match in found.items()}
-        gone = [name for name in names if not groups[name]]
-        if gone:
-            fail(
-                f'group_pattern {pattern!r} must find a person in the name of '
-                f'every clip of {self.data_root}, got none in {len(gone)} of '
-                f'{len(names)}, such as {gone[0]!r}',
-                'change it (--group-pattern), or rename these',
-                ConfigError,
-            )
-        return groups
-
-    def _check_filled(self, clips: Sequence[ClassClip], splits: set) -> None:
-        """See that there are clips of each split, and class to train on."""
-        full = {(clip.folder.split, clip.folder.name) for clip in clips}
-        named = sorted(splits - {''} - {split for split, _ in full})
-        bare = [f'split {split}' for split in named]
-        if splits & {'', 'train'}:  # else a set to be tested alone
-            bare += [
-                f'class {name}'
-                for name in self.all_classes
-                if not full & {('', name), ('train', name)}
-            ]
-        if bare:
-            fail(
-                f'{self.data_root} must hold {self.source} of each split, '
-                'and of each class to train on, got none of '
-                f'{", ".join(bare)}',
-                'put clips there, or move the folder out',
-            )
+            found = re.search(self.group_pattern, video_id)
+            if found and found[1]:
+                return found[1]
+            problem = f'must find a person in {video_id!r}'
+        except (re.error, IndexError, TypeError) as error:
+            problem = f'must be a regular expression with a group: {error}'
+        raise ConfigError(
+            f'ClassFolderDataset: group_pattern {self.group_pattern!r} '
+            f'{problem}',
+            r"put parentheses around the person, e.g. '/([^/_]+)_' "
+            '(--group-pattern)',
+        )
 
 
 def find_classes(
@@ -325,43 +268,46 @@ def find_classes(
     folders = list_class_folders(root)
     found = order_classes(folders, wanted, root)
     if source == 'auto':
-        source = _choose_source(find_class_clips(folders))
+        clips = find_class_clips(folders)
+        first = {clip.kind: clip.path for clip in reversed(clips)}
+        if {'videos', 'frames'} <= first.keys():
+            fail(
+                'the clips must be all videos or all folders of frames, got '
+                f'{first["videos"]} and {first["frames"]}',
+                "choose one by source='videos' or 'frames' (--source), or "
+                'keep them in two folders',
+            )
+        source = 'frames' if 'frames' in first else 'videos'
     return found, source
 
 
 def list_class_folders(root: str) -> list[ClassFolder]:
     """List the folders of the classes, naturally sorted."""
     top = _folders(root)
-    splits = [entry for entry in top if entry.name.lower() in SPLITS]
+    splits = {n: SPLITS[n.lower()] for n in top if n.lower() in SPLITS}
     # One alone among others is a class, as `train` is among vehicles.
-    if 1 < len(splits) < len(top):
-        others = [entry for entry in top if entry not in splits]
+    if len(splits) > 1 and (
+        len(splits) < len(top) or len({*splits.values()}) < len(splits)
+    ):
         fail(
-            f'{root} must hold splits or classes, got the splits '
-            f'{_names(splits)} and {_names(others)} beside them',
-            'move what is no split out of the folder',
+            f'{root} must hold classes, or one folder for each split, got '
+            f'{", ".join(top)}',
+            'move what is no split out, and join those that mean the same',
         )
-    parts = [('', root)]
-    if splits and len(splits) == len(top):
-        parts = [(SPLITS[entry.name.lower()], entry.path) for entry in splits]
-        if len(dict(parts)) < len(parts):
-            fail(
-                f'each split must have one folder, got {_names(splits)} in '
-                f'{root}',
-                'join those that mean the same',
-            )
+    given = splits and len(splits) == len(top)
+    parts = {name: top[name] for name in splits} if given else {'': root}
     folders = []
-    for split, path in parts:
-        found = _folders(path, root)
+    for part, path in parts.items():
+        found = _folders(path)
         if not found:
             fail(
                 f'{path} must hold a folder for each class, got none',
                 'sort the clips into such folders, or set data_root '
                 '(--data-root DIR)',
             )
-        folders += [
-            ClassFolder(split, normalise(e.name), e.path) for e in found
-        ]
+        for name, place in found.items():
+            split = splits.get(part, '')
+            folders.append(ClassFolder(split, normalise(name), place))
     return folders
 
 
@@ -370,20 +316,12 @@ def order_classes(
 ) -> list[str]:
     """Order the classes as wanted, or naturally."""
     found = sorted({folder.name for folder in folders}, key=natural_key)
-    spelt = Counter(name.lower() for name in found)
-    doubles = [name for name in found if spelt[name.lower()] > 1]
-    if doubles:
+    if len({name.lower() for name in found}) < max(2, len(found)):
         fail(
-            'classes must differ by more than case, got '
-            f'{", ".join(doubles)} in {root}',
-            'rename one of them',
-        )
-    if len(found) < 2:
-        fail(
-            f'{root} must hold the folders of two classes or more, got one, '
-            f'{found[0]!r}',
+            f'{root} must hold the folders of two classes or more, whose '
+            f'names differ by more than case, got {", ".join(found)}',
             'set data_root (--data-root DIR) to the folder right above those '
-            'of the classes',
+            'of the classes, or rename them',
         )
     if not wanted:
         return found
@@ -408,58 +346,31 @@ def find_class_clips(folders: Sequence[ClassFolder]) -> list[ClassClip]:
     return [clip for clips in found for clip in clips]
 
 
-def _choose_source(clips: Sequence[ClassClip]) -> str:
-    """Return what the clips are, ``'videos'`` or ``'frames'``."""
-    first = {clip.kind: clip.path for clip in reversed(clips)}
-    if {'videos', 'frames'} <= first.keys():
-        fail(
-            'the clips must be all videos or all folders of frames, got '
-            f'{first["videos"]} and {first["frames"]}',
-            "choose one by source='videos' or 'frames' (--source), or keep "
-            'them in two folders',
-        )
-    return 'frames' if 'frames' in first else 'videos'
-
-
 def _clips(folder: ClassFolder) -> Iterator[ClassClip]:
     prefix = f'{folder.split}/{folder.name}/'.lstrip('/')
-    seen: dict[tuple[bool, str], str] = {}
     for kind, path in _walk(folder.path):
         below = os.path.relpath(path, folder.path).replace(os.sep, '/')
         if kind == 'videos':
             below = os.path.splitext(below)[0]
-        name = normalise(prefix + below)
-        # Without suffix, so that a video and its face crops are in one split.
-        key = kind == 'videos', name.lower()
-        if key in seen and kind != 'other':
-            fail(
-                'clips must differ by more than suffix and case, got '
-                f'{seen[key]} and {path}',
-                'rename one of them, or remove it if it is a copy',
-            )
-        seen[key] = path
-        yield ClassClip(name, path, kind, folder)
+        yield ClassClip(normalise(prefix + below), path, kind, folder)
 
 
 def _walk(path: str) -> Iterator[tuple[str, str]]:
     """Kind and path of each clip; a folder that holds images is one."""
-    try:
-        for folder in walk(path):
-            videos = [e.path for e in folder.files if is_video(e.name)]
-            images = any(is_image(e.name) for e in folder.files)
-            for video in sorted(videos, key=natural_key):
-                yield 'videos', video
-            # Right below the class images are thumbnails.
-            if images and folder.depth:
-                yield 'frames', folder.path
-                folder.folders.clear()
-            elif not (videos or folder.folders) and folder.depth:
-                yield 'hollow', folder.path
-            for entry in folder.files:
-                if not (is_video(entry.name) or is_image(entry.name)):
-                    yield 'other', entry.path
-    except DataError as error:
-        fail(error.problem, error.cure)
+    for folder in walk(path):
+        files = sorted(folder.files, key=lambda e: natural_key(e.name))
+        videos = [e.path for e in files if is_video(e.name)]
+        yield from (('videos', video) for video in videos)
+        # Right below the class images are thumbnails.
+        if folder.depth and any(is_image(e.name) for e in files):
+            yield 'frames', folder.path
+            folder.folders.clear()
+        elif folder.depth and not (videos or folder.folders):
+            yield 'hollow', folder.path
+        for entry in files:
+            if not (is_video(entry.name) or is_image(entry.name)):
+                suffix = os.path.splitext(entry.name)[1].lower()
+                yield suffix or 'without suffix', entry.path
 
 
 def fail(problem: str, cure: str, kind: type = DataError) -> NoReturn:
@@ -475,15 +386,7 @@ def normalise(name: str) -> str:
     return unicodedata.normalize('NFC', name)
 
 
-def _folders(folder: str, root: Optional[str] = None) -> list[os.DirEntry]:
-    """Folders that may be classes or splits, none that leads up."""
-    chain = [os.path.realpath(path) for path in (root or folder, folder)]
-    return [
-        entry
-        for entry in list_folder(folder).folders
-        if not leads_up(os.path.realpath(entry.path), chain)
-    ]
-
-
-def _names(entries: Sequence[os.DirEntry]) -> str:
-    return ', '.join(entry.name for entry in entries)
+def _folders(path: str) -> dict[str, str]:
+    """Name and path of the folders in one, but for links that lead up."""
+    found = (folder.path for folder in walk(path, 1) if folder.depth)
+    return {os.path.basename(path): path for path in found}

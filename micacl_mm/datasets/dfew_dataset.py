@@ -2,14 +2,10 @@
 
 import csv
 import re
-from collections.abc import Iterable
-from typing import Optional
 
 from micacl_mm.registry import DATASETS
-from micacl_mm.utils.folders import natural_key, walk
 
 from .base import BaseDFERDataset
-from .layouts import FoundClip, find_folders, find_numbered_clips
 from .splits import SplitRow
 
 ALL_COUNTS = (2445, 1894, 2669, 2173, 1469, 145, 902)
@@ -20,8 +16,6 @@ TEST_COUNTS = {
     4: (489, 379, 534, 434, 294, 29, 180),
     5: (489, 378, 533, 434, 293, 29, 180),
 }
-#: Words in the names of the folders of the split files.
-_SINGLE = ('single', 'labeled', 'labelled', 'label', 'emolabel', 'datasplit')
 
 
 @DATASETS.register_module()
@@ -60,6 +54,7 @@ class DFEWDataset(BaseDFERDataset):
         ),
         'videos': (('original videos', 'original'), ('videos', '')),
     }
+    ROW = '{name},{code}'
     NUMBERED_FRAMES = True
     EXPECTED_TREE = """\
 <data_root>/
@@ -72,35 +67,13 @@ class DFEWDataset(BaseDFERDataset):
 
     def read_split(self, split: str) -> list[SplitRow]:
         """Read ``set_<fold>.csv``; its first row is a header."""
-        path = self._renamed_split_file(split) or self.find_split_file(
-            f'{split}(single-labeled)/set_{self.fold}.csv'
+        # Also of train, train(single_labeled), emolabel_datasplit/train, ..
+        words = rf'{split}|single|label(l?ed)?|emolabel|datasplit|[\W\d_]'
+        path = self.find_split_file(
+            f'{split}(single-labeled)/set_{self.fold}.csv',
+            pattern=rf'(?=.*{split})({words})*/set_{self.fold}\.csv',
         )
-        return self.parse_rows(path, self.read_lines(path))
-
-    def _renamed_split_file(self, split: str) -> Optional[str]:
-        """The split file below ``train(single_labeled)``, ``train``, ..."""
-        found = []
-        for root in find_folders(self.data_root, self.SPLIT_FOLDER):
-            for folder in walk(root, 3):
-                above = re.findall('[a-z]+', folder.path[len(root) :].lower())
-                if not set(above) <= {split, *_SINGLE} or split not in above:
-                    continue
-                files = {e.name.lower(): e.path for e in folder.files}
-                path = files.get(f'set_{self.fold}.csv')
-                if path:
-                    release = 'single-labeled' not in folder.path.lower()
-                    found.append((release, natural_key(path), path))
-            if found:
-                return min(found)[2]
-        return None
-
-    def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
-        """List the clips on disk, keyed by five digits."""
-        return find_numbered_clips(root, source or self.source)
-
-    def official_row(self, path: str, label: int) -> str:
-        """``<clip number>,<label>``."""
-        return f'{path.split("/")[-1]},{label + 1}'
+        return self.read_rows(path)
 
     def parse_row(self, line: str) -> SplitRow:
         """Read ``<clip number>,<label>``."""

@@ -8,7 +8,7 @@ from micacl_mm.registry import DATASETS
 
 from .base import BaseDFERDataset
 from .layouts import FoundClip, find_emotion_clips, pad_number
-from .splits import RESTORE, SplitRow
+from .splits import RESTORE, SplitRow, read_lines, without_suffix
 
 SCENARIOS = {
     'Daily Life': 'Argue Conflict DailyLife Medicine School Social',
@@ -50,6 +50,7 @@ class FERV39kDataset(BaseDFERDataset):
         }
     }
     VARIANT = 'subset'
+    ROW = '{path} {emotion}'
     SPLIT_FOLDER = '4_setups'
     CLIP_FOLDERS = {
         'frames': (
@@ -80,18 +81,15 @@ class FERV39kDataset(BaseDFERDataset):
         # Only scenes have a file of their own, and copies often lack these
         # or hold empty ones.
         whole = f'All_scenes/{split}_All.csv'
-        path = self.find_split_file(
-            f'22_scenes/{split}_{self.subset}.csv', whole
-        )
-        lines = self.read_lines(path)
-        if not lines and not path.lower().endswith('_all.csv'):
+        own = f'22_scenes/{split}_{self.subset}.csv'
+        path = self.find_split_file(own, whole)
+        if not path.lower().endswith('_all.csv') and not read_lines(path):
             path = self.find_split_file(whole)
-            lines = self.read_lines(path)
-        rows = self.parse_rows(path, lines)
+        rows = self.read_rows(path)
         if self.subset == 'all' or not path.lower().endswith('_all.csv'):
             return rows
-        scenes = {s.lower() for s in SCENARIOS.get(self.subset, [self.subset])}
-        rows = [r for r in rows if r.video_id.split('/')[0].lower() in scenes]
+        scenes = SCENARIOS.get(self.subset, [self.subset])
+        rows = [r for r in rows if r.video_id.split('/')[0] in scenes]
         if not rows:
             self._fail(
                 DataError,
@@ -103,10 +101,6 @@ class FERV39kDataset(BaseDFERDataset):
     def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
         """List the clips on disk, keyed by scene, emotion and name."""
         return find_emotion_clips(root, source or self.source, self.CLASSES)
-
-    def official_row(self, path: str, label: int) -> str:
-        """``<Scene>/<Emotion>/<clip> <Emotion>``."""
-        return f'{"/".join(path.split("/")[-3:])} {self.CLASSES[label]}'
 
     def parse_row(self, line: str) -> SplitRow:
         """Read ``<Scene>/<Emotion>/<clip> <Emotion>``."""
@@ -134,7 +128,7 @@ class FERV39kDataset(BaseDFERDataset):
                 "label must be the emotion of the clip's path, got "
                 f'{cells[1]!r} for {cells[0]!r}'
             )
-        name = re.sub(r'\.\w{2,4}$', '', parts[2])
+        name = without_suffix(parts[2])
         # As the release spells them: the validation slice depends on names.
         scene = _SPELLING.get(parts[0].lower(), parts[0])
         name = f'{scene}/{self.CLASSES[label]}/{pad_number(name)}'

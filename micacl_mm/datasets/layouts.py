@@ -10,7 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
@@ -22,7 +22,7 @@ from micacl_mm.utils.folders import (
     walk,
 )
 
-from .splits import SplitRow
+from .splits import SplitRow, shorten
 
 # Below this share of the best copy's clips of the split a copy is incomplete.
 COMPLETE = 0.95
@@ -65,7 +65,7 @@ class Layout:
     fits: bool = True  # whether it may hold faces
 
 
-class FrameNames:
+class FrameNames(list):
     """A list of file names that answers like a file name template.
 
     MMAction2's ``RawFrameDecode`` asks ``filename_tmpl.format(index)`` for
@@ -73,35 +73,15 @@ class FrameNames:
     was found; here the index counts the frames that are there, from 0.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
-
     def format(self, index: int) -> str:
         """Name of the frame at a position."""
         # A negative index would silently read from the end of the clip.
-        if not 0 <= index < len(self.names):
+        if not 0 <= index < len(self):
             raise IndexError(
-                f'FrameNames: index must be in 0..{len(self.names) - 1}, got '
+                f'FrameNames: index must be in 0..{len(self) - 1}, got '
                 f'{index}; sample with start_index=0.'
             )
-        return self.names[index]
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}({len(self.names)} frames)'
-
-
-def find_numbered_clips(root: str, source: str) -> Iterator[FoundClip]:
-    """Clips named by a number alone, as in DFEW."""
-
-    def enters(name: str) -> bool:
-        # Videos may lie in part folders '00', '01', .. beside thousands of
-        # folders of frames, '00001', which are not worth a look.
-        return not name.isdecimal() or (source == 'videos' and len(name) < 4)
-
-    for folder in _levels(root, enters):
-        for name, path in _named_clips(folder, source):
-            if name.isdecimal():
-                yield FoundClip(f'{int(name):05d}', path, folder.path)
+        return self[index]
 
 
 def find_emotion_clips(
@@ -125,20 +105,30 @@ def find_emotion_clips(
 def find_named_clips(
     root: str, source: str, pattern: str, part: str
 ) -> Iterator[FoundClip]:
-    """Clips whose names match a pattern, in folders that match ``part``."""
+    """Clips whose names match a pattern, in folders that match ``part``.
+
+    Their keys are the names in lower case, numbers in five digits.
+    """
     name_of, part_of = re.compile(pattern), re.compile(part)
-    for folder in _levels(root, lambda name: not name_of.fullmatch(name)):
+
+    def enters(name: str) -> bool:
+        # Videos may lie in part folders '00', '01', .. beside thousands of
+        # folders of frames, '00001', which are not worth a look.
+        short = source == 'videos' and len(name) < 4
+        return short or not name_of.fullmatch(name)
+
+    for folder in _levels(root, enters):
         base = folder.path
         while base != root and part_of.fullmatch(os.path.basename(base)):
             base = os.path.dirname(base)
         for name, path in _named_clips(folder, source):
             if name_of.fullmatch(name):
-                yield FoundClip(name.lower(), path, base)
+                yield FoundClip(pad_number(name, 5).lower(), path, base)
 
 
-def pad_number(name: str) -> str:
-    """A clip's number in four digits; other names as they are."""
-    return f'{int(name):04d}' if name.isdecimal() else name
+def pad_number(name: str, digits: int = 4) -> str:
+    """A clip's number in so many digits; other names as they are."""
+    return f'{int(name):0{digits}d}' if name.isdecimal() else name
 
 
 def _levels(root: str, enters: Callable[[str], bool]) -> list[Folder]:
@@ -178,36 +168,38 @@ def choose_layout(
     hold nearly as many of these as the best, among them the first by
     ``preferred``, pairs of a description and a pattern of the folder. Where a
     person has ``named`` the root, its own name counts too, and what lies
-    there is taken.
-
-    Returns:
-        Layout: Without clips if no copy fits.
+    there is taken. If no copy fits, the layout has no clips.
     """
-    copies = _collect(found, root)
-    for copy in copies:
+    copies: dict[str, Layout] = {}
+    for key, path, base in found:
+        relative = os.path.relpath(base, root).replace(os.sep, '/')
+        name = _without_parts(relative)
+        copy = copies.setdefault(name, Layout(name))
+        # The walk comes from above: of a clip that is there twice the
+        # shallower one is kept.
+        copy.clips.setdefault(key, path)
+        copy.bases[relative] = None
+    last = len(preferred) - 1
+    for copy in copies.values():
         copy.covered = sum(key in copy.clips for key in wanted)
         path = copy.copy
         if named:
             path = '/'.join([*root.split(os.sep)[-2:], path]).rstrip('/.')
+        faces = source == 'videos' or not _fits(NOT_FACES, path)
         kinds = (i for i, (_, p) in enumerate(preferred) if _fits(p, path))
-        copy.kind = next(kinds, len(preferred) - 1)
+        copy.kind = next(kinds, last) if faces else last
         copy.text = preferred[copy.kind][0]
-        if source == 'videos':
-            continue
-        if not named and _fits(NOT_FACES, path):
+        if not (faces or named):
             copy.fits, copy.text = False, 'not of faces'
-        elif not _has_images(copy, wanted):
+        elif source == 'frames' and not _has_images(copy, wanted):
             copy.fits, copy.text = False, 'no image in them'
-        elif named and _fits(NOT_FACES, path):
-            copy.kind = len(preferred) - 1
-            copy.text = preferred[-1][0]
-    copies = _rank(copies, len(preferred) - 1)
+    ranked = _rank([*copies.values()], last)
     texts = [
-        f'{_shorten(list(copy.bases))} ({copy.text}, {copy.covered} of '
+        f'{shorten([*copy.bases], 2)} ({copy.text}, {copy.covered} of '
         f'{len(wanted)} clips)'
-        for copy in copies
+        for copy in ranked
     ]
-    best = copies[0] if copies and copies[0].fits else Layout()
+    best = ranked[0] if ranked and ranked[0].fits else Layout()
     used = f'{texts.pop(0)} ' if best.copy else ''
     rest = f'; not used: {"; ".join(texts)}' if texts else ''
     best.text = f'{used}below {root}{rest}'
@@ -234,29 +226,14 @@ def _rank(copies: list[Layout], last: int) -> list[Layout]:
     return sorted(copies, key=rank)
 
 
-def _collect(found: Iterable[FoundClip], root: str) -> list[Layout]:
-    copies: dict[str, Layout] = {}
-    for key, path, base in found:
-        relative = os.path.relpath(base, root).replace(os.sep, '/')
-        name = _without_parts(relative)
-        copy = copies.setdefault(name, Layout(name))
-        # The walk comes from above: of a clip that is there twice the
-        # shallower one is kept.
-        copy.clips.setdefault(key, path)
-        copy.bases[relative] = None
-    return list(copies.values())
-
-
 def _has_images(copy: Layout, wanted: Collection[str]) -> bool:
     """Whether one of a few clip folders, spread evenly, has an image."""
     paths = [copy.clips[key] for key in wanted if key in copy.clips]
     paths = paths or list(copy.clips.values())
     for path in paths[:: -(-len(paths) // PROBES)]:
-        try:
+        with suppress(OSError):
             if list_frames(path):
                 return True
-        except OSError:
-            continue
     return False
 
 
@@ -272,70 +249,37 @@ def _without_parts(path: str) -> str:
     return '/'.join(parts) or '.'
 
 
-def _shorten(names: Sequence[str]) -> str:
-    more = f'{len(names) - 1} more folders' if names[2:] else ''
-    return ' and '.join([names[0], more] if more else names)
+def probe_clip(
+    row: SplitRow, path: Optional[str], source: str, numbered: bool
+) -> dict:
+    """Look a clip up on disk: its data, or under ``wrong`` what is wrong.
 
-
-def probe_clips(
-    rows: Sequence[SplitRow],
-    clips: dict[str, str],
-    source: str,
-    named: bool = False,
-) -> tuple[list[dict], list[str], dict[str, list[str]]]:
-    """Look the clips of a split up on disk, each folder once.
-
-    Returns:
-        The data of those that are there, in the order of the split; the
-        others with what is wrong; and by clip the images whose names tell
-        that they belong elsewhere.
+    Under ``foreign`` are images whose names tell that they belong elsewhere.
     """
-
-    def probe(row: SplitRow) -> dict:
-        path = clips.get(row.video_id.lower())
+    info = {'label': row.label, 'video_id': row.video_id}
+    try:
         if path is None:
-            return {'wrong': f'{row.video_id} (absent)'}
-        info = {'label': row.label, 'video_id': row.video_id}
-        try:
-            if source == 'frames':
-                return {**info, **_probe_frames(path, named)}
+            raise ValueError('absent')
+        if source == 'videos':
             _check_size(path)
             return {**info, 'filename': path}
-        except ValueError as error:
-            return {'wrong': f'{row.video_id} ({error})'}
-        except OSError as error:
-            # A link to nothing, a folder that may not be read or has gone.
-            reason = error.strerror or type(error).__name__
-            return {'wrong': f'{row.video_id} (cannot read {path}: {reason})'}
-
-    # Threads, since the time goes into waiting for a network disk.
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        probed = list(pool.map(probe, rows))
-    infos = [info for info in probed if 'wrong' not in info]
-    pairs = ((info['video_id'], info.pop('foreign', [])) for info in infos)
-    return (
-        infos,
-        [info['wrong'] for info in probed if 'wrong' in info],
-        {clip: names for clip, names in pairs if names},
-    )
-
-
-def _probe_frames(path: str, named: bool) -> dict:
-    frames = list_frames(path)
-    if not frames:
-        raise ValueError(f'no image in {path}')
-    own, foreign = own_frames(frames, os.path.basename(path), named)
-    if not own:
-        raise ValueError(f'the frames in {path} are of another clip')
-    # The size of every frame would cost a request each. An unpacking that
-    # ran out of space leaves whole clips of empty files.
-    _check_size(os.path.join(path, own[0]))
-    return {
-        'frame_dir': path,
-        'frames': own,
-        'total_frames': len(own),
-        'foreign': foreign,
-    }
+        frames = list_frames(path)
+        if not frames:
+            raise ValueError(f'no image in {path}')
+        own, foreign = own_frames(frames, os.path.basename(path), numbered)
+        if not own:
+            raise ValueError(f'the frames in {path} are of another clip')
+        # The size of every frame would cost a request each. An unpacking that
+        # ran out of space leaves whole clips of empty files.
+        _check_size(os.path.join(path, own[0]))
+    except ValueError as error:
+        return {'wrong': f'{row.video_id} ({error})'}
+    except OSError as error:
+        # A link to nothing, a folder that may not be read or has gone.
+        reason = error.strerror or type(error).__name__
+        return {'wrong': f'{row.video_id} (cannot read {path}: {reason})'}
+    info.update(frame_dir=path, frames=own, total_frames=len(own))
+    return {**info, 'foreign': foreign}
 
 
 def own_frames(

@@ -1,13 +1,9 @@
 """MAFW, the set of single expressions."""
 
-import re
-from collections.abc import Iterable
-
 from micacl_mm.registry import DATASETS
 
 from .base import BaseDFERDataset
-from .layouts import FoundClip, find_numbered_clips
-from .splits import SplitRow
+from .splits import SplitRow, without_suffix
 
 #: Names in the split files, whose order differs between copies.
 _NAMES = (
@@ -44,6 +40,7 @@ class MAFWDataset(BaseDFERDataset):
         ),
         'videos': (('clips', '(^|/)clips$'), ('videos', '')),
     }
+    ROW = '{name} {emotion}'
     EXPECTED_TREE = """\
 <data_root>/
   Train & Test Set/single/no_caption/set_1/train.txt, test.txt .. set_5/
@@ -55,29 +52,25 @@ Apply for the set at mafw-database.github.io/MAFW"""
         """Read ``set_<fold>/<split>.txt``."""
         file = f'set_{self.fold}/{split}.txt'
         path = self.find_split_file(
-            f'no_caption/{file}', file, f'single/no_caption/{file}'
+            f'single/no_caption/{file}', pattern=rf'(no_caption/)?{file}'
         )
-        return self.parse_rows(path, self.read_lines(path))
-
-    def find_clips(self, root: str, source: str = '') -> Iterable[FoundClip]:
-        """List the clips on disk, keyed by five digits."""
-        return find_numbered_clips(root, source or self.source)
-
-    def official_row(self, path: str, label: int) -> str:
-        """``<clip>.mp4 <emotion>``."""
-        name = re.sub(r'\.\w{2,4}$', '', path.split('/')[-1])
-        return f'{name}.mp4 {_NAMES[label]}'
+        return self.read_rows(path)
 
     def parse_row(self, line: str) -> SplitRow:
         """Read ``<clip>.mp4 <emotion>``."""
         cells = line.split()
-        name = re.sub(r'\.\w{2,4}$', '', cells[0])
+        name = without_suffix(cells[0])
         if len(cells) != 2 or not name.isdecimal():
             raise ValueError(
                 f"a row must be '<number>.mp4 <emotion>', got {line!r}"
             )
-        if cells[1].lower() not in _NAMES:
+        labels = {
+            emotion.lower(): label
+            for names in (_NAMES, self.CLASSES)
+            for label, emotion in enumerate(names)
+        }
+        if cells[1].lower() not in labels:
             raise ValueError(
                 f'emotion must be one of {", ".join(_NAMES)}, got {cells[1]!r}'
             )
-        return SplitRow(f'{int(name):05d}', _NAMES.index(cells[1].lower()))
+        return SplitRow(f'{int(name):05d}', labels[cells[1].lower()])

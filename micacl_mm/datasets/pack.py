@@ -14,7 +14,7 @@ from urllib.parse import quote
 from micacl_mm.errors import ConfigError, DataError, MissingFileError
 from micacl_mm.utils.files import replacing
 from micacl_mm.utils.folders import is_image, list_frames, walk
-from micacl_mm.utils.workers import Progress
+from micacl_mm.utils.workers import track
 
 AGAIN = 'run micacl pack again with the folder of the clips'
 _APPLICATION = 0x4D434C31  # marks the file as a pack of this version
@@ -35,7 +35,7 @@ class FramePack:
 
     Raises:
         MissingFileError: There is no such file.
-        DataError: It is no pack, damaged, or has been replaced.
+        DataError: It is no pack, or damaged.
 
     Example:
         >>> pack = FramePack('dfew.pack')
@@ -49,7 +49,7 @@ class FramePack:
                 f'pack {path} does not exist or is no file',
                 'run micacl pack, or leave the pack out',
             )
-        self._file = _identify(self.path)
+        self._made = os.stat(self.path).st_mtime_ns
         if self._ask('PRAGMA application_id') != [(_APPLICATION,)]:
             raise DataError(f'{path} is no pack of frames', AGAIN)
 
@@ -75,20 +75,11 @@ class FramePack:
         return data
 
     def match(self, clips: Mapping[str, Sequence[str]]) -> dict[str, str]:
-        """Find the clips of a data set, and see that they are the same.
+        """Names of clips in the pack by their folders, which must match it.
 
-        The folders count: the names of all frames must be those of the
-        folder, and the sizes of the first, the middle and the last frame of
-        each clip (a request each on a network disk).
-
-        Args:
-            clips (Mapping[str, Sequence[str]]): All images by folder.
-
-        Returns:
-            dict[str, str]: Name of each clip in the pack by its folder.
-
-        Raises:
-            DataError: It does not match the folders.
+        ``clips`` are all images of each folder. Their names are compared, and
+        the sizes of the first, the middle and the last one (a request each on
+        a network disk).
         """
         places = self._places(clips)
         # Threads, since the time goes into waiting for a network disk.
@@ -96,12 +87,10 @@ class FramePack:
             found = pool.map(
                 self._compare, places.values(), places, clips.values()
             )
-            wrong = list(filter(None, found))
+            wrong = next(filter(None, found), None)
         if wrong:
-            more = f' (and {len(wrong) - 1} more clips)' if wrong[1:] else ''
             raise DataError(
-                f'pack {self.path} does not match the folders: '
-                f'{wrong[0]}{more}',
+                f'pack {self.path} does not match the folders: {wrong}',
                 f'{AGAIN}, or leave the pack out',
             )
         return places
@@ -130,8 +119,7 @@ class FramePack:
         asked = 'SELECT name, size FROM frames WHERE clip = ?'
         packed = {os.fsdecode(n): size for n, size in self._ask(asked, place)}
         for name in sorted(packed.keys() ^ set(names)):
-            only = 'not' if name in packed else 'only'
-            return f'{name} is {only} in {folder}'
+            return f'{name} is only in {"pack" if name in packed else folder}'
         for name in {names[0], names[len(names) // 2], names[-1]}:
             size = os.path.getsize(os.path.join(folder, name))
             if size != packed[name]:
@@ -145,28 +133,15 @@ class FramePack:
         # Neither a forked process nor a thread may use another's connection.
         here = os.getpid(), threading.get_ident()
         with _clear_errors(self.path):
-            connection = _connect(self.path, self._file, *here)
+            connection = _connect(self.path, self._made, *here)
             # As bytes: the name of a file may be no text in UTF-8.
             keys = [os.fsencode(name) for name in names]
             return connection.execute(asked, keys).fetchall()
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}({self.path!r})'
-
-
-def _identify(path: str) -> tuple[int, int, int]:
-    found = os.stat(path)
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
 
 @lru_cache(maxsize=64)
-def _connect(path: str, file: tuple, *_: int) -> sqlite3.Connection:
+def _connect(path: str, *_: int) -> sqlite3.Connection:
     """Open a pack, once in each thread of each process."""
-    if _identify(path) != file:
-        raise DataError(
-            f'pack {path} was replaced after it was compared with the folders',
-            'start again',
-        )
     # Immutable: no locks, which network disks may lack.
     uri = f'file:{quote(os.fsencode(path))}?mode=ro&immutable=1'
     return sqlite3.connect(uri, uri=True, check_same_thread=False)
@@ -196,21 +171,22 @@ def pack_frames(
     """Pack every folder with images below one into a file; count them.
 
     ``out`` is replaced once the new file is whole, never changed in place.
-
-    Args:
-        folder (str): Folder of the folders of frames.
-        out (str): The pack.
-        workers (int): Threads that read. Defaults to 8.
-        progress (bool): Show progress on stderr. Defaults to False.
-
-    Raises:
-        ConfigError: No clip below ``folder``, or ``out`` is no pack.
-        OSError: A folder cannot be read, or ``out`` not be written.
+    ``workers`` are threads that read.
     """
-    clips = _list_clips(folder)
+    clips: dict[str, str] = {}  # path by name
+    for found in walk(folder):
+        if found.error is not None:
+            raise found.error
+        if any(is_image(entry.name) for entry in found.files):
+            name = os.path.relpath(found.path, folder).replace(os.sep, '/')
+            clips[name] = found.path
+    if not clips:
+        raise ConfigError(
+            f'no folder with images in {folder}',
+            'name the folder of the folders of frames',
+        )
     if os.path.exists(out):
         FramePack(out)  # refuses to replace a file of anything else
-    line = Progress(len(clips), show=progress)
     with (
         replacing(Path(out)) as part,
         _clear_errors(str(part)),
@@ -223,39 +199,27 @@ def pack_frames(
         connection.execute(_TABLE)
         connection.execute('BEGIN')
         # A few clips at a time, which is what the memory holds.
-        for at in range(0, len(clips), 32):
-            for rows in pool.map(_read_clip, clips[at : at + 32]):
-                connection.executemany(
-                    'INSERT INTO frames VALUES (?, ?, ?, ?, ?)', rows
-                )
-                line.step()
+        names = list(clips)
+        parts = (names[at : at + 32] for at in range(0, len(names), 32))
+        read = (
+            rows
+            for part in parts
+            for rows in pool.map(_read_clip, part, map(clips.get, part))
+        )
+        for rows in track(read, len(clips), progress):
+            connection.executemany(
+                'INSERT INTO frames VALUES (?, ?, ?, ?, ?)', rows
+            )
         connection.execute('CREATE INDEX by_name ON frames (clip, name)')
         connection.execute('COMMIT')
     return len(clips)
 
 
-def _list_clips(folder: str) -> list[tuple[str, str]]:
-    """Name and path of each folder with images."""
-    clips = []
-    for found in walk(folder):
-        if found.error is not None:
-            raise found.error
-        if any(is_image(entry.name) for entry in found.files):
-            name = os.path.relpath(found.path, folder).replace(os.sep, '/')
-            clips.append((name, found.path))
-    if not clips:
-        raise ConfigError(
-            f'no folder with images in {folder}',
-            'name the folder of the folders of frames',
-        )
-    return clips
-
-
-def _read_clip(clip: tuple[str, str]) -> list[tuple]:
+def _read_clip(clip: str, folder: str) -> list[tuple]:
     """Rows of a clip's frames."""
-    rows, (place, folder) = [], clip
+    rows = []
     for name in list_frames(folder):
         data = Path(folder, name).read_bytes()
-        keys = os.fsencode(place), os.fsencode(name)
+        keys = os.fsencode(clip), os.fsencode(name)
         rows.append((*keys, len(data), zlib.crc32(data), data))
     return rows

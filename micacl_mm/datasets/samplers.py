@@ -39,7 +39,7 @@ class ClassBalancedSampler(DefaultSampler):
             to None, drawn by MMEngine.
 
     Raises:
-        ConfigError: ``power`` is negative, or a label is no integer.
+        DataError: A label is no integer.
 
     Examples:
         >>> train_dataloader = dict(
@@ -55,12 +55,6 @@ class ClassBalancedSampler(DefaultSampler):
         power: float = 1.0,
         seed: Optional[int] = None,
     ) -> None:
-        if power < 0:
-            raise ConfigError(
-                f'ClassBalancedSampler: power must be at least 0, got {power}',
-                'use 1 to show all classes equally often, 0 for as often as '
-                'they occur',
-            )
         super().__init__(dataset, shuffle=True, seed=seed)
         self.power = power
         labels = class_labels(self.dataset, type(self).__name__)
@@ -121,8 +115,8 @@ class ClassAwareBatchSampler(Sampler):
 
     Raises:
         TypeError: Another sampler, which knows no epochs.
-        ConfigError: A joint batch smaller than m or larger than the epoch, or
-            a label that is no integer.
+        ConfigError: A joint batch smaller than m or larger than the epoch.
+        DataError: A label is no integer.
 
     Examples:
         >>> train_dataloader = dict(
@@ -152,24 +146,11 @@ class ClassAwareBatchSampler(Sampler):
         self.samples_per_class = samples_per_class
         self.power = getattr(sampler, 'power', 0.0) if power is None else power
         self.drop_last = drop_last
-        self._check()
-        name = type(self).__name__
-        self._clips: dict[int, list[int]] = defaultdict(list)
-        for index, label in enumerate(class_labels(sampler.dataset, name)):
-            self._clips[label].append(index)
-
-    def _check(self) -> None:
         if not 1 <= self.samples_per_class <= self.joint_size:
             raise ConfigError(
                 'ClassAwareBatchSampler: samples_per_class must be from 1 to '
                 f'the batch of all ranks, {self.joint_size}, got '
                 f'{self.samples_per_class}'
-            )
-        if self.power < 0:
-            raise ConfigError(
-                'ClassAwareBatchSampler: power must be at least 0, got '
-                f'{self.power}',
-                'use 0 to show classes as often as they occur',
             )
         if not len(self):
             raise ConfigError(
@@ -178,6 +159,10 @@ class ClassAwareBatchSampler(Sampler):
                 f'{len(self.sampler.dataset)} clips',
                 'reduce batch_size, or set drop_last=False',
             )
+        name = type(self).__name__
+        self._clips: dict[int, list[int]] = defaultdict(list)
+        for index, label in enumerate(class_labels(sampler.dataset, name)):
+            self._clips[label].append(index)
 
     def __len__(self) -> int:
         """Number of batches, the same on every rank."""

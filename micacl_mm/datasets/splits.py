@@ -1,17 +1,13 @@
 """What the split files of all sets have in common, and the held-out slice."""
 
 import hashlib
-import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple, Optional
-
-from micacl_mm.errors import DataError
+from typing import NamedTuple
 
 RESTORE = 'restore the split file of the release'
-#: A split file of 40,000 clips has two.
-_MOST_MIB = 64
 
 
 class SplitRow(NamedTuple):
@@ -22,49 +18,26 @@ class SplitRow(NamedTuple):
 
 
 def read_lines(path: str) -> list[tuple[int, str]]:
-    """Read the lines of a split file that are not blank, with numbers."""
-    if os.path.getsize(path) > _MOST_MIB * 2**20:
-        raise DataError(
-            f'{path} must be a split file of less than {_MOST_MIB} MiB',
-            RESTORE,
-        )
-    try:
-        # Copies edited on Windows carry a byte order mark and CRLF.
-        with open(path, encoding='utf-8-sig') as file:
-            lines = [(i, line.strip()) for i, line in enumerate(file, start=1)]
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f'{path} must be UTF-8 text, got an invalid byte at {error.start}',
-            RESTORE,
-        ) from None
-    return [(i, line) for i, line in lines if line]
+    """Number and text of the lines of a split file, but for a header.
+
+    Copies differ in whether they have one, a first line without a digit.
+    """
+    # Copies edited on Windows carry a byte order mark and CRLF.
+    with open(path, encoding='utf-8-sig') as file:
+        lines = [(i, line.strip()) for i, line in enumerate(file, start=1)]
+    lines = [(i, line) for i, line in lines if line]
+    has_header = lines and not any(map(str.isdigit, lines[0][1]))
+    return lines[1:] if has_header else lines
 
 
-def describe_counts(
-    classes: Sequence[str],
-    loaded: Sequence[int],
-    rest: Sequence[int],
-    official: Optional[Sequence[int]],
-) -> str:
-    """Say how many clips of each class there are, and should be."""
-    counts, whole = Counter(loaded), Counter([*loaded, *rest])
-    listed = [f'{name} {counts[i]}' for i, name in enumerate(classes)]
-    text = f'{len(loaded)} clips ({", ".join(listed)}).'
-    if counts:
-        ratio = max(counts.values()) / min(counts.values())
-        text += f' Imbalance {ratio:.1f} : 1.'
-    if rest:
-        text += f' {len(rest)} more of train are in the other part.'
-    if official is None:
-        return text
-    differing = [
-        f'{name} {whole[i]} instead of {official[i]}'
-        for i, name in enumerate(classes)
-        if whole[i] != official[i]
-    ]
-    if not differing:
-        return f'{text} The official counts are met.'
-    return f'{text} Differs from the official counts: {", ".join(differing)}.'
+def shorten(names: Sequence[str], most: int = 10) -> str:
+    """The first few of many names."""
+    return ', '.join(names[:most]) + (', ...' if names[most:] else '')
+
+
+def without_suffix(name: str) -> str:
+    """The name of a clip without that of its kind of video."""
+    return re.sub(r'\.\w{2,4}$', '', name)
 
 
 def hash_name(name: str) -> bytes:
@@ -96,57 +69,40 @@ def hold_out(
     counts: dict[str, Counter] = defaultdict(Counter)
     for row in rows:
         counts[groups[row.video_id]][row.label] += 1
-    cut = _Cut(sum(counts.values(), Counter()), ratio)
+    totals = sum(counts.values(), Counter())
+    wanted = {
+        k: min(max(round(ratio * n), 1), n - 1) for k, n in totals.items()
+    }
+    held: Counter = Counter()
+    taken: set[str] = set()
+
+    def gain(group: str) -> Fraction:
+        """By how much a group brings the shares closer to the aim."""
+        # Exact, for a sum of floats depends on the order of its terms.
+        gaps = {k: wanted[k] - held[k] for k in counts[group]}
+        return sum(
+            Fraction(abs(gaps[k]) - abs(gaps[k] - n), totals[k])
+            for k, n in counts[group].items()
+        )
+
+    def can_go(group: str) -> bool:
+        """Whether a clip at least of each class would stay."""
+        return all(held[k] + n < totals[k] for k, n in counts[group].items())
+
+    def take(group: str) -> None:
+        taken.add(group)
+        held.update(counts[group])
 
     order = sorted(counts, key=lambda group: hash_name(f'{seed}/{group}'))
     order = order if ratio else []
     for group in order:
-        if cut.gain(counts[group]) > 0 and cut.spares(counts[group]):
-            cut.take(group, counts[group])
-    for label in cut.empty():
-        fitting = [
-            group
-            for group in order
-            if counts[group][label] and cut.spares(counts[group])
-        ]
-        if fitting and not cut.held[label]:
-            best = max(fitting, key=lambda group: cut.gain(counts[group]))
-            cut.take(best, counts[best])
+        if can_go(group) and gain(group) > 0:
+            take(group)
+    for label in sorted(k for k in totals if not held[k]):
+        fitting = [g for g in order if counts[g][label] and can_go(g)]
+        if fitting and not held[label]:
+            take(max(fitting, key=gain))
     parts: tuple[list, list] = [], []
     for row in rows:
-        parts[groups[row.video_id] in cut.taken].append(row)
+        parts[groups[row.video_id] in taken].append(row)
     return parts
-
-
-class _Cut:
-    """What has been held out so far, and what is aimed at."""
-
-    def __init__(self, totals: Counter, ratio: float) -> None:
-        self.totals = totals
-        self.wanted = {
-            label: min(max(round(ratio * total), 1), total - 1)
-            for label, total in totals.items()
-        }
-        self.held: Counter = Counter()
-        self.taken: set[str] = set()
-
-    def gain(self, group: Counter) -> Fraction:
-        """By how much a group brings the shares closer to the aim."""
-        # Exact, for a sum of floats depends on the order of its terms.
-        gaps = {k: self.wanted[k] - self.held[k] for k in group}
-        return sum(
-            Fraction(abs(gaps[k]) - abs(gaps[k] - group[k]), self.totals[k])
-            for k in group
-        )
-
-    def spares(self, group: Counter) -> bool:
-        """Whether a clip at least of each class would stay without it."""
-        left = self.totals - self.held
-        return all(group[k] < left[k] for k in group)
-
-    def take(self, name: str, group: Counter) -> None:
-        self.taken.add(name)
-        self.held += group
-
-    def empty(self) -> list[int]:
-        return sorted(k for k in self.totals if not self.held[k])

@@ -16,8 +16,6 @@ from mmcv.transforms.utils import cache_randomness
 from micacl_mm.errors import ConfigError, DataError, check_count
 from micacl_mm.registry import TRANSFORMS
 from micacl_mm.utils.video import (
-    ClipError,
-    Frames,
     SkippingVideo,
     UnusualVideoError,
     check_file,
@@ -131,14 +129,6 @@ class SampleInstances(BaseTransform):
         results['frame_interval'] = None
         return results
 
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(num_frames={self.num_frames}, '
-            f'instance_len={self.instance_len}, '
-            f'instance_stride={self.instance_stride}, '
-            f'test_mode={self.test_mode})'
-        )
-
 
 @TRANSFORMS.register_module()
 class FaceFrameDecode(RawFrameDecode):
@@ -155,7 +145,6 @@ class FaceFrameDecode(RawFrameDecode):
     Raises:
         DataError: For a frame that cannot be decoded, and for frames of a
             clip that differ in size.
-        ConfigError: For a pack with other data than RGB frames.
 
     Example:
         >>> pipeline = [
@@ -171,12 +160,6 @@ class FaceFrameDecode(RawFrameDecode):
     def transform(self, results: dict) -> dict:
         """Add the frames to the clip's data."""
         if results['modality'] != 'RGB' or 'gt_bboxes' in results:
-            if results.get('pack'):
-                raise ConfigError(
-                    'FaceFrameDecode: a pack is for RGB frames without boxes, '
-                    f'got {results["modality"]}',
-                    'use RawFrameDecode',
-                )
             return super().transform(results)
         indices = np.asarray(results['frame_inds']).reshape(-1)
         numbers = (indices + results.get('offset', 0)).tolist()
@@ -190,7 +173,17 @@ class FaceFrameDecode(RawFrameDecode):
             images[number] = self._decode(results, number)
             spread.append(images[number])
             if images[number].shape != spread[0].shape:
-                self._fail_by_size(results, images, numbers[0], number)
+                sizes = [
+                    f'{image.shape[1]} x {image.shape[0]} for '
+                    f'{results["filename_tmpl"].format(place)}'
+                    for place, image in images.items()
+                ]
+                raise DataError(
+                    'FaceFrameDecode: frames of a clip must have one size, '
+                    f'got {sizes[0]} and {sizes[-1]} in '
+                    f'{results["frame_dir"]}',
+                    'resize them, or use RawFrameDecode',
+                )
         results['frame_inds'] = indices
         results['imgs'] = spread
         results['original_shape'] = spread[0].shape[:2]
@@ -206,32 +199,19 @@ class FaceFrameDecode(RawFrameDecode):
             data = read_file(path, self.io_backend, self.kwargs)
         return decode_image(data, f'FaceFrameDecode: {path}')
 
-    @staticmethod
-    def _fail_by_size(
-        results: dict, images: dict, first: int, number: int
-    ) -> None:
-        one, other = images[first].shape, images[number].shape
-        names = results['filename_tmpl']
-        raise DataError(
-            'FaceFrameDecode: frames of a clip must have one size, got '
-            f'{one[1]} x {one[0]} for {names.format(first)} and '
-            f'{other[1]} x {other[0]} for {names.format(number)} in '
-            f'{results["frame_dir"]}',
-            'resize them, or use RawFrameDecode',
-        )
-
 
 @TRANSFORMS.register_module()
 class FastVideoInit(DecordInit):
     """Open a video so that ``DecordDecode`` decodes less of it.
 
-    A drop-in for ``DecordInit``: the same keys and the same frames to the
-    bit. With PyAV (``pip install '.[fast]'``) frames that are neither
-    wanted nor needed for others are not decoded, see
-    :class:`~micacl_mm.utils.video.SkippingVideo`. Without it, and for videos
-    in which the two libraries might differ (turned ones, 10 bits, cuts by
-    edit lists), it is :func:`~micacl_mm.utils.video.open_video`. A file that
-    is cut off is refused, and with PyAV one that is damaged where it is read.
+    A drop-in for ``DecordInit`` with the mode 'accurate' of ``DecordDecode``:
+    the same keys and the same frames to the bit. With PyAV (``pip install
+    '.[fast]'``) frames that are neither wanted nor needed for others are not
+    decoded, see :class:`~micacl_mm.utils.video.SkippingVideo`. Without it,
+    and for videos in which the two libraries might differ (turned ones, 10
+    bits, cuts by edit lists), it is
+    :func:`~micacl_mm.utils.video.open_video`. A file that is cut off is
+    refused, and with PyAV one that is damaged where it is read.
 
     Arguments and keys are those of ``DecordInit``.
 
@@ -251,38 +231,9 @@ class FastVideoInit(DecordInit):
             check_file(path)
         data = read_file(path, self.io_backend, self.kwargs)
         try:
-            return _Video(path, data, self.num_threads)
+            return SkippingVideo(path, data, self.num_threads)
         except UnusualVideoError:
             return open_video(path, self.num_threads, data)
-
-
-class _Video:
-    """A :class:`SkippingVideo`, and another reader where that gives up."""
-
-    def __init__(self, path: str, data: bytes, num_threads: int) -> None:
-        self._opening = path, num_threads, data
-        self._video = SkippingVideo(data, num_threads)
-
-    def __getattr__(self, name: str) -> object:
-        if name.startswith('_'):  # copying asks before there is a video
-            raise AttributeError(name)
-        if not hasattr(self._video, name):
-            self._video = open_video(*self._opening)  # can seek
-        return getattr(self._video, name)
-
-    def __len__(self) -> int:
-        return len(self._video)
-
-    def get_batch(self, indices: np.ndarray) -> Frames:
-        """Decode some frames, as decord's reader does."""
-        try:
-            return self._video.get_batch(indices)
-        except ClipError as error:
-            problem = f'{self._opening[0]}: {error.problem}'
-            raise ClipError(problem, error.cure) from None
-        except UnusualVideoError:
-            self._video = open_video(*self._opening)
-            return self._video.get_batch(indices)
 
 
 _GREY = np.array([0.2989, 0.587, 0.114])  # as ColorJitter.rgb_to_grayscale

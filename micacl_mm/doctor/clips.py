@@ -19,7 +19,7 @@ from micacl_mm.hooks.bad_files import (
     WatchedPipeline,
     clip_faults,
 )
-from micacl_mm.utils.workers import Progress, count_cores, run_all
+from micacl_mm.utils.workers import count_cores, run_all
 
 from .core import Case, Finding, check, number, some
 
@@ -281,14 +281,9 @@ def decode_clips(clips: Sequence[Clip], workers: int) -> list[ClipReport]:
         path = clips[index].path
         return ClipReport(path, {path: 'makes the decoder crash'})
 
-    progress = Progress(len(clips), show=len(clips) > 500)
-    reports = []
     # The clips go to each process once, with their datasets.
-    work = partial(_decode_one, clips)
-    for report in run_all(range(len(clips)), work, workers, died):
-        reports.append(report)
-        progress.step()
-    return reports
+    work, numbers = partial(_decode_one, clips), range(len(clips))
+    return list(run_all(numbers, work, workers, died, len(clips) > 500))
 
 
 def _decode_one(clips: Sequence[Clip], index: int) -> ClipReport:

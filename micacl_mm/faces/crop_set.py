@@ -27,9 +27,14 @@ from micacl_mm.errors import (
     check_count,
 )
 from micacl_mm.utils import folders
-from micacl_mm.utils.files import publish, scratch_folder, write_text
+from micacl_mm.utils.files import (
+    check_folder,
+    publish,
+    scratch_folder,
+    write_text,
+)
 from micacl_mm.utils.video import ClipError, read_video
-from micacl_mm.utils.workers import DIED, Progress, run_all
+from micacl_mm.utils.workers import DIED, run_all
 
 from .cropping import crop_face, eye_roll, square_boxes
 from .detectors import Detector, build_detector
@@ -160,16 +165,21 @@ def crop_set(
     if not source.exists():
         raise MissingFileError(f'crop_faces: {source} does not exist')
     detector = asked.build()
-    check_folder(root, asdict(asked))
+    settings = asdict(asked)
+    check_folder('crop_faces', root, MARKER, settings)
     clips, failed = find_clips(source, root, asked.layout)
     total = len(clips) + len(failed)
     start, made = time.monotonic(), []
     with scratch_folder(root, _DEAD_AFTER) as scratch:
-        write_text(root / MARKER, json.dumps(asdict(asked), indent=2) + '\n')
+        text = json.dumps({'settings': settings}, indent=2)
+        write_text(root / MARKER, f'{text}\n')
         cropper = ClipCropper(root, scratch, asked, detector)
         waiting = [c for c in clips if not cropper.targets(c)[0].exists()]
-        bar = Progress(len(waiting), 'clips', progress)
-        outcomes = run_all(waiting, cropper, workers, _died)
+        outcomes = run_all(
+            *(waiting, cropper, workers),
+            died=lambda clip: Outcome(clip.path, DIED),
+            progress=progress,
+        )
         try:
             with closing(outcomes):
                 for outcome in outcomes:
@@ -177,7 +187,6 @@ def crop_set(
                         failed.append((outcome.path, outcome.reason))
                     else:
                         made.append(outcome)
-                    bar.step(f'{len(failed)} failed')
         finally:
             _write_failures(root, failed)
     return {
@@ -193,10 +202,6 @@ def crop_set(
     }
 
 
-def _died(clip: SourceClip) -> Outcome:
-    return Outcome(clip.path, DIED)
-
-
 # ---- the clips and their frames
 
 
@@ -206,11 +211,8 @@ def find_clips(
     """List the clips of a folder in any nesting, but for those in ``out``.
 
     Layout ``'tree'`` keeps the path below ``source`` without the suffix,
-    ``'dfew'`` gives ``NNNNN``, ``'ferv39k'`` ``Scene/Emotion/NNNN``.
-
-    Returns:
-        tuple[list[SourceClip], list[tuple[str, str]]]: The clips, and path
-        and reason of each that would go to the place of another.
+    ``'dfew'`` gives ``NNNNN``, ``'ferv39k'`` ``Scene/Emotion/NNNN``. Clips
+    that would go to the place of another come apart, with the reason.
     """
     found = [folders.FoundClip(str(source), True)]
     if not source.is_file():
@@ -392,37 +394,6 @@ class ClipCropper:
             eyes = self.detector.find_eyes(crop)
             roll += 0.0 if eyes is None else eye_roll(eyes)
         return roll
-
-
-# ---- the folder of the crops
-
-
-def check_folder(root: Path, settings: dict) -> None:
-    """Check that a folder is unused or holds crops of equal settings."""
-    try:
-        found = json.loads((root / MARKER).read_text(encoding='utf-8'))
-    except (FileNotFoundError, NotADirectoryError):
-        # A run that stopped at once leaves hidden files.
-        if root.exists() and not (
-            root.is_dir() and all(p.name[0] == '.' for p in root.iterdir())
-        ):
-            raise ConfigError(
-                f'crop_faces: {root} exists and holds no crops of this '
-                'command',
-                'choose an empty or new folder',
-            ) from None
-        return
-    except (ValueError, RecursionError):
-        found = {}
-    if found == settings:
-        return
-    found = found if isinstance(found, dict) else {}
-    other = [k for k in settings if k not in found or found[k] != settings[k]]
-    raise ConfigError(
-        f'crop_faces: {root} holds crops made with another '
-        f'{", ".join(other) or "version of this command"}',
-        f'choose an empty folder, or the settings of its {MARKER}',
-    )
 
 
 def _write_failures(root: Path, failures: Iterable[tuple[str, str]]) -> None:

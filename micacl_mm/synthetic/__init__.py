@@ -6,18 +6,15 @@ from .benchmark import (
     benchmark_settings,
     make_benchmark,
 )
-from .clip import EMOTIONS, LEVELS, ClipSpec, render_clip
-from .writer import SyntheticSettings, make_synthetic
+from .clip import EMOTIONS, LEVELS
+from .writer import make_synthetic
 
 __all__ = [
     'BENCHMARK_LEVELS',
     'DEVELOPMENT',
     'EMOTIONS',
     'LEVELS',
-    'ClipSpec',
-    'SyntheticSettings',
     'benchmark_settings',
     'make_benchmark',
     'make_synthetic',
-    'render_clip',
 ]

@@ -8,11 +8,11 @@ import zipfile
 from pathlib import Path
 
 from micacl_mm.errors import ConfigError, DataError
-from micacl_mm.utils.files import write_text
+from micacl_mm.utils.files import DRAWN_MARKER, read_marker, write_text
 
 from .clip import LEVELS, ClipSpec, clip_layout
 from .layouts import frame_dir, frame_name
-from .writer import SyntheticSettings, make_synthetic, read_marker
+from .writer import SyntheticSettings, make_synthetic
 
 NAME, VERSION = 'synthetic', 1
 RECORD = 'benchmark.json'  # in the root of each level's set
@@ -52,7 +52,6 @@ FRAMES = {
     ),
 }
 _BLOCK = 100  # clips under one checksum, of which eight digits count
-_MOST_BYTES = 2**26  # of a workbook, once unpacked
 
 
 def benchmark_settings(level: str) -> SyntheticSettings:
@@ -105,7 +104,7 @@ def make_benchmark(
 
 def _compare(root: Path, level: str, settings: SyntheticSettings) -> dict:
     """Checksums of a set, and what differs from the reference."""
-    marker = read_marker(root)
+    marker = read_marker(root / DRAWN_MARKER)
     if marker is None or marker['settings'] != settings.record():
         raise DataError(
             f'make_benchmark: {root} holds no set of {NAME} v{VERSION}, level '
@@ -166,8 +165,6 @@ def label_digest(root: Path, folds: tuple[int, ...]) -> str | None:
         # Its own bytes depend on the zlib at hand: what is in it counts.
         with zipfile.ZipFile(root / 'Annotation/annotation.xlsx') as book:
             infos = sorted(book.infolist(), key=lambda info: info.filename)
-            if sum(info.file_size for info in infos) > _MOST_BYTES:
-                return None
             for info in infos:
                 _add(total, info.filename, book.read(info))
     except Exception:  # a damaged zip file raises errors of many kinds

@@ -14,7 +14,7 @@ import numpy as np
 from micacl_mm.errors import ConfigError
 
 from .face import FacePainter
-from .scene import Difficulty, Scene, draw_identity, draw_scene
+from .scene import Difficulty, draw_identity, draw_scene
 
 EMOTIONS = (
     'Happy',
@@ -136,9 +136,18 @@ def activation_curve(
     return linear * linear * (3 - 2 * linear)  # muscles start and stop softly
 
 
-def unit_dict(units: np.ndarray) -> dict[int, float]:
-    """Name the entries of an intensity vector by their action unit."""
-    return dict(zip(ACTION_UNITS, units.tolist(), strict=True))
+def draw_course(
+    emotions: tuple[str, ...],
+    num_frames: int,
+    rng: np.random.Generator,
+    knobs: Difficulty,
+) -> list[dict[int, float]]:
+    """Draw the intensity of each unit in each frame."""
+    curve = activation_curve(num_frames, rng, knobs)
+    units = curve[:, None] * draw_units(emotions, rng, knobs)
+    return [
+        dict(zip(ACTION_UNITS, row, strict=True)) for row in units.tolist()
+    ]
 
 
 STORY = ('Happy', 'Surprise', 'Angry', 'Sad')
@@ -190,24 +199,6 @@ def clip_layout(
     return num_frames, draw_numbers(num_frames, rng)
 
 
-def clip_scene(
-    spec: ClipSpec, seed: int, layout: str, knobs: Difficulty
-) -> Scene:
-    """How a clip is filmed."""
-    num_frames, _ = clip_layout(spec, seed, layout)
-    return draw_scene(num_frames, stream(seed, 2, spec.clip_id), knobs)
-
-
-def clip_units(
-    spec: ClipSpec, seed: int, layout: str, knobs: Difficulty
-) -> np.ndarray:
-    """Intensities of the ``ACTION_UNITS`` in each frame, (T, 16)."""
-    num_frames, _ = clip_layout(spec, seed, layout)
-    rng = stream(seed, 3, spec.clip_id)
-    curve = activation_curve(num_frames, rng, knobs)
-    return curve[:, None] * draw_units(spec.emotions, rng, knobs)
-
-
 def render_clip(
     spec: ClipSpec, seed: int, layout: str, size: int, knobs: Difficulty
 ) -> list[np.ndarray]:
@@ -217,13 +208,14 @@ def render_clip(
     a change of the emotion changes nothing else. The length is that of a
     clip in ``layout``.
     """
+    num_frames, _ = clip_layout(spec, seed, layout)
     who = draw_identity(stream(seed, 1, spec.identity))
-    scene = clip_scene(spec, seed, layout, knobs)
-    units = clip_units(spec, seed, layout, knobs)
+    scene = draw_scene(num_frames, stream(seed, 2, spec.clip_id), knobs)
+    units = draw_course(
+        spec.emotions, num_frames, stream(seed, 3, spec.clip_id), knobs
+    )
     painter = FacePainter(who, scene, size, stream(seed, 4, spec.clip_id))
-    return [
-        painter.frame(index, unit_dict(row)) for index, row in enumerate(units)
-    ]
+    return [painter.frame(index, row) for index, row in enumerate(units)]
 
 
 def render_story(
@@ -257,13 +249,11 @@ def render_story(
     pose[:, 4] = 0.1 * np.cos(turn)
     pose[:, 5] *= zoom
     rng = stream(seed, 13, 0)
-    units = np.concatenate(
-        [
-            activation_curve(frames_each, rng, knobs)[:, None]
-            * draw_units((emotion,), rng, knobs)
-            for emotion in emotions
-        ]
-    )
+    units = [
+        row
+        for name in emotions
+        for row in draw_course((name,), frames_each, rng, knobs)
+    ]
     painter = FacePainter(
         draw_identity(stream(seed, 11, 0)),
         replace(scene, pose=pose),
@@ -272,4 +262,4 @@ def render_story(
         scale=zoom,
     )
     for index, row in enumerate(units):
-        yield painter.frame(index, unit_dict(row))
+        yield painter.frame(index, row)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 
 from .geometry import crease_depths, face_points, head_outline, project
-from .scene import Identity, Scene
+from .scene import Scene
 
 Colour = np.ndarray | Sequence[float] | float
 
@@ -27,7 +28,7 @@ class FacePainter:
 
     def __init__(
         self,
-        who: Identity,
+        who: SimpleNamespace,
         scene: Scene,
         size: int,
         rng: np.random.Generator,

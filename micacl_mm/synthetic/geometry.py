@@ -6,9 +6,9 @@ is half the height of the face. Each helper draws the half with x > 0.
 
 from __future__ import annotations
 
-import numpy as np
+from types import SimpleNamespace as Identity
 
-from .scene import Identity
+import numpy as np
 
 Points = dict[str, np.ndarray]
 

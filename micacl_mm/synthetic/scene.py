@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -37,43 +38,15 @@ HAIRS = _palette('1c1919 3c281e 69462d b98c5a 824128 969696')
 IRISES = _palette('553723 3c5a6e 506e46 32231e')
 
 
-@dataclass(frozen=True)
-class Identity:
-    """A person, in units of half the face's height."""
-
-    skin: np.ndarray
-    hair: np.ndarray
-    iris: np.ndarray
-    lips: np.ndarray
-    hair_style: int
-    face_width: float
-    jaw: float
-    eye_gap: float
-    eye_width: float
-    eye_open: float
-    brow_thick: float
-    brow_height: float
-    brow_tilt: float
-    nose_width: float
-    mouth_width: float
-    mouth_height: float
-    mouth_rest: float
-    lip_upper: float
-    lip_lower: float
-    age: float
-    glasses: bool
-    beard: float
-
-
-def draw_identity(rng: np.random.Generator) -> Identity:
-    """Draw a person."""
+def draw_identity(rng: np.random.Generator) -> SimpleNamespace:
+    """Draw a person, in units of half the face's height."""
     tone = rng.uniform(0, len(SKINS) - 1.001)
     low = int(tone)
     skin = SKINS[low] + (tone - low) * (SKINS[low + 1] - SKINS[low])
     skin = np.clip(skin * rng.uniform(0.95, 1.05, 3), 0, 255)
     red = np.array([90, 75, 185]) * skin.mean() / 190
     uniform = rng.uniform
-    return Identity(
+    return SimpleNamespace(
         skin=skin,
         hair=HAIRS[rng.integers(len(HAIRS))] * uniform(0.8, 1.2),
         iris=IRISES[rng.integers(len(IRISES))],

@@ -6,8 +6,6 @@ import json
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,12 +16,13 @@ import numpy as np
 from micacl_mm.errors import ConfigError, check_choice, check_count
 from micacl_mm.utils.files import (
     DRAWN_MARKER,
-    SCRATCH,
+    check_folder,
     publish,
     scratch_folder,
+    write_text,
 )
 from micacl_mm.utils.video import write_video
-from micacl_mm.utils.workers import Progress, run_all
+from micacl_mm.utils.workers import run_all
 
 from .clip import EMOTIONS, LEVELS, ClipSpec, clip_layout, render_clip
 from .layouts import (
@@ -130,13 +129,25 @@ def make_synthetic(
     asked = SyntheticSettings(**settings)
     check_count('make_synthetic', workers=workers)
     root, plan = Path(out).expanduser(), asked.plan()
-    start, drawn = time.monotonic(), 0
-    line = Progress(len(plan.clips), show=progress)
-    with _claimed(root, asked.record()) as scratch:
+    start = time.monotonic()
+    versions = {'numpy': np.__version__, 'cv2': cv2.__version__}
+    marker = dict(notice=NOTICE, settings=asked.record(), versions=versions)
+    found = check_folder(
+        'make_synthetic', root, DRAWN_MARKER, marker['settings']
+    )
+    if found and found.get('versions') != versions:
+        warnings.warn(
+            f'make_synthetic: {root} was begun under {found.get("versions")}, '
+            f'here are {versions}; clips drawn now may differ by a few grey '
+            'levels from what the first run would have drawn',
+            stacklevel=2,
+        )
+    with scratch_folder(root, _DEAD_AFTER) as scratch:
+        if found is None:
+            text = json.dumps(marker, indent=2) + '\n'
+            write_text(root / DRAWN_MARKER, text)
         write = partial(write_clip, root=root, scratch=scratch, settings=asked)
-        for new in run_all(plan.clips, write, workers):
-            drawn += new
-            line.step()
+        drawn = sum(run_all(plan.clips, write, workers, progress=progress))
         write_annotation(root, asked.layout, plan, asked.seed)
     splits = {}
     for name, clips in plan.splits.items():
@@ -177,70 +188,3 @@ def write_clip(
     if settings.videos and not video.exists():
         write_video((frame[..., ::-1] for frame in frames), video, _FPS)
     return True
-
-
-@contextmanager
-def _claimed(root: Path, settings: dict) -> Iterator[Path]:
-    """Take a folder for a set, or find that it holds this very set."""
-    found = read_marker(root)
-    versions = {'numpy': np.__version__, 'cv2': cv2.__version__}
-    if found is None:
-        _check_unused(root)
-    else:
-        _check_same(root, found, settings, versions)
-    with scratch_folder(root, _DEAD_AFTER) as scratch:
-        if found is None:
-            part = scratch / DRAWN_MARKER
-            marker = dict(notice=NOTICE, settings=settings, versions=versions)
-            part.write_text(json.dumps(marker, indent=2) + '\n')
-            publish(part, root / DRAWN_MARKER)
-        yield scratch
-
-
-def read_marker(root: Path) -> dict | None:
-    """Read the marker of a set; None if there is no sound one."""
-    try:
-        found = json.loads((root / DRAWN_MARKER).read_text())
-    except (OSError, ValueError, RecursionError):
-        return None
-    whole = isinstance(found, dict) and isinstance(found.get('settings'), dict)
-    return found if whole else None
-
-
-def _check_unused(root: Path) -> None:
-    """Refuse what holds more than a run leaves that stopped at once."""
-    unused = not root.exists() or (
-        root.is_dir()
-        and all(
-            path.name == DRAWN_MARKER or path.name.startswith(SCRATCH)
-            for path in root.iterdir()
-        )
-    )
-    if not unused:
-        why = 'is there and is no synthetic set'
-        if (root / DRAWN_MARKER).exists():
-            why = f'cannot be continued, since its {DRAWN_MARKER} is damaged'
-        raise ConfigError(
-            f'make_synthetic: {root} {why}',
-            'choose an empty or new folder, or delete it',
-        )
-
-
-def _check_same(
-    root: Path, found: dict, settings: dict, versions: dict[str, str]
-) -> None:
-    """Refuse a set made with other settings, warn of other versions."""
-    other = [k for k in settings if found['settings'].get(k) != settings[k]]
-    if other:
-        raise ConfigError(
-            f'make_synthetic: {root} holds a set made with another '
-            f'{", ".join(other)}',
-            'choose an empty folder, or delete it',
-        )
-    if found.get('versions') != versions:
-        warnings.warn(
-            f'make_synthetic: {root} was begun under {found.get("versions")}, '
-            f'here are {versions}; clips drawn now may differ by a few grey '
-            'levels from what the first run would have drawn',
-            stacklevel=2,
-        )

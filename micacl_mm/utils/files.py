@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import shutil
 import tempfile
@@ -10,8 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Optional
 
-from micacl_mm.errors import DataError
+from micacl_mm.errors import ConfigError, DataError
 
 #: Hidden, so that no loader takes what lies in it for a clip.
 SCRATCH = '.unfinished'
@@ -24,11 +26,7 @@ def read_table(
 ) -> list[tuple[str, dict[str, str]]]:
     """Read a CSV file that must have these columns, but for optional ones.
 
-    Returns:
-        list[tuple[str, dict[str, str]]]: ``file:line`` and cells of each row.
-
-    Raises:
-        DataError: The file is no such table; each message has file and line.
+    Each row comes with its ``file:line``.
     """
     try:
         text = path.read_text(encoding='utf-8-sig')
@@ -109,6 +107,43 @@ def scratch_folder(root: Path, dead_after: float) -> Iterator[Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read_marker(path: Path) -> Optional[dict]:
+    """Read the marker of a folder; None if there is no sound one."""
+    try:
+        found = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError, RecursionError):
+        return None
+    whole = isinstance(found, dict) and isinstance(found.get('settings'), dict)
+    return found if whole else None
+
+
+def check_folder(
+    owner: str, root: Path, marker: str, settings: dict
+) -> Optional[dict]:
+    """Check that a folder is unused (None), or read the marker in it.
+
+    It must have been made with equal settings.
+    """
+    found = read_marker(root / marker)
+    if found is None:
+        # A run that stopped at once leaves the marker and hidden files.
+        left = root.iterdir() if root.is_dir() else []
+        others = [p for p in left if p.name[0] != '.' and p.name != marker]
+        if others or root.is_file():
+            raise ConfigError(
+                f'{owner}: {root} is not empty and has no sound {marker}',
+                'choose an empty or new folder',
+            )
+        return None
+    other = [k for k in settings if found['settings'].get(k) != settings[k]]
+    if other:
+        raise ConfigError(
+            f'{owner}: {root} was made with another {", ".join(other)}',
+            f'choose an empty folder, or the settings of its {marker}',
+        )
+    return found
 
 
 def publish(part: Path, target: Path) -> None:

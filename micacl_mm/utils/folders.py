@@ -50,12 +50,8 @@ def walk(root: str, depth: Optional[int] = None) -> Iterator[Folder]:
 
     Hidden entries and what archives and servers leave are left out. Links
     are followed, but never up, and a folder that links within links lead to
-    is entered once: a few links could make endlessly many ways.
-
-    Args:
-        root (str): Where to begin.
-        depth (int, optional): Levels below ``root`` that are entered.
-            Defaults to None, for :data:`DEEPEST` and an error beyond it.
+    is entered once: a few links could make endlessly many ways. So many
+    levels are entered as ``depth`` says, :data:`DEEPEST` at most.
     """
     linked: set[str] = set()
 
@@ -138,19 +134,6 @@ def list_frames(folder: str) -> list[str]:
             and _ask(entry.is_file)  # no link to nothing
         ]
     return sorted(names, key=natural_key)
-
-
-def find_file(folder: str, name: str) -> Optional[str]:
-    """The file ``name``, which may hold slashes, in any case."""
-    paths = [folder]
-    for part in name.split('/'):
-        listed = (list_folder(path) for path in paths)
-        entries = [e for it in listed for e in (*it.folders, *it.files)]
-        named = [e for e in entries if e.name.lower() == part.lower()]
-        # The exact spelling first, where a disk holds both.
-        named.sort(key=lambda entry: entry.name != part)
-        paths = [entry.path for entry in named]
-    return next(filter(os.path.isfile, paths), None)
 
 
 def natural_key(name: str) -> tuple:

@@ -35,11 +35,8 @@ class ClipError(DataError):
 def read_video(path: str) -> Iterator[np.ndarray]:
     """Read the frames of a video in their order, upright.
 
-    Yields:
-        np.ndarray: A frame, (H, W, 3), uint8, RGB.
-
-    Raises:
-        ClipError: There is no frame, or the file is cut off.
+    Each is (H, W, 3), uint8, RGB; without any, or of a file that is cut off,
+    a ClipError.
     """
     check_file(path)
     capture, image = _open(path), None
@@ -63,12 +60,14 @@ def check_file(path: str) -> None:
     """
     if not os.path.exists(path):
         raise ClipError(f'{path}: there is no such file or folder')
-    if not os.access(path, os.R_OK):
-        raise ClipError(f'{path}: cannot be read', 'check its permissions')
-    if not os.path.getsize(path):
-        raise ClipError(f'{path}: the file is empty')
-    if is_cut_off(path):
-        raise ClipError(f'{path}: the file is cut off', 'get a whole copy')
+    try:
+        if not os.path.getsize(path):
+            raise ClipError(f'{path}: the file is empty')
+        if is_cut_off(path):
+            raise ClipError(f'{path}: the file is cut off', 'get a whole copy')
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ClipError(f'{path}: cannot be read, {reason}') from None
 
 
 def _open(path: str) -> cv2.VideoCapture:
@@ -96,13 +95,7 @@ def open_video(
 ) -> object:
     """Open a video with decord, or as UprightVideo if it is marked as turned.
 
-    Args:
-        path (str): The file.
-        num_threads (int): Threads of the decoder. Defaults to 1.
-        data (bytes, optional): The file, if it has been read.
-
-    Raises:
-        RuntimeError: decord cannot read it.
+    ``data`` is the content of the file, if it has been read.
     """
     import decord  # not everybody who reads frames has it
 
@@ -127,7 +120,6 @@ class UprightVideo:
     def __init__(self, path: str, reader: Sequence) -> None:
         self.path = path
         self._reader = reader
-        self._place = 0
         self.get_avg_fps = reader.get_avg_fps
         self.get_frame_timestamp = reader.get_frame_timestamp
         self._restart()
@@ -144,15 +136,6 @@ class UprightVideo:
         """Some frames, in the order of ``indices``."""
         numbers = np.asarray(indices).tolist()
         return Frames(np.stack([self._read(index) for index in numbers]))
-
-    def seek(self, index: int) -> None:
-        """Make a frame the next one."""
-        self._place = index
-
-    def next(self) -> Frames:
-        """The next frame alone."""
-        self._place += 1
-        return Frames(self._read(self._place - 1))
 
     def _read(self, index: int) -> np.ndarray:
         if index < self._next and index not in self._recent:
@@ -178,15 +161,17 @@ class SkippingVideo:
     hold frames on which no other one is built (B-frames of H.264); those of
     them that are not wanted are passed over here, and only wanted ones are
     turned into RGB. Frames are, to the bit, what decord gives of the file
-    read from its beginning; a file in which that is not certain is refused.
+    read from its beginning. A file in which that is not certain is refused,
+    and frames in which it is not are left to :func:`open_video`.
 
     Raises:
         UnusualVideoError: It may be that decord reads it in another way.
     """
 
-    def __init__(self, data: bytes, num_threads: int = 1) -> None:
+    def __init__(self, path: str, data: bytes, num_threads: int = 1) -> None:
         if av is None:
             raise UnusualVideoError('PyAV is not installed')
+        self._opening = path, num_threads, data
         try:
             self._container = av.open(io.BytesIO(data))
             self._stream = self._container.streams.video[0]
@@ -211,17 +196,14 @@ class SkippingVideo:
         return float(self._stream.average_rate)
 
     def get_batch(self, indices: Sequence[int]) -> Frames:
-        """Decode some frames, in the order of ``indices``.
-
-        Raises:
-            ClipError: The decoder finds damage.
-            UnusualVideoError: They are not all there.
-        """
+        """Decode some frames; a ClipError if the decoder finds damage."""
         times = [self._times[i] for i in np.asarray(indices).tolist()]
         try:
             found = self._decode(dict.fromkeys(times))
         except av.FFmpegError as error:
-            raise _damaged(str(error)) from None
+            raise self._damaged(str(error)) from None
+        except UnusualVideoError:
+            return open_video(*self._opening).get_batch(indices)
         return Frames(np.stack([found[time] for time in times]))
 
     def _decode(self, found: dict) -> dict:
@@ -237,7 +219,7 @@ class SkippingVideo:
             codec.skip_frame = 'DEFAULT' if wanted else 'NONREF'
             for frame in codec.decode(packet):
                 if frame.is_corrupt:  # patched up from its neighbours
-                    raise _damaged('frames are corrupt')
+                    raise self._damaged('frames are corrupt')
                 if found.get(frame.pts, frame) is None:
                     self._check_frame(frame)
                     image = converter.reformat(
@@ -286,9 +268,9 @@ class SkippingVideo:
         ):
             raise UnusualVideoError('turned, or not of one kind')
 
-
-def _damaged(why: str) -> ClipError:
-    return ClipError(f'the video is damaged ({why})', 'get a whole copy')
+    def _damaged(self, why: str) -> ClipError:
+        problem = f'{self._opening[0]}: the video is damaged ({why})'
+        return ClipError(problem, 'get a whole copy')
 
 
 # ---- whether all bytes are there

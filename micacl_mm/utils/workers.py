@@ -1,12 +1,17 @@
-"""One pool of processes and one progress line for all long jobs."""
+"""One pool of processes and one progress bar for all long jobs."""
 
 import multiprocessing
 import os
 import signal
 import sys
-import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from concurrent.futures import (
     FIRST_COMPLETED,
     Future,
@@ -14,10 +19,11 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
-from datetime import timedelta
 from typing import Optional, TypeVar
 
 import cv2
+from rich.console import Console
+from rich.progress import Progress
 
 from micacl_mm.errors import MICACLError
 
@@ -39,24 +45,30 @@ def count_cores() -> int:
 
 
 def run_all(
-    items: Iterable[T],
+    items: Sequence[T],
     work: Callable[[T], R],
     workers: int,
     died: Optional[Callable[[T], R]] = None,
+    progress: bool = False,
 ) -> Iterator[R]:
     """Work on items in processes; results come as they get ready.
 
-    OpenCV uses one thread in each process. Ctrl-C, and closing the iterator,
-    ends the processes at once.
-
-    Args:
-        items (Iterable[T]): What to work on.
-        work (Callable[[T], R]): The work, sent to each process once.
-        workers (int): Processes; 1 works here if ``died`` is None.
-        died (Callable[[T], R], optional): Result of an item over which a
-            process dies, such as a file that makes a library crash; all
-            other items are still worked on. Defaults to None: raise.
+    OpenCV uses one thread in each process; ``work`` is sent to each once.
+    Ctrl-C, and closing the iterator, ends the processes at once. Where
+    ``died`` is None, a single worker is this process, and one that dies an
+    error. Else ``died`` makes the result of an item over which a process dies,
+    such as a file that makes a library crash.
     """
+    results = _run_all(items, work, workers, died)
+    return track(results, len(items), progress)
+
+
+def _run_all(
+    items: Sequence[T],
+    work: Callable[[T], R],
+    workers: int,
+    died: Optional[Callable[[T], R]],
+) -> Iterator[R]:
     threads = cv2.getNumThreads()
     # A forked process would wait for OpenCV's threads for ever.
     cv2.setNumThreads(1)
@@ -129,33 +141,13 @@ def _start(work: Callable) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class Progress:
-    """One line on stderr with the time left, renewed on a terminal."""
-
-    def __init__(
-        self, total: int, unit: str = 'clips', show: bool = True
-    ) -> None:
-        self.total = total
-        self.unit = unit
-        self.show = show
-        self.done = 0
-        self.start = self.shown = time.monotonic()
-
-    def step(self, note: str = '') -> None:
-        """Count a step; ``note`` is shown too."""
-        self.done += 1
-        now, last = time.monotonic(), self.done == self.total
-        live = sys.stderr.isatty()
-        pause = 0.2 if live else 30
-        if not self.show or not (last or now - self.shown > pause):
-            return
-        self.shown = now
-        rate = self.done / max(now - self.start, 1e-3)
-        left = timedelta(seconds=round((self.total - self.done) / rate))
-        note = f', {note}' if note else ''
-        text = (
-            f'{self.done}/{self.total} {self.unit}{note}, {rate:.1f} a '
-            f'second, {left} left'
-        )
-        end = '\r' if live and not last else '\n'
-        print(f'{text:<70}', end=end, file=sys.stderr, flush=True)
+def track(items: Iterable[T], total: int, show: bool = True) -> Iterator[T]:
+    """Show on stderr how many clips are done, and the time left."""
+    bar = Progress(
+        console=Console(stderr=True),
+        auto_refresh=False,  # by a thread, of which a fork makes no copy
+        redirect_stdout=False,
+        disable=not show,
+    )
+    with bar:
+        yield from bar.track(items, total, description='clips')

@@ -25,15 +25,10 @@ MANY = [(number, 1 + number % 7) for number in range(1, 41)]
 IDS = ['00001', '00012', '01601']
 SCENES = ['Action/Sad/0010', 'Action/Happy/0010', 'War/Fear/0002']
 FACES, FACES_16F = 'Clip/clip_224x224', 'Clip/clip_224x224_16f'
-FRAMES = [
-    dict(type='SampleFrames', clip_len=2, test_mode=True),
-    dict(type='RawFrameDecode'),
-]
-VIDEOS = [
-    dict(type='DecordInit'),
-    dict(type='SampleInstances', num_frames=6, instance_len=3, test_mode=True),
-    dict(type='DecordDecode'),
-]
+SAMPLE = dict(type='SampleInstances', num_frames=6, instance_len=3)
+SAMPLE['test_mode'] = True
+FRAMES = [SAMPLE, dict(type='RawFrameDecode')]
+VIDEOS = [dict(type='DecordInit'), SAMPLE, dict(type='DecordDecode')]
 #: What lies beside faces and is none.
 OTHERS = (
     *('clip_224x224_flow', 'optical_flow/clip_224x224', 'face_landmarks68'),
@@ -60,97 +55,63 @@ def numbers(dataset, idx=0):
     return [frame_number(image) for image in dataset[idx]['imgs']]
 
 
-@each(
-    'clips',
-    [
+FERV = '2_ClipsforFaceCrop'
+#: Places of a clip, beside the videos or the crops of another one.
+PLACES = {
+    (DFEWDataset, 'frames'): [
         *(FACES, 'clip_224x224', 'Clip', 'jpg_256', 'Clip/jpg_256'),
         *(f'{FACES}/clip_224x224', 'clip_224x224/clip_224x224', FACES_16F),
         'clip_224x224_16f/clip_224x224_16f',
         'DFEW-part2/Clip/clip_224x224',
+        f'{FACES}/clip_224x224_part_{{part}}',
+        *(f'{FACES}_part_{{part}}', 'Clip/part_{part}'),
     ],
-)
-def test_dfew_frame_folders(tmp_path, clips):
-    write_dfew(tmp_path, ROWS, clips=clips)
-    dataset = load(tmp_path, FRAMES)
-    assert ids(dataset) == IDS and clips in dataset.layout
-    assert [numbers(dataset, idx) for idx in range(3)] == [[0, 1]] * 3
+    (DFEWDataset, 'videos'): [
+        *('Clip/original', 'Clip/original/part_{part}'),
+        *('DFEW/original/original', 'Clip/original/{part:02d}'),
+    ],
+    (FERV39kDataset, 'frames'): [
+        *(FERV, '2_ClipforFaceCrop', '1_Frames', f'FERV39k/{FERV}'),
+        f'{FERV}/{FERV}',
+        f'FERV39k/{FERV}-20240102T030405Z-002/{FERV}',
+    ],
+    (FERV39kDataset, 'videos'): [
+        *('0_7_LabelClips', 'FERV39k/0_7_LabelClips/0_7_LabelClips'),
+    ],
+}
 
 
 @each(
-    'pattern',
-    [f'{FACES}/clip_224x224_part_{{}}', f'{FACES}_part_{{}}', 'Clip/part_{}'],
+    ('kind', 'source', 'place'),
+    [(*key, place) for key, places in PLACES.items() for place in places],
 )
-def test_dfew_part_folders_are_joined(tmp_path, pattern):
-    for part, row in enumerate(ROWS):
-        write_dfew(tmp_path, [row], clips=pattern.format(part))
+def test_places_seen_in_the_wild(tmp_path, kind, source, place):
+    names, dfew = (IDS, True) if kind is DFEWDataset else (SCENES, False)
+    paths = []
+    for part, name in enumerate(names):
+        folder = tmp_path / place.format(part=part)
+        # Of another length each: the file itself is counted.
+        if source == 'frames':
+            paths.append(folder / name)
+            write_frames(paths[-1], [f'{k}.png' for k in range(6 + part)])
+        else:
+            file = f'{int(name)}.MP4' if dfew else f'{name}.avi'
+            paths.append(folder / file)
+            write_video(paths[-1], 6 + part)
+    other = ('Clip/original/2.mp4', '0_7_LabelClips/War/Sad/0003.mp4')
+    other = other if source == 'frames' else (f'{FACES}/2/1', f'{FERV}/a/1')
+    touch(tmp_path / other[not dfew])
     write_dfew_split(tmp_path, 'train', ROWS)
-    dataset = load(tmp_path)
-    assert ids(dataset) == IDS and '3 clips' in dataset.layout
-
-
-@each(
-    'pattern',
-    [
-        'Clip/original/{name}.mp4',
-        'Clip/original/part_{part}/{name}.mp4',
-        'DFEW/original/original/{name}.mp4',
-        'Clip/original/{part:02d}/{name}.mp4',
-    ],
-)
-def test_dfew_videos(tmp_path, pattern):
-    for length, (name, _) in enumerate(ROWS, start=6):
-        part = (name - 1) // 1600 + 1
-        write_video(tmp_path / pattern.format(name=name, part=part), length)
-    write_dfew_split(tmp_path, 'train', ROWS)
-    dataset = load(tmp_path, VIDEOS, source='videos')
-    assert ids(dataset) == IDS and 'original videos' in dataset.layout
-    for idx in range(3):
-        # 6, 7 and 8 frames in 6 segments: the file itself is counted.
+    write_ferv_split(tmp_path, 'train', SCENES)
+    dataset = load(
+        tmp_path, FRAMES if source == 'frames' else VIDEOS, kind, source=source
+    )
+    assert ids(dataset) == names and '3 of 3 clips' in dataset.layout
+    for idx, path in enumerate(paths):
         sample = dataset[idx]
+        assert str(path) in (sample.get('filename'), sample.get('frame_dir'))
         assert sample['total_frames'] == 6 + idx
         assert numbers(dataset, idx) == sample['frame_inds'].tolist()
-
-
-@each(
-    'base',
-    [
-        *('2_ClipsforFaceCrop', '2_ClipforFaceCrop', '1_Frames'),
-        *('FERV39k/2_ClipsforFaceCrop', '2_ClipsforFaceCrop/'),
-        'FERV39k/2_ClipsforFaceCrop-20240102T030405Z-002/2_ClipsforFaceCrop',
-    ],
-)
-def test_ferv_frame_folders(tmp_path, base):
-    if base.endswith('/'):
-        base += base.strip('/')
-    write_ferv(tmp_path, SCENES, base=base)
-    # Videos must not be taken for frames, nor the reverse.
-    write_video(tmp_path / '0_7_LabelClips/Action/Sad/0010.mp4', 3)
-    dataset = load_ferv(tmp_path, FRAMES)
-    assert ids(dataset) == SCENES and base in dataset.layout
-    for idx, clip in enumerate(SCENES):
-        info = dataset.get_data_info(idx)
-        assert Path(info['frame_dir']) == tmp_path / base / clip
-        assert numbers(dataset, idx) == [0, 1]
-
-
-@each('base', ['0_7_LabelClips', 'FERV39k/0_7_LabelClips/0_7_LabelClips'])
-def test_ferv_videos(tmp_path, base):
-    for clip in SCENES:
-        write_video(tmp_path / base / f'{clip}.mp4', 6)
-    write_ferv(tmp_path, SCENES)
-    dataset = load_ferv(tmp_path, VIDEOS, source='videos')
-    assert ids(dataset) == SCENES and 'labelled clips' in dataset.layout
-    for idx, clip in enumerate(SCENES):
-        info = dataset.get_data_info(idx)
-        assert Path(info['filename']) == tmp_path / base / f'{clip}.mp4'
-        assert numbers(dataset, idx) == [0, 1, 2, 3, 4, 5]
-
-
-def test_other_containers(tmp_path):
-    for (name, _), suffix in zip(ROWS, ('.mkv', '.MP4', '.flv'), strict=True):
-        touch(tmp_path / f'Clip/original/{name}{suffix}')
-    write_dfew_split(tmp_path, 'train', ROWS)
-    assert ids(load(tmp_path, source='videos')) == IDS
 
 
 # ---- split files
@@ -163,7 +124,7 @@ def move(root, old, new):
 
 
 SPLIT = 'EmoLabel_DataSplit'
-TRAIN = f'{SPLIT}/train(single-labeled)'
+TRAIN, ALL = f'{SPLIT}/train(single-labeled)', '4_setups/All_scenes'
 
 
 @each(
@@ -178,13 +139,19 @@ TRAIN = f'{SPLIT}/train(single-labeled)'
         (TRAIN, f'{SPLIT}/train(single_labeled)'),
         (TRAIN, f'{SPLIT}/train_single_labelled'),
         (TRAIN, f'{SPLIT}/train(single_labeled)/train(single-labeled)'),
+        ('4_setups', '4_setups/4_setups'),
+        ('4_setups/All_scenes', '4_setups/all_scenes'),
+        (f'{ALL}/train_All.csv', f'{ALL}/Train_all.csv'),
     ],
 )
-def test_dfew_split_folders(tmp_path, old, new):
+def test_split_folders(tmp_path, old, new):
     write_dfew(tmp_path, ROWS)
     write_dfew_split(tmp_path, 'test', [(5, 5)])
+    write_ferv(tmp_path, SCENES)
     move(tmp_path, old, new)
     assert ids(load(tmp_path)) == IDS
+    assert ids(load_ferv(tmp_path)) == SCENES
+    assert ids(load_ferv(tmp_path, subset='War')) == SCENES[2:]
 
 
 @each('new', ['training/set_1.csv', 'train_1.txt'])
@@ -193,21 +160,6 @@ def test_split_files_of_other_names_are_named(tmp_path, new):
     move(tmp_path, f'{TRAIN}/set_1.csv', f'{SPLIT}/{new}')
     with pytest.raises(FileNotFoundError, match=f', but {SPLIT}/{new}. Fix'):
         load(tmp_path)
-
-
-@each(
-    ('old', 'new'),
-    [
-        ('', '4_setups'),
-        ('/All_scenes', 'all_scenes'),
-        ('/All_scenes/train_All.csv', 'All_scenes/Train_all.csv'),
-    ],
-)
-def test_ferv_split_folders(tmp_path, old, new):
-    write_ferv(tmp_path, SCENES)
-    move(tmp_path, f'4_setups{old}', f'4_setups/{new}')
-    assert ids(load_ferv(tmp_path)) == SCENES
-    assert ids(load_ferv(tmp_path, subset='War')) == SCENES[2:]
 
 
 @each('place', ['.', 'DFEW', 'DFEW-part2'])
@@ -278,21 +230,14 @@ def test_words_within_others_do_not_count(tmp_path, name):
 
 def test_a_folder_of_an_unknown_name_does_not_win_over_faces(tmp_path):
     write_dfew(tmp_path, MANY, clips='Clip/stuff')
-    assert load(tmp_path).copy == 'Clip/stuff'
+    for name, _ in MANY:
+        touch(tmp_path / f'Clip/faces/{name:05d}/1.npy')
+    dataset = load(tmp_path)
+    assert dataset.copy == 'Clip/stuff'
+    assert 'not used: Clip/faces (no image in them' in dataset.layout
     write_dfew(tmp_path, MANY[:30], clips=FACES_16F)
     write_dfew_split(tmp_path, 'train', MANY)
     assert load(tmp_path, missing='drop').copy == FACES_16F
-
-
-def test_folders_without_images_are_no_copy(tmp_path):
-    write_dfew(tmp_path, MANY[:9], clips=FACES_16F)
-    for name, _ in MANY[:9]:
-        touch(tmp_path / f'Clip/faces/{name:05d}/1.npy')
-    (tmp_path / 'runs/0').mkdir(parents=True)
-    dataset = load(tmp_path, FRAMES)
-    assert numbers(dataset) == [0, 1] and dataset.copy == FACES_16F
-    others = dataset.layout.partition('not used')[2]
-    assert 'Clip/faces (no image in them' in others and 'runs' in others
 
 
 def test_the_name_counts_only_among_complete_copies(tmp_path):
@@ -333,7 +278,7 @@ def test_both_sets_below_one_root(tmp_path):
         (load(tmp_path, FRAMES), IDS),
         (load_ferv(tmp_path, FRAMES), SCENES),
     ):
-        assert ids(dataset) == names and numbers(dataset) == [0, 1]
+        assert ids(dataset) == names and {*numbers(dataset)} == {0, 1}
 
 
 def test_clip_root_wins_over_the_search(tmp_path, monkeypatch):
@@ -349,7 +294,7 @@ def test_clip_root_wins_over_the_search(tmp_path, monkeypatch):
     ]:
         dataset = load('~', FRAMES, clip_root=clip_root)
         folder = dataset.get_data_info(0)['frame_dir']
-        assert Path(folder) == path / '00001' and numbers(dataset) == [0, 1]
+        assert Path(folder) == path / '00001' and {*numbers(dataset)} == {0, 1}
     touch(tmp_path / 'file')
     (tmp_path / 'loop').symlink_to('loop')
     for name in ('nowhere', 'file', 'loop'):

@@ -129,9 +129,8 @@ def test_the_validation_slice_has_people_of_its_own(kind, ratio, tmp_path):
 
 
 def tail(tmp_path, fold=1, imbalance=18.4, **kwargs):
-    return CREMADDataset(
-        *(str(tmp_path), [], fold, imbalance), lazy_init=True, **kwargs
-    )
+    kwargs |= dict(imbalance=imbalance, lazy_init=True)
+    return CREMADDataset(str(tmp_path), [], fold, **kwargs)
 
 
 @pytest.mark.parametrize('fold', TAIL_CHECKSUMS)

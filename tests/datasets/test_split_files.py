@@ -131,10 +131,12 @@ def test_a_clip_that_is_listed_twice_or_no_clip_at_all(tmp_path, kind):
     path, lines, _ = write(kind, tmp_path)
     again = lines[1].replace(',', '.mp4,').replace(' ', '.mp4 ')
     path.write_text('\n'.join([*lines, again]))
-    with pytest.raises(ValueError, match='once, got 1 of them') as error:
+    place = f'{path}, line {len(lines) + 1}'
+    with pytest.raises(
+        ValueError, match='once, got .* in line 2 too'
+    ) as error:
         load(kind, tmp_path)
-    assert f'{path}, line {len(lines) + 1}' in error.value.problem
-    assert f'(lines 2, {len(lines) + 1})' in error.value.problem
+    assert place in error.value.problem
     for text in ('', 'video_name,label\n', '\n\n'):
         path.write_text(text)
         with pytest.raises(ValueError, match='at least one clip, got none'):

@@ -83,7 +83,7 @@ class Usage(NamedTuple):
     free: int
 
 
-def in_this_process(items, work, workers, died=None):
+def in_this_process(items, work, *_):
     yield from map(work, items)
 
 

@@ -18,14 +18,6 @@ def turned(angle, size=320):
     return cv2.warpAffine(portrait(), matrix, (size, size))
 
 
-@pytest.mark.parametrize('angle', [-60, 0, 0.5, 80])
-def test_roll_of_two_points(angle):
-    step = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
-    eyes = np.array([[50, 40], [50, 40] + 30 * step])
-    for pair in (eyes, eyes[::-1]):
-        assert np.degrees(eye_roll(pair)) == pytest.approx(angle)
-
-
 @pytest.mark.parametrize('angle', [-70, 10])
 def test_a_turned_crop_is_upright(angle):
     """The crop of a turned picture is that of the picture itself."""

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import io
 import json
-import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 
 from micacl_mm.cli.kfold_runs import Run
 from micacl_mm.datasets import DFEWDataset
-from micacl_mm.faces.crop_set import check_folder
 from micacl_mm.records.protocol import frames_of
 from micacl_mm.records.record import read_record, read_runs
 from micacl_mm.records.rows import (
@@ -23,8 +21,7 @@ from micacl_mm.records.rows import (
     read_rows,
 )
 from micacl_mm.records.training import Training
-from micacl_mm.synthetic.benchmark import label_digest
-from micacl_mm.synthetic.writer import read_marker
+from micacl_mm.utils.files import check_folder
 from micacl_mm.visualization import runs
 from tests.sets import touch
 
@@ -89,12 +86,11 @@ READERS = {
     ),
     'run.json': (lambda path: run_in(path.parent).check(),),
     'synthetic.json': (
-        lambda path: read_marker(path.parent),
+        lambda path: check_folder('a', path.parent, path.name, {'a': 'x'}),
         lambda path: frames_of(
             DFEWDataset(str(path.parent), [], lazy_init=True)
         ),
     ),
-    'crop_faces.json': (lambda path: check_folder(path.parent, {'a': 'x'}),),
     'vis_data/scalars.json': (
         lambda path: runs.Run(path.parents[1]).scalars(),
     ),
@@ -169,13 +165,6 @@ def damaged(data, whole):
     return whole[: data.draw(st.sampled_from([len(whole)] * 3 + [0, 22, 90]))]
 
 
-def zipped(kind, content=b'x' * 50):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, 'w', kind) as book:
-        book.writestr('a.xml', content)
-    return file.getvalue()
-
-
 def checkpoint():
     file = io.BytesIO()
     torch.save({'state_dict': {'x': torch.zeros(3)}}, file)
@@ -200,27 +189,6 @@ def test_broken_checkpoints(tmp_path):
             odd[odd.find(start) + place + 2 * (start[2] == 1)] = 99
         path.write_bytes(odd)
         assert run_in(tmp_path).choose() is None
-
-
-def test_broken_workbooks(tmp_path):
-    for part in ('train', 'test'):
-        split = f'EmoLabel_DataSplit/{part}(single-labeled)/set_1.csv'
-        touch(tmp_path / split, b'1,1\n')
-    path = tmp_path / 'Annotation/annotation.xlsx'
-
-    @given(st.data(), st.sampled_from([0, 8, 12, 14]))
-    @fuzzed(30)
-    def broken_workbooks(data, kind):
-        touch(path, damaged(data, zipped(kind)))
-        digest = label_digest(tmp_path, (1,))
-        assert digest is None or len(digest) == 64
-
-    broken_workbooks()
-    touch(path, zipped(8))
-    assert len(label_digest(tmp_path, (1,))) == 64
-    touch(path, zipped(8, bytes(80 * 2**20)))
-    assert path.stat().st_size < 2**20
-    assert label_digest(tmp_path, (1,)) is None  # unpacks to too much
 
 
 @given(JSON, st.dictionaries(st.sampled_from(Training._fields), JSON))

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -105,27 +104,6 @@ def test_trees(root, kind):
             check(kind, root, os.path.normpath, **kwargs)
 
     trees()
-
-
-def test_lists_of_clips(root):
-    @given(ENTRIES, st.sampled_from(['tree', 'dfew', 'ferv39k']))
-    @fuzzed(20)
-    def lists_of_clips(entries, layout):
-        build(root, entries)
-        for clip in list_clips(str(root)):
-            assert clip.startswith(str(root))
-        try:
-            clips, _ = find_clips(root, root / 'out', layout)
-        except ValueError as error:
-            assert 'crop_faces: no clip' in str(error)
-            return
-        targets = [Path(clip.target) for clip in clips]
-        for target in targets:  # where crops are written, below --out
-            assert not target.is_absolute()
-            assert '..' not in target.parts and target.parts
-        assert len(set(targets)) == len(targets)
-
-    lists_of_clips()
 
 
 def test_links_that_fan_out_come_to_an_end(tmp_path):

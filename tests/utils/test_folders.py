@@ -5,7 +5,7 @@ import os
 import pytest
 
 from micacl_mm.datasets.class_folder_dataset import find_classes
-from micacl_mm.utils.folders import DEEPEST, find_clips, find_file, walk
+from micacl_mm.utils.folders import DEEPEST, find_clips, walk
 from tests.sets import touch
 
 
@@ -62,7 +62,7 @@ def test_too_deep(tmp_path):
         os.chdir(home)
     with pytest.raises(ValueError, match='not be deeper than 100 levels'):
         list(walk(str(tmp_path)))
-    with pytest.raises(ValueError, match='ClassFolderDataset: .* deeper'):
+    with pytest.raises(ValueError, match='not be deeper'):
         find_classes(str(tmp_path))
 
 
@@ -84,14 +84,3 @@ def test_clips_in_any_nesting(tmp_path):
     assert len(below) == len(found) - 2
     assert find_clips(str(tmp_path / 'frames'))[0].is_video is False
     assert find_clips(str(tmp_path / 'bare')) == []
-
-
-def test_files_in_any_case(tmp_path):
-    touch(tmp_path / 'Train/Set_1.CSV')
-    touch(tmp_path / 'train/set_1.csv')
-    exact = find_file(str(tmp_path), 'train/set_1.csv')
-    assert exact == str(tmp_path / 'train/set_1.csv')
-    (tmp_path / 'train/set_1.csv').unlink()
-    other = find_file(str(tmp_path), 'train/set_1.csv')
-    assert other == str(tmp_path / 'Train/Set_1.CSV')
-    assert find_file(str(tmp_path), 'train/set_2.csv') is None

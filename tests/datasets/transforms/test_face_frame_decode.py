@@ -151,7 +151,5 @@ def test_a_frame_of_another_size_is_named(tmp_path):
 
 def test_other_modalities_are_stocks(clip):
     step = [dict(type='FaceFrameDecode')]
-    with pytest.raises(ValueError, match='Fix: use RawFrameDecode'):
-        run(step, dict(clip, modality='Flow', pack='a'), [0])
     with pytest.raises(NotImplementedError):
         run(step, dict(clip, modality='Depth'), [0])
