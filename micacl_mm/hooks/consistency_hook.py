@@ -105,13 +105,16 @@ def _wrong_evaluation(where: str, loader: Mapping) -> Iterator[str]:
     """Find what makes a validation or test random or partial."""
     batches = loader.get('batch_sampler') or {}
     sampler = loader.get('sampler') or batches.get('sampler') or {}
-    kind = sampler.get('type', '')  # a class in a pure-Python config
-    kind = getattr(kind, '__name__', str(kind))
+    kinds = [part.get('type', '') for part in (sampler, batches)]
+    kind, aware = (  # classes in a pure-Python config
+        getattr(k, '__name__', str(k)).rpartition('.')[2] for k in kinds
+    )
     if loader.get('drop_last') or batches.get('drop_last'):
         yield f'{where} has drop_last=True, which omits clips: set False'
     drawing = 'DefaultSampler', 'InfiniteSampler', 'ClassBalancedSampler'
     draws = 'Random' in kind or kind in drawing
-    if loader.get('shuffle') or sampler.get('shuffle', draws):
+    draws = sampler.get('shuffle', draws) or 'ClassAware' in aware
+    if loader.get('shuffle') or draws:
         yield (
             f'{where} shuffles the clips: set sampler=dict(type='
             "'DefaultSampler', shuffle=False)"

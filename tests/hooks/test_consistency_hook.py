@@ -136,7 +136,12 @@ def data(*steps):
         (dict(batch_sampler=dict(drop_last=True)), 'drop_last=True'),
         (dict(sampler=dict(type='DefaultSampler')), 'shuffles'),
         (dict(sampler=dict(type=DefaultSampler)), 'shuffles'),
-        (dict(sampler=dict(type='WeightedRandomSampler')), 'shuffles'),
+        *[
+            (dict(sampler=dict(type=kind)), 'shuffles')
+            for kind in ('WeightedRandomSampler', 'micacl_mm.InfiniteSampler')
+        ],
+        (dict(sampler=dict(type='ClassBalancedSampler')), 'shuffles'),
+        (dict(batch_sampler=dict(type='ClassAwareBatchSampler')), 'shuffles'),
         (dict(shuffle=True), 'shuffles'),
         (
             dict(sampler=None, batch_sampler=dict(sampler=dict(shuffle=True))),
