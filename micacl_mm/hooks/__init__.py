@@ -11,4 +11,15 @@ from .retrain_classifier_hook import RetrainClassifierHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .safe_data_hook import SafeDataHook
 
-__all__ = [name for name in dir() if name.endswith('Hook')]
+__all__ = [
+    'ChannelsLastHook',
+    'ClassCountsHook',
+    'ConsistencyHook',
+    'GradientCachingHook',
+    'LogitAdjustmentHook',
+    'NonFiniteLossHook',
+    'ResultHook',
+    'RetrainClassifierHook',
+    'SafeCheckpointHook',
+    'SafeDataHook',
+]

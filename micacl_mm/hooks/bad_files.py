@@ -17,12 +17,12 @@ from micacl_mm.utils.datasets import innermost
 
 #: Errors of the machine, not of a file.
 _MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-#: Errors of code or config, unless a frame is found to be broken.
+#: Errors of code or config, unless a file is found to be broken.
 _CODE = (KeyError, TypeError, AttributeError)
 #: Most frames of a bad clip that are inspected.
 _MOST = 300
-#: Keys that name a clip.
-_PATHS = ('filename', 'audio_path', 'feature_path', 'frame_dir', 'video_id')
+#: Keys of single files in the data of a clip.
+_FILES = ('filename', 'img_path', 'audio_path', 'feature_path')
 
 
 class BadFileError(DataError):
@@ -51,17 +51,18 @@ def clip_faults(paths: Iterable[str]) -> dict[str, str]:
     """
     faults, sizes = {}, {}
     for path in paths:
+        data = b''
         try:
             data = Path(path).read_bytes()
             sizes[path] = decode_image(data, '').shape[:2]
         except DataError as error:
             faults[path] = error.problem.strip() if data else 'is empty'
-        except FileNotFoundError:
-            faults[path] = 'is missing'
         except OSError as error:
             if error.errno in _MACHINE:
                 raise
             faults[path] = f'cannot be opened: {error.strerror}'
+            if isinstance(error, FileNotFoundError):
+                faults[path] = 'is missing'
     ranked = Counter(sizes.values()).most_common(2)
     if len(ranked) > 1 and ranked[0][1] > ranked[1][1]:
         usual = ranked[0][0]
@@ -97,8 +98,6 @@ class WatchedPipeline(Compose):
                 results = transform(data)
                 if reading and results is not None:
                     _check_frames(results)
-            except BadFileError:
-                raise
             except Exception as error:
                 bad = _explain(transform, data, error) if reading else None
                 if bad is None:
@@ -121,7 +120,7 @@ def watch(dataset: Any) -> None:
 
 def _check_frames(results: dict) -> None:
     """Refuse clips without frames, and frames of several sizes."""
-    images, fault = results.get('imgs'), ''
+    images, path, fault = results.get('imgs'), _clip_path(results), ''
     if results.get('total_frames') == 0:
         fault = 'has no frames'
     elif isinstance(images, list) and images:
@@ -132,13 +131,15 @@ def _check_frames(results: dict) -> None:
             words = ' and '.join(f'{w} x {h}' for h, w in sorted(sizes))
             fault = f'has frames of {words} px'
     if fault:
-        raise _bad_frame(results) or _bad_clip(results, fault)
+        raise _bad_frame(results) or BadFileError.of(path, {path: fault})
 
 
 def _explain(
     transform: Any, results: dict, error: Exception
 ) -> Optional[BadFileError]:
     """Find the file at fault; None if the error is not due to a file."""
+    if isinstance(error, BadFileError):
+        return error
     if isinstance(error, (ImportError, MemoryError, NotImplementedError)):
         return None
     if getattr(error, 'errno', None) in _MACHINE:
@@ -147,43 +148,49 @@ def _explain(
         found = _bad_frame(results)
         if found:
             return found
+    path, fault = _clip_path(results), ''
     name = type(transform).__name__
-    reads = name.startswith('Load') or name.endswith(('Init', 'Decode'))
-    if not reads or isinstance(error, _CODE):
-        return None
     if isinstance(error, FileNotFoundError):
-        return _bad_clip(results, 'is missing')
-    line = next(iter(str(error).splitlines()), '')[:300]
-    return _bad_clip(results, f'fails: {type(error).__name__}: {line}')
-
-
-def _bad_clip(results: dict, fault: str) -> BadFileError:
-    path = next((str(results[k]) for k in _PATHS if k in results), '?')
-    return BadFileError.of(path, {path: fault})
+        fault = 'is missing'
+    elif os.path.isfile(path) and not os.path.getsize(path):
+        fault = 'is empty'
+    elif 'img_path' in results:
+        fault = clip_faults([path]).get(path, '')
+    reads = name.startswith('Load') or name.endswith(('Init', 'Decode'))
+    if reads and not fault and not isinstance(error, _CODE):
+        line = next(iter(str(error).splitlines()), '')[:300]
+        fault = f'fails: {type(error).__name__}: {line}'
+    return BadFileError.of(path, {path: fault}) if fault else None
 
 
 def _bad_frame(results: dict) -> Optional[BadFileError]:
     """The first of the sampled frames that is bad, if one is."""
+    wanted = {'frame_dir', 'filename_tmpl', 'frame_inds'}
     if (
-        not {'frame_dir', 'filename_tmpl', 'frame_inds'} <= results.keys()
+        not wanted <= results.keys()
         or results.get('pack') is not None
         or results.get('modality', 'RGB') != 'RGB'
     ):
         return None
+    template, offset = results['filename_tmpl'], results.get('offset', 0)
 
     def named(numbers: Iterable[int]) -> list[str]:
-        offset, name = results.get('offset', 0), results['filename_tmpl']
-        names = [name.format(number + offset) for number in numbers]
+        names = [template.format(number + offset) for number in numbers]
         return [os.path.join(results['frame_dir'], name) for name in names]
 
-    drawn = named(np.ravel(results['frame_inds']).tolist())
+    drawn = named(np.asarray(results['frame_inds']).reshape(-1).tolist())
     others, first = [], results.get('start_index')
+    total = results.get('total_frames', 0)
     if first is not None and os.path.isdir(results['frame_dir']):
         # The folder is not listed: it may hold frames of other clips. The
         # annotation may have more frames than the folder.
-        count = min(results.get('total_frames', 0), _MOST)
         with suppress(IndexError):
-            others = named(range(first, first + count))
+            others = named(range(first, first + min(total, _MOST)))
     faults = clip_faults(dict.fromkeys(drawn + others))
     found = (BadFileError.of(p, faults) for p in drawn if p in faults)
     return next(found, None)
+
+
+def _clip_path(results: dict) -> str:
+    keys = (*_FILES, 'frame_dir', 'video_id')
+    return next((str(results[key]) for key in keys if key in results), '?')

@@ -1,9 +1,13 @@
 """Checkpoints that survive a kill at any moment."""
 
+import errno
 import logging
+import lzma
 import re
+import shutil
+import struct
 import zipfile
-from contextlib import suppress
+import zlib
 from pathlib import Path
 from typing import Optional, Union
 
@@ -15,7 +19,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from micacl_mm.errors import ConfigError
 from micacl_mm.evaluation import RecallMetric
@@ -24,10 +28,15 @@ from micacl_mm.utils.files import replacing, write_text
 
 #: Where MMEngine looks up the checkpoint to resume from.
 NOTE = 'last_checkpoint'
-#: Names in the message hub: the epoch of the last validation, and files that
-#: are no longer needed.
+#: Names in the message hub: the epoch (iteration) of the last validation,
+#: and files that are no longer needed.
 _VALIDATED = 'validated'
 _OUTDATED = 'outdated_ckpts'
+#: What ``zipfile`` raises for files that are no whole archives.
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, OSError, RuntimeError, ValueError),
+)
 #: What a training cannot be resumed without.
 _STATE = ('meta', 'optimizer', 'param_schedulers', 'message_hub')
 
@@ -35,46 +44,76 @@ _STATE = ('meta', 'optimizer', 'param_schedulers', 'message_hub')
 class AtomicBackend(LocalBackend):
     """MMEngine's file backend ``'atomic'``.
 
-    Writes files whole or not at all: a kill, a power cut or a full disk leaves
-    the old file or the new one. Removes them once the new ones are written.
+    Writes files whole or not at all: a kill or a power cut leaves the old
+    file or the new one. Removes them once the new ones are written.
     """
 
     def __init__(self) -> None:
         self.outdated: list[str] = []
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
-        """Write bytes to a file, whose folder is made."""
-        with replacing(Path(filepath)) as part:
-            part.write_bytes(obj)
+        """Write bytes to a file, whose folder is made.
+
+        Raises:
+            OSError: There is no room. The old file, if any, is still there.
+        """
+        path = Path(filepath)
+        try:
+            with replacing(path) as part:
+                part.write_bytes(obj)
+        except OSError as error:
+            limits = {
+                errno.ENOSPC: 'the disk is full',
+                errno.EDQUOT: 'your quota is used up',
+                errno.EFBIG: 'no file may be so large here (ulimit -f)',
+            }
+            if error.errno not in limits:
+                raise
+            raise OSError(
+                error.errno,
+                f'{path.name} needs {len(obj) / 2**20:.1f} MiB, but '
+                f'{limits[error.errno]}; earlier checkpoints are intact. Fix: '
+                'make room, then repeat the command with --resume',
+                str(path.parent),
+            ) from error
 
     def remove(self, filepath: Union[str, Path]) -> None:
-        """Note a file for :meth:`flush`."""
+        """Note a file or folder for :meth:`flush`."""
         self.outdated.append(str(filepath))
         # In the new checkpoint, as a kill may come before the removal.
         hub = MessageHub.get_current_instance()
         hub.update_info(_OUTDATED, list(self.outdated))
 
+    rmtree = remove
+
     def flush(self) -> None:
         """Remove what is outdated."""
-        for path in self.outdated:
-            Path(path).unlink(missing_ok=True)
+        for path in map(Path, self.outdated):
+            if path.is_dir():  # of DeepSpeed
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
         self.outdated = []
 
 
 register_backend('atomic', AtomicBackend)
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a file of ``torch.save`` is complete, by its checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except _ZIP_ERRORS:
+        return False
+
+
 def is_broken(path: Path) -> bool:
     """Whether a file is part of a checkpoint; False for other formats."""
     with open(path, 'rb') as file:
         begin = file.read(2)
-    if not (b'PK'.startswith(begin) or b'\0\0'.startswith(begin)):
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is not None
-    except Exception:  # of zipfile, and of the decoders that it calls
-        return True
+    known = b'PK'.startswith(begin) or b'\0\0'.startswith(begin)
+    return known and not is_whole(path)
 
 
 def find_start(note: Path, template: str) -> tuple[Optional[Path], list[Path]]:
@@ -87,12 +126,14 @@ def find_start(note: Path, template: str) -> tuple[Optional[Path], list[Path]]:
     """
     if not note.is_file():
         return None, []
-    named = Path(note.read_text(errors='replace').strip())
-    # By its present place: the folder may have been moved or copied.
-    for place in (note.parent / named.name, named):
-        with suppress(OSError, ValueError):  # no name of a file
-            if place.is_file() and not is_broken(place):
+    try:
+        path = Path(note.read_text(errors='replace').strip())
+        # By its present place: the folder may have been moved or copied.
+        for place in (note.parent / path.name, path) if path.name else ():
+            if _is_there(place):
                 return place, []
+    except (OSError, ValueError):  # no file name in it
+        pass
     head, tail = map(re.escape, template.split('{}'))
     files = {}
     for path in note.parent.iterdir():
@@ -101,10 +142,15 @@ def find_start(note: Path, template: str) -> tuple[Optional[Path], list[Path]]:
             files[path] = (path.stat().st_mtime_ns, int(match[1]))
     broken: list[Path] = []
     for path in sorted(files, key=files.__getitem__, reverse=True):
-        if not is_broken(path):
+        if _is_there(path):
             return path, broken
         broken.append(path)
     return None, broken
+
+
+def _is_there(path: Path) -> bool:
+    # Those of DeepSpeed are folders, with checksums of their own.
+    return path.is_dir() or (path.is_file() and not is_broken(path))
 
 
 def check_resumable(path: Path) -> None:
@@ -153,8 +199,9 @@ class SafeCheckpointHook(CheckpointHook):
     - a ``save_best`` that the metrics do not give is refused at the start.
 
     Args:
-        **kwargs: Arguments of ``CheckpointHook``, but for ``out_dir`` and
-            ``backend_args``: checkpoints go to the work directory.
+        **kwargs: Arguments of ``CheckpointHook``, but for ``out_dir``,
+            ``backend_args`` and ``file_client_args``: checkpoints go to the
+            work directory.
 
     Raises:
         ConfigError: Another place; a checkpoint that cannot be resumed from;
@@ -167,10 +214,12 @@ class SafeCheckpointHook(CheckpointHook):
     """
 
     def __init__(self, **kwargs) -> None:
-        if kwargs.get('out_dir'):
+        places = ('out_dir', 'backend_args', 'file_client_args')
+        given = [name for name in places if kwargs.get(name)]
+        if given:
             raise ConfigError(
                 'SafeCheckpointHook: checkpoints go to the work directory, '
-                f'got out_dir={kwargs["out_dir"]!r}',
+                f'got {", ".join(given)}',
                 'use CheckpointHook for other places',
             )
         super().__init__(**kwargs, backend_args=dict(backend='atomic'))
@@ -205,9 +254,9 @@ class SafeCheckpointHook(CheckpointHook):
                 note.unlink(missing_ok=True)
         if runner.iter == 0:
             return
-        loop, batches = runner.train_loop, len(runner.train_dataloader)
-        by_epoch = isinstance(loop, EpochBasedTrainLoop)
-        if by_epoch and runner.iter != runner.epoch * batches:
+        by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+        batches = len(runner.train_dataloader)
+        if not by_iter and runner.iter != runner.epoch * batches:
             runner.logger.warning(
                 f'The checkpoint has {runner.iter} iterations in '
                 f'{runner.epoch} epochs, but an epoch now has {batches} '
@@ -220,8 +269,7 @@ class SafeCheckpointHook(CheckpointHook):
             outdated = [str(folder / Path(name).name) for name in names]
             self.file_backend.outdated = outdated
             self.file_backend.flush()
-        if by_epoch and runner.val_loop is not None:
-            self._validate_late(runner, loop)
+        self._validate_late(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Store a checkpoint, then remove the previous one."""
@@ -239,7 +287,7 @@ class SafeCheckpointHook(CheckpointHook):
         """Store the best checkpoint, then remove the previous one."""
         if not hasattr(self, 'file_backend'):
             return  # a validation without training stores nothing
-        runner.message_hub.update_info(_VALIDATED, runner.epoch)
+        runner.message_hub.update_info(_VALIDATED, _steps(runner))
         super().after_val_epoch(runner, metrics)
         self.file_backend.flush()
 
@@ -288,7 +336,8 @@ class SafeCheckpointHook(CheckpointHook):
         if start is not None:
             write_text(note, str(start))
             return start
-        runner.logger.warning(
+        others = note.parent.glob(self.filename_tmpl.format('*'))
+        (runner.logger.warning if any(others) else runner.logger.info)(
             f'No whole checkpoint of this training in {runner.work_dir}: '
             'starting from the beginning. To resume from another one, use '
             '--resume FILE'
@@ -314,12 +363,15 @@ class SafeCheckpointHook(CheckpointHook):
                     'a better one will be stored'
                 )
 
-    def _validate_late(
-        self, runner: Runner, loop: EpochBasedTrainLoop
-    ) -> None:
-        """Validate if the last epoch before the kill still needs that."""
-        done = runner.epoch
-        due = done % loop.val_interval == 0 or done == loop.max_epochs
+    def _validate_late(self, runner: Runner) -> None:
+        """Validate if the last step before the kill still needs that."""
+        loop, done = runner.train_loop, _steps(runner)
+        if runner.val_loop is None:
+            return
+        last = loop.max_epochs
+        if isinstance(loop, IterBasedTrainLoop):
+            last = loop.max_iters
+        due = done % loop.val_interval == 0 or done == last
         before = runner.message_hub.runtime_info.get(_VALIDATED)
         if due and done >= loop.val_begin and before != done:
             runner.logger.info('Repeating the validation that was cut off')
@@ -345,3 +397,9 @@ def _is_for_users(record: logging.LogRecord) -> bool:
     """Leave out what MMEngine says of its own old classes."""
     own = '"FileClient" will be', '"HardDiskBackend" is'
     return not record.getMessage().startswith(own)
+
+
+def _steps(runner: Runner) -> int:
+    """Finished epochs, or iterations in a training by iterations."""
+    by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+    return runner.iter if by_iter else runner.epoch

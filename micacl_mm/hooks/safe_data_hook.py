@@ -1,15 +1,16 @@
 """Data that depend on the seed alone, and a policy for bad files."""
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import torch
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, get_rank
+from mmengine.evaluator import DumpResults
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
@@ -20,6 +21,7 @@ from micacl_mm.hooks.bad_files import BadFileError, watch
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.datasets import class_labels, data_info
 
+POLICIES = ('raise', 'resample')
 #: Keys in the meta information of samples: the name of a training clip; that
 #: the sample replaces an unreadable test clip, which no metric may count;
 #: and on the first sample of a batch its bad clips.
@@ -43,8 +45,7 @@ class SafeDataHook(Hook):
     (dropout) on seed, rank and iteration. So a training has the same numbers
     with any number of workers, and after ``--resume``. Transforms must draw
     from the generators of ``random``, ``numpy.random`` or ``torch``, as all
-    of MMAction2's do. Works with any dataset and wrapper of MMEngine, in
-    trainings by epochs.
+    of MMAction2's do. Works with any dataset and wrapper of MMEngine.
 
     **Bad files**: missing, empty, truncated, undecodable, or a frame of
     another size than most of its clip. At a clip with such a file:
@@ -61,8 +62,8 @@ class SafeDataHook(Hook):
             ``'raise'``.
 
     Raises:
-        ConfigError: An unknown policy; a training by iterations; or a metric
-            that would count clips that were not read.
+        ConfigError: An unknown policy; or a metric that would count clips
+            that were not read.
         BadFileError: By the policy, or if no clip of a class can be read.
 
     Example:
@@ -70,12 +71,12 @@ class SafeDataHook(Hook):
     """
 
     def __init__(self, bad_data: str = 'raise') -> None:
-        policies = ('raise', 'resample')
-        check_choice('SafeDataHook', policies, bad_data=bad_data)
+        check_choice('SafeDataHook', POLICIES, bad_data=bad_data)
         self.bad_data = bad_data
         self._first_seed: Optional[int] = None
         self._bad_clips: list[dict] = []
         self._logged: set[str] = set()
+        self._by_iter = False
 
     def before_run(self, runner: Runner) -> None:
         """Note the seed that the sampler has got."""
@@ -84,19 +85,12 @@ class SafeDataHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Take over the loading of the training set."""
         loop = runner.train_loop
-        if isinstance(loop, IterBasedTrainLoop):
-            raise ConfigError(
-                'SafeDataHook: takes trainings by epochs, got '
-                f'{type(loop).__name__}',
-                'set train_cfg=dict(by_epoch=True, max_epochs=...), or remove '
-                'the hook',
-            )
-        # Without --seed a resumed training has built it with another one.
-        batches = loop.dataloader.batch_sampler
-        for part in (loop.dataloader.sampler, getattr(batches, 'sampler', 0)):
-            if getattr(part, 'seed', None) == self._first_seed is not None:
-                part.seed = runner.seed
-        self._take_over(runner, loop, 'train')
+        _reseed_sampler(loop.dataloader, self._first_seed, runner.seed)
+        self._by_iter = isinstance(loop, IterBasedTrainLoop)
+        taken = self._take_over(runner, loop, 'train')
+        if taken and self._by_iter:  # its iterator was made with the loop
+            kind = type(loop.dataloader_iterator)
+            loop.dataloader_iterator = kind(loop.dataloader)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the batches their epoch."""
@@ -133,30 +127,37 @@ class SafeDataHook(Hook):
         self._before_test(runner, runner.test_loop, 'test')
 
     def _before_test(self, runner: Runner, loop: Any, mode: str) -> None:
-        names = [
-            type(metric).__name__
-            for metric in loop.evaluator.metrics
-            if not isinstance(metric, RecallMetric)
-        ]
-        if names and self.bad_data == 'resample':
+        for metric in loop.evaluator.metrics:
+            if self.bad_data == 'raise' or isinstance(metric, RecallMetric):
+                continue
+            name = type(metric).__name__
+            if isinstance(metric, DumpResults):
+                name = f'--dump ({name})'
             raise ConfigError(
-                f'SafeDataHook: {names[0]} would count other clips for those '
-                'that were not read',
-                "use RecallMetric alone, without --dump, or bad_data='raise'",
+                f'SafeDataHook: {name} would count other clips for those that '
+                'were not read',
+                "use RecallMetric alone, or set bad_data='raise'",
             )
         self._take_over(runner, loop, mode)
 
-    def _take_over(self, runner: Runner, loop: Any, mode: str) -> None:
-        """Replace the loader by one of our clips, where it makes batches."""
+    def _take_over(self, runner: Runner, loop: Any, mode: str) -> bool:
+        """Replace the loader by one of our clips; False if it cannot be."""
         loader, batches = loop.dataloader, loop.dataloader.batch_sampler
         if isinstance(loader.dataset, _SafeClips) or batches is None:
-            return
+            return False
         watch(loader.dataset)
+        sampler = getattr(batches, 'sampler', None)
+        if isinstance(sampler, InfiniteSampler):  # workers have begun it
+            batches.sampler = InfiniteSampler(
+                loader.dataset, sampler.shuffle, sampler.seed
+            )
+        by_iter = self._by_iter and mode == 'train'
         loop.dataloader = DataLoader(
             _SafeClips(loader.dataset, self.bad_data, mode, runner.seed),
-            batch_sampler=_Draws(batches),
+            batch_sampler=_Draws(batches, by_iter),
             **{name: getattr(loader, name) for name in _LOADER},
         )
+        return True
 
     def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
         """Report the bad files of an epoch, over all processes."""
@@ -166,11 +167,15 @@ class SafeDataHook(Hook):
             return
         counts = Counter(clip['class'] for clip in found if clip['drawn'])
         words = ', '.join(f'{n} {name}' for name, n in sorted(counts.items()))
-        train = mode == 'train'
-        done = 'replaced by others of the class' if train else 'left out'
+        when = f'epoch {runner.epoch + (mode == "train")}'
+        if self._by_iter:
+            when = f'iteration {runner.iter}'
+        done = 'left out'
+        if mode == 'train':
+            done = 'replaced by others of the class'
         runner.logger.warning(
-            f'{mode}, epoch {runner.epoch + train}: {counts.total()} clips '
-            f'could not be read ({words}) and were {done}'
+            f'{mode}, {when}: {counts.total()} clips could not be read '
+            f'({words}) and were {done}'
         )
         for clip in found:
             for file, reason in clip['files'].items():
@@ -194,18 +199,24 @@ class _Draw(NamedTuple):
 class _Draws:
     """A batch sampler that hands out :class:`_Draw` for indices."""
 
-    def __init__(self, batches: Any) -> None:
+    def __init__(self, batches: Any, endless: bool) -> None:
         self.batches = batches
         self.sampler = getattr(batches, 'sampler', None)
         self.batch_size = getattr(batches, 'batch_size', None)
+        self.drop_last = getattr(batches, 'drop_last', False)
+        self.endless = endless
         self.epoch = 0
+        self._count = 0
 
     def __iter__(self) -> Iterator[list[_Draw]]:
-        for number, indices in enumerate(self.batches):
+        if not self.endless:
+            self._count = 0
+        for indices in self.batches:
             yield [
-                _Draw(index, self.epoch, number, place)
+                _Draw(index, self.epoch, self._count, place)
                 for place, index in enumerate(indices)
             ]
+            self._count += 1
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -223,17 +234,19 @@ class _SafeClips:
         self.mode = mode
         self.seed = seed
         self.rank = get_rank()
-        self.labels = [0] * len(dataset)  # alike, where a clip has several
+        self._groups: dict[int, list[int]] = defaultdict(list)
         if (policy, mode) == ('resample', 'train'):
-            with suppress(ValueError, KeyError, AttributeError):
-                self.labels = class_labels(dataset, 'SafeDataHook')
+            self._group()
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def get_data_info(self, index: int) -> dict:
-        """What a clip is, unread."""
-        return data_info(self.dataset, index)
+        """Data of a clip, none if the dataset is not of MMEngine."""
+        try:
+            return data_info(self.dataset, index)
+        except AttributeError:
+            return {}
 
     def __getitems__(self, draws: Sequence[_Draw]) -> list[dict]:
         """Return the samples of a batch, which PyTorch asks for at once."""
@@ -247,18 +260,14 @@ class _SafeClips:
         """The sample of a clip, or of the first one that can be read."""
         candidates = islice(self._candidates(draw.index), TRIES)
         for attempt, index in enumerate(candidates):
-            key = (1, self.seed, self.rank, *draw[1:], attempt)
-            _seed(key, torch.default_generator.manual_seed)
             try:
-                sample = self.dataset[index]
+                sample = self._get(index, draw, attempt)
             except BadFileError as error:
                 last = error
                 bad.append(self._describe(index, error, attempt == 0))
                 continue
-            if self.mode == 'train':  # for NonFiniteLossHook
-                name = _clip_name(self.get_data_info(index), index)
-                sample['data_samples'].set_metainfo({CLIP: name})
-            elif attempt:  # ranks must have as many results as clips
+            # Ranks must have as many results as clips.
+            if attempt and self.mode != 'train':
                 sample['data_samples'].set_metainfo({STAND_IN: True})
             return sample
         raise BadFileError(
@@ -266,6 +275,18 @@ class _SafeClips:
             f'one because {last}',
             'check that the data are where the config says',
         )
+
+    def _get(self, index: int, draw: _Draw, attempt: int) -> dict:
+        """Seed, and take a sample of the dataset."""
+        key = (1, self.seed, self.rank, *draw[1:], attempt)
+        _seed(key, torch.default_generator.manual_seed)
+        sample = self.dataset[index]
+        if self.mode == 'train' and isinstance(sample, dict):
+            packed = sample.get('data_samples')
+            if hasattr(packed, 'set_metainfo'):  # for NonFiniteLossHook
+                info = self.get_data_info(index)
+                packed.set_metainfo({CLIP: _clip_name(info, index)})
+        return sample
 
     def _describe(self, index: int, error: BadFileError, drawn: bool) -> dict:
         """Raise, or describe the clip; ``drawn``: not one in its place."""
@@ -280,19 +301,32 @@ class _SafeClips:
                 f'{error}',
                 "repair the file, or set bad_data='resample' in SafeDataHook",
             ) from error
-        files = error.faults
-        return {'clip': clip, 'class': name, 'drawn': drawn, 'files': files}
+        return {
+            'clip': clip,
+            'class': name,
+            'drawn': drawn,
+            'files': error.faults,
+        }
+
+    def _group(self) -> None:
+        """Group the clips by class; no groups where several have several."""
+        try:
+            labels = class_labels(self.dataset, 'SafeDataHook')
+        except (ValueError, KeyError, AttributeError):
+            return
+        for index, label in enumerate(labels):
+            self._groups[label].append(index)
 
     def _candidates(self, index: int) -> Iterator[int]:
         """A clip, then others, in training those of its class, drawn."""
         yield index
         others = [*range(index + 1, len(self)), *range(index)]
         if self.mode == 'train':
-            own = self.labels[index]
-            alike = [i for i, label in enumerate(self.labels) if label == own]
+            for clips in self._groups.values():
+                others = clips if index in clips else others
             # By the generator that the failed attempt has seeded.
-            order = torch.randperm(len(alike)).tolist()
-            others = [alike[i] for i in order if alike[i] != index]
+            order = torch.randperm(len(others)).tolist()
+            others = [others[i] for i in order if others[i] != index]
         yield from others
 
 
@@ -308,3 +342,16 @@ def _seed(key: Sequence[int], seed_torch: Callable[[int], Any]) -> None:
 def _clip_name(info: dict, index: int) -> str:
     keys = ('video_id', 'frame_dir', 'filename')
     return next((str(info[k]) for k in keys if info.get(k)), str(index))
+
+
+def _reseed_sampler(
+    loader: DataLoader, old: Optional[int], new: Optional[int]
+) -> None:
+    """Give the order of clips the seed of a resumed training.
+
+    Without ``--seed`` the loader was built with another, random one.
+    """
+    batches = loader.batch_sampler
+    for part in (loader.sampler, getattr(batches, 'sampler', None)):
+        if getattr(part, 'seed', None) == old is not None:
+            part.seed = new

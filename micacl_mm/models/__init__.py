@@ -9,4 +9,15 @@ from .recognizers import carry_bag_necks, let_heads_take_bfloat16
 carry_bag_necks()
 let_heads_take_bfloat16()
 
-__all__ = [name for name in dir() if name[0].isupper()]
+__all__ = [
+    'BagDataPreprocessor',
+    'BaseBagNeck',
+    'FrameBackbone',
+    'GEIIM',
+    'LongTailCrossEntropyLoss',
+    'MCCLLoss',
+    'NeckChain',
+    'PassThroughNeck',
+    'ResNet3d',
+    'WIAN',
+]

@@ -110,6 +110,7 @@ def _carry_in_3d(
     if stage == 'backbone' and not test_mode:
         return stock(recognizer, inputs, stage)
     _check_views(recognizer, inputs.shape[1])
+    _check_joined(recognizer, inputs.shape[1], data_samples)
     x, kwargs = stock(recognizer, inputs, 'neck', data_samples, test_mode)
     return _hand_over(recognizer, x, kwargs, stage)
 
@@ -147,6 +148,8 @@ def _carry_composed(
     # Not len(), which tracers take for a constant.
     rows = (x if isinstance(x, Tensor) else x[0]).shape[0]
     _check_views(recognizer, rows // inputs.shape[0])
+    if not two_d:
+        _check_joined(recognizer, inputs.shape[1], data_samples)
     # In graphs, people and channels change places: channels second.
     feats = x if two_d else x.transpose(1, 2)
     out, kwargs['loss_aux'] = neck(feats, data_samples=data_samples)
@@ -192,6 +195,18 @@ def _check_views(recognizer: BaseRecognizer, views: int) -> None:
         raise ValueError(
             f'{name}: max_testing_views={most} would cut bags of '
             f'num_instances={size} apart; set it to a multiple of {size}'
+        )
+
+
+def _check_joined(
+    recognizer: BaseRecognizer, views: int, data_samples: OptSampleList
+) -> None:
+    """Refuse to train heads of one clip on several clips of a video."""
+    if recognizer.neck.keeps_features and data_samples and views > 1:
+        raise ValueError(
+            f'{type(recognizer.neck).__name__}: the training pipeline gives '
+            f'{views} clips of each video, but the head takes one; set '
+            f'num_instances={views}, which averages them, or num_clips=1'
         )
 
 

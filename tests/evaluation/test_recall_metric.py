@@ -2,10 +2,12 @@ import math
 
 import pytest
 import torch
+from mmaction.evaluation import AccMetric
 from sklearn import metrics as sklearn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from micacl_mm.evaluation import RecallMetric
-from tests.models.test_waits import Waits
 
 
 def outputs(truth, guess, classes):
@@ -43,6 +45,15 @@ def test_equals_scikit_learn(never):
         assert ours.tolist() == pytest.approx(theirs.tolist(), nan_ok=True)
     for name, value in zip('abcde', recall, strict=True):
         assert found[f'acc/recall/{name}'] == pytest.approx(value)
+
+
+def test_equals_the_stock_metric_where_all_classes_occur():
+    truth, guess = [0, 0, 1, 2, 2], [0, 1, 1, 2, 0]
+    ours = evaluate(RecallMetric(), truth, guess, 3)
+    stock = AccMetric(metric_options=dict(top_k_accuracy=dict(topk=(1,))))
+    stock = evaluate(stock, truth, guess, 3)
+    assert ours['acc/UAR'] == pytest.approx(stock['acc/mean1'])
+    assert ours['acc/WAR'] == pytest.approx(stock['acc/top1'])
 
 
 def test_absent_class_does_not_count_as_zero():
@@ -105,16 +116,32 @@ def test_clips_that_never_came_are_missing():
     assert found['acc/missing_clips'] == 2 and metric.matrix.sum() == 3
 
 
+class Waits(TorchDispatchMode):
+    """Counts what makes the host wait for a GPU."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        name = function.name()
+        self.count += name == 'aten::_local_scalar_dense' or (
+            name == 'aten::_to_copy'
+            and args[0].device.type == 'cuda'
+            and found.device.type == 'cpu'
+        )
+        return found
+
+
 def test_waits_for_the_device_once_a_test_and_not_once_a_clip(monkeypatch):
     found = []
     for clips in (3, 30):
         metric = RecallMetric()
         monkeypatch.setattr(metric, 'compute_metrics', lambda _: {})
-        with Waits() as waits:
+        with FakeTensorMode(), Waits() as waits:
             for _ in range(clips):
                 sample = dict(
-                    pred_score=torch.empty(7, device='meta'),
-                    gt_label=torch.empty(1, dtype=int, device='meta'),
+                    pred_score=torch.rand(7, device='cuda'),
+                    gt_label=torch.zeros(1, dtype=int, device='cuda'),
                 )
                 metric.process(None, [sample])
             assert waits.count == 0

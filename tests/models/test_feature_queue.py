@@ -1,10 +1,10 @@
 import copy
-import math
 import pickle
 from collections import deque
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
 from micacl_mm.models.losses import MCCLLoss, mccl
@@ -116,9 +116,31 @@ def test_a_resumed_training_goes_on_as_if_it_had_not_stopped(tmp_path):
     assert steps(twin, [4, 4], seed=1) == expected
 
 
-def test_a_queue_of_another_size_is_loaded_in_part():
-    loss, other = (MCCLLoss(**PLAIN, queue_size=size) for size in (3, 8))
-    steps(other, [7], seed=0)
-    load_state_dict(loss, other.state_dict(), strict=False)  # as load_from
-    assert all(map(math.isfinite, steps(loss, [2, 2, 4], seed=1)))
-    assert len(loss.queue) == 3
+@pytest.mark.parametrize(
+    'options, what',
+    [
+        (dict(), 'no queue'),
+        (dict(queue_size=3), 'one of 3'),
+        (dict(queue_size=6, in_channels=4), 'one of 6'),
+    ],
+)
+def test_another_queue_in_the_checkpoint(monkeypatch, options, what):
+    logger, said = MMLogger.get_current_instance(), []
+    monkeypatch.setattr(logger, 'log', lambda _, text: said.append(text))
+    loss = MCCLLoss(**PLAIN, queue_size=6)
+    steps(loss, [4], seed=0)
+    other = MCCLLoss(**{**PLAIN, **options}).state_dict()
+    keys = list(other)
+    loss.load_state_dict(other, strict=True)
+    assert list(other) == keys  # left as it was
+    assert len(said) == 1 and f'the checkpoint holds {what}' in said[0]
+    assert 'queue_size=6' in said[0]
+    fresh = MCCLLoss(**PLAIN, queue_size=6)
+    assert steps(loss, [4, 4], seed=1) == steps(fresh, [4, 4], seed=1)
+
+
+def test_a_model_without_a_queue_takes_a_checkpoint_with_one():
+    whole = torch.nn.Sequential(MCCLLoss(**PLAIN, queue_size=6))
+    plain = torch.nn.Sequential(MCCLLoss(**PLAIN))
+    plain.load_state_dict(whole.state_dict(), strict=True)
+    assert not any('queue' in name for name in plain.state_dict())

@@ -8,10 +8,17 @@ from micacl_mm.models.layers import (
     DMIN,
     AdaptiveAdjacency,
     GatedAttention,
+    GatedRecurrence,
     InstanceAttention,
     MixHop,
     MultiscaleConv,
 )
+
+
+def gradcheck(module, *inputs):
+    module = module.double()
+    inputs = [x.double().requires_grad_() for x in inputs]
+    return torch.autograd.gradcheck(module, inputs)
 
 
 def test_adjacency_equals_explicit_sums():
@@ -71,6 +78,22 @@ def test_multiscale_conv_equals_a_loop(m):
     torch.testing.assert_close(layer(x), naive)
 
 
+def test_gated_attention_equals_a_loop():
+    layer = GatedAttention(5, 3)
+    x = torch.randn(2, 4, 5)
+    found = layer(x)
+    for n in range(2):
+        scores = [
+            (
+                layer.score.weight[0]
+                * torch.tanh(layer.value.weight @ h + layer.value.bias)
+                * torch.sigmoid(layer.gate.weight @ h + layer.gate.bias)
+            ).sum()
+            for h in x[n]
+        ]
+        torch.testing.assert_close(found[n], torch.stack(scores).softmax(0))
+
+
 def test_gated_attention_equals_torchmil():
     pooling = pytest.importorskip('torchmil.nn').AttentionPool
     layer = GatedAttention(5, 3)
@@ -83,6 +106,38 @@ def test_gated_attention_equals_torchmil():
     weights = layer(x)
     torch.testing.assert_close(scores.softmax(-1), weights)
     torch.testing.assert_close((weights[..., None] * x).sum(1), pooled)
+
+
+@pytest.mark.parametrize('m', [1, 2, 5])
+@pytest.mark.parametrize('vectors', [False, True])
+def test_gated_recurrence_equals_a_loop(m, vectors):
+    n, c, size = 2, 3, 4
+    layer = GatedRecurrence(c, size, num_layers=2)
+    x, weights = torch.randn(n, m, c), torch.rand(n, m, 1)
+    if vectors:
+        weights = torch.rand(n, m, size)
+    joined = torch.empty(n, m, 2 * size)
+    for bag in range(n):
+        for way in (0, 1):
+            order = list(range(m))[:: 1 - 2 * way]
+            inputs = [x[bag, t] for t in order]
+            for part in layer.layers:
+                w, u = part.weight_ih[way].T, part.weight_hh[way].T
+                b = part.bias_ih[way, 0] + part.bias_hh[way, 0]
+                h = cell = torch.zeros(size)
+                outputs = []
+                for t, value in zip(order, inputs, strict=True):
+                    i, f, o, s, g = (w @ value + u @ h + b).chunk(5)
+                    s = s.sigmoid() * weights[bag, t]
+                    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh() * s
+                    h = o.sigmoid() * cell.tanh()
+                    outputs.append(h)
+                inputs = outputs
+            for t, h in zip(order, inputs, strict=True):
+                joined[bag, t, way * size : (way + 1) * size] = h
+    attended = layer.attention(joined, joined, joined)[0]
+    naive = nn.functional.layer_norm(attended, (2 * size,))
+    torch.testing.assert_close(layer(x, weights), naive)
 
 
 @pytest.mark.parametrize('unbiased', [False, True])
@@ -134,3 +189,14 @@ def test_attention_equals_torch_multihead():
         theirs.out_proj.bias.copy_(layer.project.bias)
     x = torch.randn(3, 4, 8)
     torch.testing.assert_close(layer(x), theirs(x, x, x)[0])
+
+
+def test_gradients():
+    x = torch.randn(2, 3, 4)
+    assert gradcheck(DMIN(4), x)
+    assert gradcheck(GatedAttention(4, 2), x)
+    assert gradcheck(MultiscaleConv(4, (1, 3, 2)), x)
+    assert gradcheck(MixHop(4, 2), x, torch.rand(3, 3))
+    assert gradcheck(MixHop(2, 2), torch.randn(2, 3, 4, 2), torch.rand(3, 3))
+    assert gradcheck(GatedRecurrence(4, 2, 2), x, torch.rand(2, 3, 2))
+    assert gradcheck(InstanceAttention(4, 2), x)

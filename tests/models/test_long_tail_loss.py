@@ -24,6 +24,14 @@ def labels():
 
 
 @pytest.mark.parametrize('kind', KINDS)
+def test_weights_equal_torch_on_classes(scores, labels, kind):
+    weight = class_weights(torch.tensor(COUNTS), kind)
+    loss = LongTailCrossEntropyLoss(class_counts=COUNTS, class_weight=kind)
+    expected = F.cross_entropy(scores, labels, weight=weight)
+    torch.testing.assert_close(loss(scores, labels), expected)
+
+
+@pytest.mark.parametrize('kind', KINDS)
 def test_weights_equal_mmaction2_on_distributions(scores, kind):
     soft = torch.rand(12, 4).softmax(dim=1)
     weight = class_weights(torch.tensor(COUNTS), kind).tolist()
@@ -99,6 +107,15 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize('options', OPTIONS, ids=str)
+def test_gradients(options):
+    scores = torch.randn(3, 4, dtype=torch.double, requires_grad=True)
+    soft = torch.rand(3, 4, dtype=torch.double).softmax(dim=1)
+    loss = LongTailCrossEntropyLoss(class_counts=COUNTS, **options)
+    for label in (torch.tensor([0, 3, 3]), soft):
+        assert torch.autograd.gradcheck(lambda s, y=label: loss(s, y), scores)
+
+
+@pytest.mark.parametrize('options', OPTIONS, ids=str)
 @pytest.mark.parametrize(
     'counts, classes',
     [([9, 0, 3, 0], [0, 2]), ([9, 0, 3, 0], [1, 3]), ([7], [0])],
@@ -153,6 +170,23 @@ def test_in_a_head(size):
     target = (1 - smoothing) * F.one_hot(target, 4) + smoothing / 4
     terms = weight * target * logits.log_softmax(dim=1)
     torch.testing.assert_close(found, -terms.sum() / (weight * target).sum())
+
+
+def test_counts_come_from_outside_and_stay_in_the_checkpoint(scores, labels):
+    loss = LongTailCrossEntropyLoss(num_classes=4, class_weight='inverse')
+    with pytest.raises(ValueError, match='ClassCountsHook'):
+        loss(scores, labels)
+    loss.set_class_counts(COUNTS)
+    again = LongTailCrossEntropyLoss(num_classes=4, class_weight='inverse')
+    again.load_state_dict(loss.state_dict())
+    assert again(scores, labels) == loss(scores, labels)
+
+
+def test_without_options_no_counts_are_needed(scores, labels):
+    loss = LongTailCrossEntropyLoss(num_classes=4)
+    torch.testing.assert_close(
+        loss(scores, labels), F.cross_entropy(scores, labels)
+    )
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,35 @@ def test_equals_explicit_sums(form, keys, blended):
         assert found.abs().max() > 1e-3
 
 
+@pytest.mark.parametrize('blended', [False, True])
+@pytest.mark.parametrize('form', FORMS)
+def test_gradcheck(form, blended):
+    z, y, options = problem(5, 2, blended)
+
+    def loss(anchors, others, temperature, weights):
+        keys = torch.cat([anchors, others])
+        options = dict(temperature=temperature, weights=weights)
+        options.update(form=form, scales=(2,))
+        return mccl(anchors, y[:5], keys, y, **options)
+
+    inputs = [z[:5].clone(), z[5:].clone(), *options.values()]
+    inputs = [x.requires_grad_() for x in inputs]
+    assert torch.autograd.gradcheck(loss, inputs)
+    assert torch.autograd.gradgradcheck(loss, inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize('include_self', [False, True])
+def test_ratio_of_blends_is_the_expectation_over_drawn_classes(include_self):
+    z, y = torch.randn(4, 8).double(), torch.rand(4, K).double().softmax(1)
+    options = dict(form='ratio', include_self=include_self)
+    expected = sum(
+        math.prod(y[i, c].item() for i, c in enumerate(classes))
+        * mccl(z, torch.tensor(classes), **options)
+        for classes in itertools.product(range(K), repeat=4)
+    )
+    torch.testing.assert_close(mccl(z, y, **options), expected)
+
+
 def test_equals_supcon_of_pytorch_metric_learning():
     losses = pytest.importorskip('pytorch_metric_learning.losses')
     z, y = torch.randn(24, 16, requires_grad=True), torch.arange(24) % 7
@@ -112,6 +141,16 @@ def test_equals_supcon_of_pytorch_metric_learning():
         torch.testing.assert_close(a, b)
 
 
+def test_two_pairs_by_hand():
+    # Opposite classes at a right angle: cosines 1 within, 0 across.
+    z = torch.tensor([[1.0, 0], [2.0, 0], [0, 1.0], [0, 5.0]])
+    y = torch.tensor([0, 0, 1, 1])
+    share = math.e / (math.e + 2)
+    for form, value in (('log', -math.log(share)), ('ratio', -share)):
+        found = mccl(z, y, scales=(1,), temperature=1.0, form=form)
+        assert found.item() == pytest.approx(value, abs=1e-6)
+
+
 @pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('labels', [[0], [0, 1, 2], [0, 0, 0], [0, 0, 1]])
 def test_degenerate_batches(form, labels):
@@ -125,6 +164,17 @@ def test_degenerate_batches(form, labels):
             assert loss.item() == 0 and not z.grad.any()
         elif form == 'log' and not labels.any():  # one class: nothing to learn
             assert loss.item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize('form', ['log', 'out'])
+def test_an_unlikely_pair_counts_little(form):
+    z = torch.randn(3, 8).double().requires_grad_()
+    grads = []
+    for share in (1.0, 0.01):
+        rows = [[1, 0, 0], [share, 1 - share, 0], [0, 0, 1]]
+        loss = mccl(z, torch.tensor(rows, dtype=torch.double), form=form)
+        grads.append(torch.autograd.grad(loss, z)[0])
+    torch.testing.assert_close(grads[1], 0.01 * grads[0])
 
 
 def test_keys_with_offset_are_a_window_on_the_whole():

@@ -137,6 +137,39 @@ def test_geiim_starts_as_a_normalised_mean():
     torch.testing.assert_close(bag.weights, torch.full((2, 4), 0.25))
 
 
+@pytest.mark.parametrize('m', [1, 4])
+def test_geiim_over_channels_equals_its_formula(m):
+    neck = randomise(build(CHANNELS, num_instances=m))
+    x = torch.randn(2, m, 8)
+    out, gates = neck.process(Bag(x))
+    graph = neck.adjacency() + torch.eye(8)
+    graph = graph / graph.sum(1, keepdim=True)
+    mixed = torch.empty(2, m, 8)
+    for n in range(2):
+        maps = [
+            x[n].T * neck.lift.weight[i, 0] + neck.lift.bias[i]
+            for i in range(3)
+        ]  # 3 of (C, M)
+        hops = [0.7 * h + 0.3 * graph @ h for h in maps]
+        joined = torch.einsum(
+            'oi,icm->cmo',
+            neck.graph_conv.project.weight,
+            torch.stack(maps + hops),
+        )
+        joined = nn.functional.gelu(joined + neck.graph_conv.project.bias)
+        for c in range(8):
+            row = neck.mix.weight @ joined[c].flatten() + neck.mix.bias
+            mixed[n, :, c] = row
+    naive = nn.functional.layer_norm(
+        x + neck.project(mixed), (8,), neck.norm.weight, neck.norm.bias
+    )
+    torch.testing.assert_close(out, naive)
+    torch.testing.assert_close(gates, naive.softmax(2))
+    # Gates do not tell instances apart, so alone it gives the plain mean.
+    found = neck(x.flatten(0, 1))[0].flatten(1)
+    torch.testing.assert_close(found, naive.mean(1))
+
+
 def test_wian_equals_its_formula():
     neck = randomise(build(BILSTM))
     x, weights = torch.randn(2, 4, 8), torch.randn(2, 4).softmax(1)
@@ -182,6 +215,13 @@ def test_wian_residual_choices():
     plain = build(BILSTM, residual='none')
     assert not hasattr(plain, 'gain')
     assert plain(x.flatten(0, 1))[0].abs().sum() > 0
+
+
+@EACH
+def test_gradcheck(cfg):
+    neck = randomise(build(cfg, in_channels=3)).double()
+    x = torch.randn(4, 3, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda y: neck(y)[0], x)
 
 
 @pytest.mark.parametrize('first', [INSTANCES, CHANNELS])
@@ -296,6 +336,7 @@ def test_pass_through_leaves_any_output_alone():
     ('cfg', 'options', 'match'),
     [
         (INSTANCES, dict(num_instances=0), 'num_instances must be at least 1'),
+        (INSTANCES, dict(kernel_sizes=(0, 1)), 'kernel_sizes must be pos'),
         (CHANNELS, dict(kernel_sizes=(1, 3)), 'kernel_sizes has no use'),
         (BILSTM, dict(out_channels=9, num_heads=3), 'multiple of 2'),
         (BILSTM, dict(num_heads=3), 'multiple of 3 for its num_heads'),

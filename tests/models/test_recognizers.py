@@ -281,6 +281,22 @@ def test_stock_heads_take_logits_of_bfloat16():
     assert logits.grad.isfinite().all() and logits.grad.any()
 
 
+@pytest.mark.parametrize('stage', ['backbone', 'neck', 'head'])
+def test_stages_in_tensor_mode(stage):
+    for model, inputs, size in (
+        (model3d(WIAN), video(M), C),
+        (model2d(dict(WIAN, in_channels=512), C), pictures(M), 512),
+    ):
+        model.eval()
+        x = model(inputs, stage=stage)
+        rows, columns = {
+            'backbone': (2 * M, size),
+            'neck': (2, C),
+            'head': (2, K),
+        }[stage]
+        assert x.shape[:2] == (rows, columns) and x.isfinite().all()
+
+
 def refusal(model, inputs, match, error=ValueError, modes=('loss',)):
     for mode in modes:
         with pytest.raises(error, match=match):
@@ -309,6 +325,11 @@ def test_what_cannot_work_says_what_to_change():
     model.neck.stock_necks.append(torch.nn.Identity())
     match = 'joins the frames.*num_instances=1'
     refusal(model, pictures(M), match, modes=both)
+    for kind in ('Recognizer3D', 'RecognizerGCN'):
+        backbone, channels, inputs = HOSTS[kind]
+        head = dict(type='I3DHead', in_channels=channels)
+        model = recognizer(kind, backbone, CARRIER, head)
+        refusal(model, inputs(3), 'set num_instances=3')
     for name in ('fcn_test', 'max_testing_views'):
         neck = dict(GEIIM, in_channels=512)
         model = model2d(neck, test_cfg={name: M})

@@ -11,7 +11,7 @@ import pytest
 from mmengine.dataset import Compose
 from mmengine.evaluator import DumpResults
 
-from micacl_mm.hooks import SafeDataHook
+from micacl_mm.hooks import SafeDataHook, safe_data_hook
 from micacl_mm.hooks.bad_files import BadFileError, clip_faults, watch
 from micacl_mm.registry import TRANSFORMS
 from tests import sets
@@ -122,36 +122,41 @@ def test_faults_of_a_clip(tmp_path):
 @pytest.mark.parametrize('kind', [KeyError, TypeError, AttributeError])
 def test_errors_of_code_are_raised_unless_a_file_is_broken(tmp_path, kind):
     (clip,) = noise.draw(tmp_path, 1)
+    path = clip / '001.jpg'
 
     def wrong(results):
         raise kind('offset')
 
-    for data in (frames_of(clip), {}):
+    given = [frames_of(clip), dict(img_path=str(path))]
+    for data in (*given, {}):
         with pytest.raises(kind, match='offset'):
-            pipeline(wrong)(data)
-    (clip / '001.jpg').write_bytes(b'no picture')
-    with pytest.raises(BadFileError, match='001.jpg cannot be decoded'):
-        pipeline(wrong)(frames_of(clip))
+            pipeline(wrong)(dict(data))
+    path.write_bytes(b'no picture')
+    for data in given:
+        with pytest.raises(BadFileError, match='001.jpg cannot be decoded'):
+            pipeline(wrong)(dict(data))
 
 
 @pytest.mark.parametrize(
-    ('error', 'first'),
-    [
-        (MemoryError(), ()),
-        (OSError(24, 'Too many open files'), ()),
-        (ValueError('of an augmentation'), ('RawFrameDecode',)),
-    ],
+    'error', [MemoryError(), OSError(24, 'Too many open files')]
 )
-def test_errors_that_no_file_is_at_fault_for_are_raised(
-    tmp_path, error, first
-):
-    (clip,) = noise.draw(tmp_path, 1)
-
+def test_errors_of_the_machine_are_raised(error):
     def fail(results):
         raise error
 
     with pytest.raises(type(error)) as caught:
-        pipeline(*first, fail)(frames_of(clip))
+        pipeline(fail)({})
+    assert not isinstance(caught.value, BadFileError)
+
+
+def test_errors_behind_the_decoder_are_raised(tmp_path):
+    (clip,) = noise.draw(tmp_path, 1)
+
+    def fail(results):
+        raise ValueError('of an augmentation')
+
+    with pytest.raises(ValueError, match='augmentation') as caught:
+        pipeline('RawFrameDecode', fail)(frames_of(clip))
     assert not isinstance(caught.value, BadFileError)
 
 
@@ -220,11 +225,21 @@ def test_a_training_goes_on_and_reports(spoilt, tmp_path):
         assert log.count(words) == 2
 
 
-def test_a_test_says_that_clips_are_missing(spoilt, tmp_path):
+@pytest.mark.parametrize('metric', ['RecallMetric', 'AccMetric'])
+def test_a_test_says_that_clips_are_missing(spoilt, tmp_path, metric):
     folder, bad = spoilt
-    resample = dict(type='SafeDataHook', bad_data='resample')
-    result = dict(type='ResultHook')
-    noise.make_runner(folder, tmp_path, resample, result).test()
+    runner = noise.make_runner(
+        folder,
+        tmp_path,
+        dict(type='SafeDataHook', bad_data='resample'),
+        dict(type='ResultHook'),
+        metric=metric,
+    )
+    if metric == 'AccMetric':
+        with pytest.raises(ValueError, match='AccMetric would count other'):
+            runner.test()
+        return
+    runner.test()
     (path,) = tmp_path.glob('*/result.json')
     record = json.loads(path.read_text())
     assert record['missing'] == len(bad) and record['clips'] == 15
@@ -235,14 +250,49 @@ def test_a_test_says_that_clips_are_missing(spoilt, tmp_path):
     assert 'test, epoch 0: 3 clips could not be read' in log
 
 
-def test_other_metrics_and_stored_scores_are_refused(clips, tmp_path):
-    runner = noise.make_runner(clips, tmp_path, metric='AccMetric')
-    with pytest.raises(ValueError, match='AccMetric would count other clips'):
-        SafeDataHook(bad_data='resample').before_val(runner)
+def test_scores_of_other_clips_are_not_stored(clips, tmp_path):
     scores = DumpResults(str(tmp_path / 'scores.pkl'))
-    runner.test_loop.evaluator.metrics[:] = [scores]
-    with pytest.raises(ValueError, match='--dump'):
-        SafeDataHook(bad_data='resample').before_test(runner)
-    SafeDataHook().before_test(runner)
+    for policy in ('raise', 'resample'):
+        hook = SafeDataHook(bad_data=policy)
+        runner = noise.make_runner(clips, tmp_path)
+        runner.test_loop.evaluator.metrics.append(scores)
+        if policy == 'raise':
+            hook.before_test(runner)
+            continue
+        with pytest.raises(ValueError, match='--dump'):
+            hook.before_test(runner)
+
+
+@pytest.mark.parametrize('policy', ['ignore', 'skip', None])
+def test_a_wrong_policy_is_refused(policy):
     with pytest.raises(ValueError, match="one of 'raise', 'resample', got"):
-        SafeDataHook(bad_data='skip')
+        SafeDataHook(bad_data=policy)
+
+
+def test_five_percent_of_the_clips(tmp_path):
+    clips = noise.draw(tmp_path / 'data', 60)
+    planted = {
+        str(clips[7] / '001.jpg'): b'',
+        str(clips[31] / '003.jpg'): b'no picture',
+        str(clips[44] / '000.jpg'): picture(9, 9),
+    }
+    for path, content in planted.items():
+        Path(path).write_bytes(content)
+    sample = dict(type='SampleFrames', clip_len=4, num_clips=1)
+    batches = [list(range(i, i + 10)) for i in range(0, 60, 10)]
+    for mode, steps in dict(train=noise.TRAIN, test=noise.TEST).items():
+        dataset = noise.build(tmp_path / 'data', [sample, *steps[1:]])
+        (found,), log = fetch(
+            dataset, batches, tmp_path, 'resample', mode, epochs=1
+        )
+        assert sum(len(b['inputs']) for b in found) == 60
+        assert '3 clips could not be read (2 b, 1 c)' in log
+        replaced = [
+            index
+            for index, sample in enumerate(
+                sample for b in found for sample in b['data_samples']
+            )
+            if sample.get(safe_data_hook.STAND_IN)
+        ]
+        assert replaced == ([7, 31, 44] if mode == 'test' else [])
+        assert re.findall(r'bad file: (\S+)', log) == sorted(planted)

@@ -3,17 +3,24 @@
 import errno
 import io
 import os
+import resource
 import shutil
+import signal
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
+from mmengine.fileio import get_file_backend
 from mmengine.hooks import Hook
 
 from micacl_mm.hooks import SafeCheckpointHook
-from micacl_mm.hooks.safe_checkpoint_hook import find_start, is_broken
+from micacl_mm.hooks.safe_checkpoint_hook import (
+    find_start,
+    is_broken,
+    is_whole,
+)
 
 from . import noise
 
@@ -131,9 +138,21 @@ def test_a_kill_at_any_moment_loses_nothing(
         run.mkdir()
         for name, content in state:
             (run / name).write_bytes(content)
-        assert not any(is_broken(run / name) for name in stored(run))
+        assert all(is_whole(run / name) for name in stored(run))
         noise.assert_same(train(data, run, resume=True), expected)
         assert stored(run) == files
+
+
+def test_a_killed_process(data, whole, begun):
+    def kill():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        train(data, begun, Steps(kill), resume=True)
+        os._exit(1)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    noise.assert_same(train(data, begun, resume=True), whole[0])
 
 
 # -- Resuming
@@ -249,6 +268,20 @@ def test_other_batches_and_a_lost_best_checkpoint_are_warned_of(data, begun):
     assert 'has 2 iterations in 1 epochs, but an epoch now has 3 bat' in text
 
 
+def test_averaged_weights_are_resumed(data, tmp_path):
+    ema = dict(type='EMAHook', momentum=0.3)
+    train(data, tmp_path / 'whole', ema)
+    train(data, tmp_path / 'cut', ema, epochs=1)
+    train(data, tmp_path / 'cut', ema, resume=True)
+    one, other = (
+        torch.load(tmp_path / name / 'epoch_2.pth', weights_only=True)
+        for name in ('whole', 'cut')
+    )
+    for part in ('state_dict', 'ema_state_dict'):
+        for name, value in one[part].items():
+            assert torch.equal(value, other[part][name]), name
+
+
 # -- Who may write
 
 
@@ -312,9 +345,18 @@ def test_a_test_beside_a_training_touches_nothing(data, begun):
     assert part.exists()
 
 
-def test_other_places_are_refused():
+@pytest.mark.parametrize(
+    'argument',
+    [
+        dict(backend_args=dict(backend='local')),
+        dict(file_client_args=dict(backend='disk')),
+        dict(out_dir='s3://bucket'),
+    ],
+    ids=str,
+)
+def test_other_backends_are_refused(argument):
     with pytest.raises(ValueError, match='work directory.*use CheckpointHook'):
-        SafeCheckpointHook(out_dir='s3://bucket')
+        SafeCheckpointHook(**argument)
 
 
 # -- Files
@@ -335,13 +377,37 @@ def test_a_full_disk_keeps_what_there_is(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, 'write_bytes', fill)
-        with pytest.raises(OSError, match='No space left on device'):
+        with pytest.raises(OSError, match='needs .* MiB, but the disk is'):
             train(data, begun, resume=True, max_keep_ckpts=2)
-    assert not any(map(is_broken, begun.glob('*.pth')))
+    assert all(map(is_whole, begun.glob('*.pth')))
     for name, content in before.items():
         assert (begun / name).read_bytes() == content
     assert not list(begun.glob('.*.part'))
     noise.assert_same(train(data, begun, resume=True), whole[0])
+
+
+def put(data, path):
+    backend = get_file_backend(backend_args=dict(backend='atomic'))
+    backend.put(data, path)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_real_limit_of_the_system(tmp_path):
+    path = tmp_path / 'new folder' / 'a.pth'
+    put(b'new', path)
+    put(b'old', path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+    try:
+        with pytest.raises(OSError, match='ulimit -f') as caught:
+            put(bytes(1 << 20), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG
+    assert path.read_bytes() == b'old' and names(path.parent) == ['a.pth']
 
 
 def test_every_part_of_a_checkpoint_is_broken(tmp_path):
@@ -349,15 +415,16 @@ def test_every_part_of_a_checkpoint_is_broken(tmp_path):
     torch.save({'weights': torch.zeros(64, 64)}, file)
     data = file.getvalue()
     path.write_bytes(data)
-    assert not is_broken(path)
+    assert is_whole(path) and not is_broken(path)
     for length in (*range(0, len(data) - 1, 997), len(data) - 1):
         path.write_bytes(data[:length])
-        assert is_broken(path)
+        assert not is_whole(path) and is_broken(path)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         largest = max(archive.infolist(), key=lambda it: it.file_size)
     hole = largest.header_offset + 2048
     path.write_bytes(data[:hole] + b'\x01' * 64 + data[hole + 64 :])
-    assert is_broken(path)
+    assert not is_whole(path) and is_broken(path)
+    assert not is_whole(tmp_path / 'absent.pth')
     torch.save({}, path, _use_new_zipfile_serialization=False)
     assert not is_broken(path)  # another format
 
@@ -366,6 +433,25 @@ def started(folder, note):
     (folder / 'last_checkpoint').write_text(note)
     found, broken = find_start(folder / 'last_checkpoint', 'epoch_{}.pth')
     return found and found.name, [path.name for path in broken]
+
+
+def test_the_newest_whole_checkpoint(tmp_path):
+    assert started(tmp_path, '') == (None, [])
+    for number in (2, 9, 10, 11):
+        path = tmp_path / f'epoch_{number}.pth'
+        torch.save({}, path)
+        os.utime(path, (number, number))
+    for name in ('best_acc_epoch_12.pth', 'iter_13.pth', 'epoch_x.pth'):
+        torch.save({}, tmp_path / name)
+    torch.save({}, tmp_path / 'epoch_20.pth')
+    os.utime(tmp_path / 'epoch_20.pth', (1, 1))  # of an older training
+    assert started(tmp_path, '') == ('epoch_11.pth', [])
+    for number in (10, 11):
+        path = tmp_path / f'epoch_{number}.pth'
+        path.write_bytes(path.read_bytes()[:-9])
+        os.utime(path, (number, number))
+    broken = ['epoch_11.pth', 'epoch_10.pth']
+    assert started(tmp_path, '') == ('epoch_9.pth', broken)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
 """The same numbers for the same seed, with any number of workers."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import loops
 
+from micacl_mm.hooks import SafeDataHook
 from micacl_mm.registry import DATASETS
 
 from . import noise
@@ -49,6 +53,11 @@ def test_seeds_have_numbers_of_their_own(clips, tmp_path):
 @pytest.mark.parametrize(
     'wrapper',
     [
+        lambda d: dict(
+            type='ClassBalancedDataset',
+            oversample_thr=1,
+            dataset=dict(d, type='CountedClips'),
+        ),
         lambda d: dict(type='RepeatDataset', times=2, dataset=d),
         lambda d: dict(type='ConcatDataset', datasets=[d, d]),
     ],
@@ -57,10 +66,10 @@ def test_wrappers_of_datasets(spoilt, tmp_path, wrapper):
     folder, (bad, *_) = spoilt
     dataset = DATASETS.build(wrapper(noise.settings(folder)))
     (batches,), log = fetch(
-        dataset, [[0, 18, bad]], tmp_path, 'resample', epochs=1
+        dataset, [[0, 18 % len(dataset), bad]], tmp_path, 'resample', epochs=1
     )
     first, second, _ = pixels([batches])
-    assert not torch.equal(first, second)
+    assert len(dataset) < 19 or not torch.equal(first, second)
     assert 'train, epoch 1: 1 clips could not be read' in log
 
 
@@ -80,9 +89,47 @@ def test_a_training_does_not_depend_on_workers(clips, tmp_path):
     assert noise.state(other)[2] != states[0][2]
 
 
-def test_a_training_by_iterations_is_refused(clips, tmp_path):
-    runner = noise.make_runner(clips, tmp_path, dict(type='SafeDataHook'))
-    loop = dict(type='IterBasedTrainLoop', max_iters=9)
-    runner._train_loop = runner.build_train_loop(loop)
-    with pytest.raises(ValueError, match='by epochs, got IterBasedTr'):
-        runner.train()
+def by_iterations(folder, work_dir, sampler, workers=0, count=7, **options):
+    """The first batches of a training by iterations: two passes."""
+    runner = noise.make_runner(folder, work_dir, workers=workers)
+    loader = runner._train_dataloader
+    loader['sampler'] = dict(type=sampler, shuffle=True, seed=3)
+    runner._train_loop = runner.build_train_loop(
+        dict(type='IterBasedTrainLoop', max_iters=9)
+    )
+    loop, hook = runner.train_loop, SafeDataHook(**options)
+    hook.before_train(runner)
+    hook.before_train_epoch(runner)
+    found = [next(loop.dataloader_iterator) for _ in range(count)]
+    for batch in found:
+        hook.after_train_iter(runner, 0, batch)
+    hook.after_train_epoch(runner)
+    return [image for batch in found for image in batch['inputs']]
+
+
+@pytest.mark.parametrize('sampler', ['InfiniteSampler', 'DefaultSampler'])
+def test_numbers_by_iterations_do_not_depend_on_workers(
+    clips, tmp_path, sampler, monkeypatch
+):
+    monkeypatch.setattr(loops, 'time', SimpleNamespace(sleep=lambda s: None))
+    torch.manual_seed(1)
+    expected = by_iterations(clips, tmp_path / '0', sampler)
+    torch.manual_seed(2)
+    found = by_iterations(clips, tmp_path / '2', sampler, 2)
+    assert len(found) == len(expected) >= 26
+    assert all(map(torch.equal, found, expected))
+    assert len({image.numpy().tobytes() for image in found}) == len(found)
+
+
+def test_bad_files_by_iterations_are_replaced(spoilt, tmp_path):
+    found = by_iterations(
+        spoilt[0],
+        tmp_path,
+        'DefaultSampler',
+        1,
+        count=5,
+        bad_data='resample',
+    )
+    assert len(found) == 18
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'train, iteration 0: 3 clips could not be read' in log

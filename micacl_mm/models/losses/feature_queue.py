@@ -1,6 +1,9 @@
 """Features of past batches, kept to be contrasted with."""
 
+import logging
+
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 
@@ -9,7 +12,8 @@ class FeatureQueue(nn.Module):
 
     The memory of `MoCo <https://arxiv.org/abs/1911.05722>`_ and
     `XBM <https://arxiv.org/abs/1912.06798>`_, as buffers, which the checkpoint
-    keeps.
+    keeps. A checkpoint without a queue, or with one of another size, leaves
+    this one empty, with a warning.
 
     Args:
         size (int): Q, features that it holds.
@@ -63,8 +67,26 @@ class FeatureQueue(nn.Module):
         filled = min(self.size, self._filled + new)
         self._move(filled, (write + new) % self.size)
 
-    def _load_from_state_dict(self, *args, **kwargs) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        filled, write = self.position.tolist()
-        # One of another size may have been loaded in part.
-        self._move(min(filled, self.size), write % self.size)
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args, **kwargs
+    ) -> None:
+        own = dict(self.named_buffers())
+        found = {name: state_dict.get(prefix + name) for name in own}
+        fits = all(
+            value is not None and value.shape == own[name].shape
+            for name, value in found.items()
+        )
+        if not fits:
+            kept = found['features']
+            what = 'no queue' if kept is None else f'one of {len(kept)}'
+            print_log(
+                f'FeatureQueue: queue_size={self.size}, but the checkpoint '
+                f'holds {what}, or of other features or classes; it starts '
+                'empty and fills again',
+                'current',
+                logging.WARNING,
+            )
+            self.clear()
+            state_dict.update({prefix + name: own[name] for name in own})
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        self._filled, self._next = self.position.tolist()

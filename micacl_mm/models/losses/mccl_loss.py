@@ -1,6 +1,7 @@
 """Multiscale category-aware contrastive learning, as a registered loss."""
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Optional
 
@@ -11,7 +12,7 @@ from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from micacl_mm.errors import check_choice
+from micacl_mm.errors import check_choice, check_count
 from micacl_mm.registry import MODELS
 
 from .class_counts import (
@@ -27,6 +28,8 @@ from .functional import FORMS, mccl
 FOCAL = ('none', 'detached', 'attached')
 #: Training iterations after which a loss that was never positive is reported.
 PATIENCE = 50
+#: Below, the gradient of float16 features of length 1 may be infinite.
+LEAST_TEMPERATURE = 1e-6
 
 
 def _as_shares(labels: Tensor, num_classes: int) -> Tensor:
@@ -92,7 +95,8 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
         scales (Sequence[int]): Defaults to (1, 2, 4) [paper].
         form (str): ``'log'``, ``'ratio'`` [paper] or ``'out'`` [author code].
             Defaults to ``'log'`` [ours].
-        temperature (float): tau0. Defaults to 0.07 [author code].
+        temperature (float): tau0, at least 1e-6.
+            Defaults to 0.07 [author code].
         temperature_mode (str): ``'global'`` [paper], ``'batch'`` [author
             code], ``'per_class'`` or ``'constant'``, see
             :func:`class_temperatures`. Defaults to ``'global'``.
@@ -172,6 +176,13 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
                 'MCCLLoss: scales must be positive and not empty, got '
                 f'{scales}'
             )
+        if not LEAST_TEMPERATURE <= temperature < math.inf:
+            raise ValueError(
+                'MCCLLoss: temperature must be finite and at least '
+                f'{LEAST_TEMPERATURE}, below which gradients of float16 '
+                f'features overflow, got {temperature}; use 0.07, for example'
+            )
+        check_count('MCCLLoss', 0, queue_size=queue_size)
         self.scales = tuple(scales)
         self.form = form
         self.temperature = temperature
@@ -207,6 +218,7 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
                 'in_channels, the size of the bag feature'
             )
         size = projection_channels or in_channels
+        check_count('MCCLLoss', in_channels=in_channels, size=size)
         self.in_channels = in_channels
         if projection_channels:
             self.projection = nn.Sequential(
@@ -358,3 +370,12 @@ class MCCLLoss(BaseWeightedLoss, ClassCounts):
             return batch
         features, shares = zip(*parts, strict=True)
         return torch.cat(features), torch.cat(shares)
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args, **kwargs
+    ) -> None:
+        if self.queue is None:  # of a training that had one
+            queued = f'{prefix}queue.'
+            for name in [n for n in state_dict if n.startswith(queued)]:
+                del state_dict[name]
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

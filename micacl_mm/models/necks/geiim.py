@@ -6,7 +6,7 @@ from typing import Optional, Union
 from mmaction.utils import OptConfigType
 from torch import nn
 
-from micacl_mm.errors import check_choice
+from micacl_mm.errors import check_choice, check_count
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag
@@ -105,8 +105,21 @@ class GEIIM(BaseBagNeck):
             )
         if kernel_sizes is None:
             kernel_sizes = (1, min(3, num_instances), num_instances)
+        if min(kernel_sizes, default=0) < 1:
+            raise ValueError(
+                'GEIIM: kernel_sizes must be positive and not empty, got '
+                f'{kernel_sizes}'
+            )
         if embed_dims is None:
             embed_dims = 32 if over_channels else 10
+        check_count(
+            'GEIIM',
+            in_channels=in_channels,
+            lift_channels=lift_channels,
+            embed_dims=embed_dims,
+            kernel_sizes=max(kernel_sizes),
+        )
+        check_count('GEIIM', 0, depth=depth)
         if not 0 <= alpha <= 1:
             raise ValueError(f'GEIIM: alpha must be in [0, 1], got {alpha}')
         self.in_channels = in_channels

@@ -6,7 +6,7 @@ import torch
 from mmaction.utils import OptConfigType
 from torch import Tensor, nn
 
-from micacl_mm.errors import check_choice
+from micacl_mm.errors import check_choice, check_count
 from micacl_mm.registry import MODELS
 
 from ..bag import Bag
@@ -100,6 +100,13 @@ class WIAN(BaseBagNeck):
         gated = recurrence == 'gated'
         if num_layers is None:
             num_layers = 4 if gated else 2
+        check_count(
+            'WIAN',
+            in_channels=in_channels,
+            out_channels=out_channels,
+            num_layers=num_layers,
+            num_heads=num_heads,
+        )
         halves = 4 if gated else 2  # the gated recurrence has 4 heads
         for name, value in (('num_heads', num_heads), ('recurrence', halves)):
             if out_channels % value:
@@ -114,7 +121,8 @@ class WIAN(BaseBagNeck):
         self.weigh = None
         if weight_source != 'uniform':
             self.weigh = GatedAttention(in_channels)
-        sizes = in_channels, out_channels // 2, num_layers
+        # nn.LSTM takes no number of NumPy.
+        sizes = int(in_channels), int(out_channels) // 2, int(num_layers)
         if gated:
             self.recurrent = GatedRecurrence(*sizes)
         else:
