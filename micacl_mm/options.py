@@ -97,7 +97,7 @@ OPTIONS = {
     ),
     'group_pattern': Option(
         "own classes: regular expression for the person in a clip's name",
-        re.compile,
+        lambda text: re.compile(text).pattern,
         'a regular expression',
     ),
     'track': Option(

@@ -12,9 +12,17 @@ from mmaction.utils import ConfigType
 
 from micacl_mm.errors import ConfigError, DataError, check_choice
 from micacl_mm.registry import DATASETS
-from micacl_mm.utils.folders import is_image, is_video, natural_key, walk
+from micacl_mm.utils.folders import (
+    is_image,
+    is_video,
+    leads_up,
+    list_folder,
+    natural_key,
+    walk,
+)
 
 from .base import BaseDFERDataset
+from .layouts import Layout
 from .splits import SplitRow, hold_out, shorten
 
 #: Splits in the order of the cuts, and the argument that says how large.
@@ -138,16 +146,11 @@ class ClassFolderDataset(BaseDFERDataset):
 
     def read_split(self, split: str) -> list[SplitRow]:
         """List the clips of ``'train'``, ``'val'`` or ``'test'``."""
-        return self._cut(self._find())[split]
+        self._found = self._find()
+        return self._cut(self._found)[split]
 
-    def split_rows(self) -> list[SplitRow]:
-        """Clips of the split and their labels."""
-        return self.relabel(self.read_split(self.split))
-
-    def load_data_list(self) -> list[dict]:
-        """Cut the splits and look at each clip of this one."""
-        clips = self._find()
-        rows = self.relabel(self._cut(clips)[self.split])
+    def _split_in_two(self) -> tuple[list[SplitRow], list[SplitRow]]:
+        rows = self.relabel(self.read_split(self.split))
         labels = {row.label for row in rows}
         classes = enumerate(self.metainfo['classes'])
         bare = [name for label, name in classes if label not in labels]
@@ -165,13 +168,13 @@ class ClassFolderDataset(BaseDFERDataset):
             )
         if bare:
             self._warn(f'{self.split} has no {", ".join(bare)}.')
-        infos = self.take_clips(
-            rows,
-            {clip.name.lower(): clip.path for clip in clips},
-            f'folders of the classes in {self.data_root}',
-        )
-        self._log_counts([info['label'] for info in infos], [])
-        return infos
+        return rows, []
+
+    def _find_layout(self) -> Layout:
+        clips = {clip.name.lower(): clip.path for clip in self._found}
+        self._found = []  # workers need it no more
+        text = f'folders of the classes in {self.data_root}'
+        return Layout(clips=clips, text=text)
 
     def _find(self) -> list[ClassClip]:
         """List all clips of the source, empty ones of frames too."""
@@ -388,5 +391,9 @@ def normalise(name: str) -> str:
 
 def _folders(path: str) -> dict[str, str]:
     """Name and path of the folders in one, but for links that lead up."""
-    found = (folder.path for folder in walk(path, 1) if folder.depth)
-    return {os.path.basename(path): path for path in found}
+    chain = [os.path.realpath(path)]
+    return {
+        entry.name: entry.path
+        for entry in list_folder(path).folders
+        if not leads_up(os.path.realpath(entry.path), chain)
+    }

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from micacl_mm.datasets import DFEWDataset, FERV39kDataset
 from micacl_mm.datasets.layouts import own_frames
-from micacl_mm.utils.folders import list_frames, natural_key
+from micacl_mm.utils.folders import natural_key
 from tests.sets import (
     frame_number,
     logged,
@@ -304,21 +303,6 @@ def test_clip_root_wins_over_the_search(tmp_path, monkeypatch):
 
 
 # ---- frames
-
-
-def test_frames_sort_naturally_not_as_text(tmp_path):
-    names = ['2.JPG', '10.jpeg', '1.png', '3.BMP', '4.tif']
-    write_frames(tmp_path, names)
-    for other in ['Thumbs.db', '.4.jpg', '._2.JPG', 'notes.txt', '5.jpg.part']:
-        touch(tmp_path / other)
-    found = ['1.png', '2.JPG', '3.BMP', '4.tif', '10.jpeg']
-    assert list_frames(tmp_path) == found
-    clip = [f'00012_{k}.jpg' for k in range(1, 17)]
-    shuffled = list(np.random.default_rng(0).permutation(clip))
-    assert sorted(shuffled, key=natural_key) == clip
-    expected = ['01.jpg', '1.jpg', '1a.jpg', 'a1.jpg', 'A.jpg', 'a.jpg']
-    turned = expected[::-1]
-    assert sorted(turned, key=natural_key) == expected
 
 
 OWN = [f'00007_{number:05d}.jpg' for number in (2, 3, 9, 15)]

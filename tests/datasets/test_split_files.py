@@ -261,14 +261,3 @@ def test_log_of_a_complete_fold(tmp_path, monkeypatch):
         assert ('The official counts are met' in line) != bool(changed)
         assert ('Happy 3 instead of 4' in line) == bool(changed)
         assert line.count('instead of') == changed
-
-
-def test_counts_of_a_scene(tmp_path):
-    write_ferv(tmp_path, CLIPS)
-    with logged() as lines:
-        for subset in ('all', 'War'):
-            load(FERV39kDataset, tmp_path, subset=subset)
-    whole, scene = (line for line in lines if 'FERV39kDataset' in line)
-    assert 'subset all, train: 22 clips' in whole and 'of 5854' in whole
-    assert 'subset War, train: 1 clips' in scene
-    assert 'official' not in scene

@@ -181,18 +181,3 @@ def test_a_full_disk_keeps_the_old_file(writer, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert path.read_text() == 'the old one'
     assert [*tmp_path.iterdir()] == [path]
-
-
-def test_errors_of_the_frames_are_theirs(writer, tmp_path):
-    def broken():
-        yield from levels(3)
-        raise OSError('frame 3 is gone')
-
-    path = tmp_path / 'a.mp4'
-    path.write_text('the old one')
-    with pytest.raises(OSError, match='^frame 3 is gone$'):
-        write_video(broken(), path, 25)
-    with pytest.raises(ValueError, match='needs at least one frame'):
-        write_video([], path, 25)
-    assert path.read_text() == 'the old one'
-    assert [*tmp_path.iterdir()] == [path]
