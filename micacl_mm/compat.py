@@ -6,6 +6,7 @@ each function can be deleted by itself on the day its cause is gone.
 
 import functools
 import importlib.util
+import os
 import sys
 import types
 import warnings
@@ -41,10 +42,12 @@ def stub_missing_drn() -> None:
                 'from its git repository to use that localizer.'
             )
 
-    for module in (name, f'{name}.drn'):
-        sys.modules[module] = types.ModuleType(module)
-    sys.modules[name].__path__ = []
-    sys.modules[f'{name}.drn'].DRN = DRN
+    parent = types.ModuleType(name)
+    parent.__path__ = []
+    parent.drn = types.ModuleType(f'{name}.drn')
+    parent.drn.DRN = DRN
+    sys.modules[name] = parent
+    sys.modules[f'{name}.drn'] = parent.drn
 
 
 def disable_multimodal() -> None:
@@ -211,15 +214,31 @@ def ignore_stored_configs() -> None:
     CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
 
 
-def apply() -> None:
-    """Apply every cure. The order matters: imports of MMAction2 come last."""
-    # Of an operator that nothing here uses, missing from mmcv-lite.
+def warn_of_unsafe_loading() -> None:
+    """Say that a variable of the shell makes checkpoints run code."""
+    name = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+    if os.environ.get(name, '').lower() in ('1', 'y', 'yes', 'true'):
+        warnings.warn(
+            f'{name} is set, so that any checkpoint can run code of its '
+            'maker when it is loaded; unset it, this package does not need it',
+            stacklevel=2,
+        )
+
+
+def silence_mmcv_lite() -> None:
+    """Keep mmcv-lite from warning of an operator that nothing here uses."""
     warnings.filterwarnings(
         'ignore', message='Fail to import ``MultiScaleDeformableAttention``'
     )
+
+
+def apply() -> None:
+    """Apply every cure. The order matters: imports of MMAction2 come last."""
+    silence_mmcv_lite()
     stub_missing_drn()
     declare_torchvision_ops()
     disable_multimodal()
     allow_mmengine_checkpoints()
     load_downloads_safely()
     ignore_stored_configs()
+    warn_of_unsafe_loading()

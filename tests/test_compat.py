@@ -227,6 +227,15 @@ def test_modules_that_nobody_asks_for_are_named(versions, monkeypatch, module):
         environment.check_versions()
 
 
+@pytest.mark.parametrize(('value', 'warns'), [('1', True), ('0', False)])
+def test_a_shell_that_lets_checkpoints_run_code_is_told(
+    monkeypatch, recwarn, value, warns
+):
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', value)
+    compat.warn_of_unsafe_loading()
+    assert len(recwarn) == warns
+
+
 # ---- public names
 
 REGISTRIES = [

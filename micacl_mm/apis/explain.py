@@ -109,11 +109,13 @@ def explain(model: nn.Module) -> Iterator[Explanation]:
         for part in neck.modules():
             hook = None
             if isinstance(part, BaseBagNeck):
+                undo.callback(_restore, part, vars(part).get('process'))
                 part.process = partial(process, part.process)
-                undo.callback(delattr, part, 'process')
             if isinstance(part, GEIIM) and part.nodes == 'instances':
-                part, hook = part.adjacency, see_graph
-            elif isinstance(part, GatedAttention):
+                undo.callback(
+                    part.adjacency.register_forward_hook(see_graph).remove
+                )
+            if isinstance(part, GatedAttention):
                 hook = see_weights
             elif isinstance(part, InstanceAttention):
                 hook = attend
@@ -121,6 +123,13 @@ def explain(model: nn.Module) -> Iterator[Explanation]:
                 undo.callback(part.register_forward_hook(hook).remove)
         undo.callback(neck.register_forward_hook(close).remove)
         yield seen
+
+
+def _restore(neck: BaseBagNeck, process: Optional[Callable]) -> None:
+    """Give back what ``process`` was: that of an outer watch, or none."""
+    del neck.process
+    if process is not None:
+        neck.process = process
 
 
 @contextmanager
@@ -133,6 +142,11 @@ def without_instance(model: nn.Module, index: int) -> Iterator[None]:
     """
     neck = _neck_of(model)
     size = neck.num_instances
+    if neck.takes_maps:
+        raise TypeError(
+            f'{type(neck).__name__}: instances cannot be taken out of what '
+            'stock necks in front of it take'
+        )
     if size < 2 or not 0 <= index < size:
         raise ValueError(
             f'{type(neck).__name__}: cannot leave out instance {index} of '

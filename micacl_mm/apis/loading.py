@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from micacl_mm.errors import ConfigError
+from micacl_mm.errors import ConfigError, MissingFileError
 from micacl_mm.options import find_config
 from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.records.weights import CURE, check_fit
@@ -70,11 +70,14 @@ def load_model(cfg: ConfigType, path: str) -> tuple[nn.Module, dict]:
         checkpoint holds.
 
     Raises:
+        MissingFileError: There is no such file.
         ConfigError: No checkpoint, a model that cannot be built, or weights
             that do not fit.
     """
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
+    except FileNotFoundError as error:
+        raise MissingFileError(f'there is no file {path}') from error
     except Exception as error:  # of pickle, zip or torch
         raise ConfigError(
             f'{path} cannot be read as a checkpoint, {first_line(error)}'

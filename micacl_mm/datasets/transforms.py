@@ -129,6 +129,14 @@ class SampleInstances(BaseTransform):
         results['frame_interval'] = None
         return results
 
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(num_frames={self.num_frames}, '
+            f'instance_len={self.instance_len}, '
+            f'instance_stride={self.instance_stride}, '
+            f'test_mode={self.test_mode})'
+        )
+
 
 @TRANSFORMS.register_module()
 class FaceFrameDecode(RawFrameDecode):

@@ -13,7 +13,11 @@ from mmengine.runner import Runner
 
 from micacl_mm.apis.loading import load_model
 from micacl_mm.errors import MICACLError
-from micacl_mm.hooks.consistency_hook import find_faults
+from micacl_mm.hooks.consistency_hook import (
+    empty_epoch,
+    fills_no_batch,
+    find_faults,
+)
 from micacl_mm.records.weights import check_classes
 from micacl_mm.registry import MODELS
 from micacl_mm.utils.datasets import innermost
@@ -117,14 +121,13 @@ def samples(case: Case) -> Iterator[Finding]:
 def consistency(case: Case) -> Iterator[Finding]:
     """Classes and labels agree; evaluation sees each clip once, in order."""
     clean = True
-    settings = {n: case.config.get(f'{n}_dataloader') for n in ('val', 'test')}
-    found = find_faults(case.model, case.loaders, settings)
-    for fault in dict.fromkeys(found):
-        problem, colon, cure = fault.rpartition(': ')
+    if fills_no_batch(case.loaders['train']):
         clean = False
-        yield Finding.failed(
-            *((problem, cure) if colon else (cure, 'correct it'))
-        )
+        yield Finding.blamed(empty_epoch(case.loaders['train']), '')
+    for fault in dict.fromkeys(find_faults(case.model, case.loaders)):
+        problem, _, cure = fault.rpartition(': ')
+        clean = False
+        yield Finding.failed(problem, cure)
     for name, dataset in case.built():
         infos = map(dataset.get_data_info, range(len(dataset)))
         labels = Counter(

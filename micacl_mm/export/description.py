@@ -9,7 +9,7 @@ from torch import nn
 
 from micacl_mm.apis.clips import open_clip
 from micacl_mm.apis.inferencer import ClipPipeline
-from micacl_mm.apis.loading import class_names
+from micacl_mm.apis.loading import class_names, first_line
 from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.registry import TRANSFORMS
 from micacl_mm.version import __version__
@@ -55,11 +55,11 @@ def describe(
         lists them.
 
     Raises:
-        ValueError: The test pipeline does not say one shape; or the
-            checkpoint has other classes than the head.
+        ValueError: The test pipeline cannot be built, or does not say one
+            shape; or the checkpoint has other classes than the head.
     """
     dataset = inner_dataset(cfg.get('test_dataloader'))
-    steps = [TRANSFORMS.build(step) for step in dataset.get('pipeline', [])]
+    steps = [_build(step) for step in dataset.get('pipeline', [])]
     recipe = {}
     if shape is None:
         shape = _packed_shape(cfg)
@@ -77,6 +77,17 @@ def describe(
         **recipe,
     )
     return Description(tuple(shape), metadata)
+
+
+def _build(step: Mapping[str, Any]) -> Callable:
+    try:
+        return TRANSFORMS.build(step)
+    except Exception as error:  # KeyError, or whatever a transform raises
+        raise ValueError(
+            f'export: {step.get("type")} of the test pipeline cannot be built '
+            f'({first_line(error)}); correct it in the config, or name the '
+            'module that registers it in custom_imports'
+        ) from error
 
 
 def _packed_shape(cfg: Config) -> tuple[int, ...]:

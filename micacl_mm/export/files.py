@@ -28,6 +28,8 @@ from .exportable_recognizer import (
 TOLERANCE, HALF_TOLERANCE = 1e-4, 5e-3
 #: Scores closer than this are a tie in half precision, either may win.
 TIE = 1e-3
+#: Bytes that protobuf, and so an ONNX file, can hold.
+LIMIT = 2**31 - 1
 #: Name of the description inside a program.
 METADATA = 'metadata.json'
 
@@ -81,6 +83,13 @@ def export_onnx(
         raise ValueError(
             f'export: opset must be 18 to {newest}, got {opset}; leave it '
             'out to let torch choose'
+        )
+    tensors = [*model.parameters(), *model.buffers()]
+    size = sum(tensor.nbytes for tensor in tensors)
+    if size > LIMIT:
+        raise ExportError(
+            f'the model has {size / 1e9:.1f} GB of weights, and an ONNX file '
+            'holds 2 GB; export the program of torch.export'
         )
     proto = _convert(trace(model, shape, dtype), opset)
     if half:

@@ -213,3 +213,10 @@ class CropFaces(BaseTransform):
             max_lost=len(frames),
         )
         return main_face(tracks, clip)
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(detector={self.config!r}, '
+            f'margin={self.margin}, size={self.size}, '
+            f'max_gap={self.max_gap}, smoothing={self.smoothing})'
+        )

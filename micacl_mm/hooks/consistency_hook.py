@@ -1,6 +1,6 @@
 """Refuse settings that would make results silently wrong."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral
 from typing import Any, Optional
 
@@ -8,13 +8,20 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import (
+    DataLoader,
+    RandomSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 from micacl_mm.errors import ConfigError
 from micacl_mm.records.protocol import sampling_in_words
 from micacl_mm.records.weights import bare_model
 from micacl_mm.registry import HOOKS
 from micacl_mm.utils.datasets import innermost
+
+_RANDOM = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 
 
 @HOOKS.register_module()
@@ -30,8 +37,8 @@ class ConsistencyHook(Hook):
       name its classes;
     - splits with other classes or another order of classes;
     - a validation or test that is random (transforms, frame sampling), drops
-      clips (``drop_last``) or shuffles them, by the settings of the config.
-      The test is checked at the start of a training already.
+      clips (``drop_last``), shuffles or repeats them. The test is checked by
+      its settings at the start of a training already.
 
     Raises:
         ConfigError: With all faults.
@@ -40,87 +47,111 @@ class ConsistencyHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Check everything that a training uses."""
         loaders = {'train': runner.train_dataloader}
+        if fills_no_batch(runner.train_dataloader):
+            raise empty_epoch(runner.train_dataloader)
         if runner.val_loop is not None:
             loaders['val'] = runner.val_loop.dataloader
-        self._refuse(runner, loaders, ('val', 'test'))
+        test = (getattr(runner, 'cfg', None) or {}).get('test_dataloader')
+        known = isinstance(test, Mapping)
+        more = wrong_settings('test', test) if known else ()
+        self._refuse(runner, loaders, more)
 
     def before_test(self, runner: Runner) -> None:
         """Check everything that a test uses."""
-        self._refuse(runner, {'test': runner.test_dataloader}, ('test',))
+        self._refuse(runner, {'test': runner.test_dataloader})
 
     def _refuse(
         self,
         runner: Runner,
         loaders: dict[str, DataLoader],
-        evaluated: Sequence[str],
+        more: Iterable[str] = (),
     ) -> None:
-        settings = {
-            split: runner.cfg.get(f'{split}_dataloader') for split in evaluated
-        }
-        faults = [*find_faults(bare_model(runner.model), loaders, settings)]
+        model = bare_model(runner.model)
+        faults = [*find_faults(model, loaders), *more]
         if faults:
             raise ConfigError('ConsistencyHook: ' + '; '.join(faults))
 
 
 def find_faults(
-    model: nn.Module,
-    loaders: dict[str, DataLoader],
-    settings: dict[str, Optional[Mapping]],
+    model: nn.Module, loaders: dict[str, DataLoader]
 ) -> Iterator[str]:
     """Find what does not fit between model, data and evaluation.
-
-    Args:
-        model (nn.Module): A recognizer.
-        loaders (dict[str, DataLoader]): Data loaders by split.
-        settings (dict[str, Mapping]): Those of a config, of the splits that
-            are evaluated.
 
     Yields:
         str: A fault, with what to do after the last colon.
     """
     for split, loader in loaders.items():
         classes = classes_of(loader.dataset)
-        # By iterations an endless sampler fills any batch.
-        sampler = getattr(loader.batch_sampler, 'sampler', None)
-        endless = isinstance(sampler, InfiniteSampler)
-        if split == 'train' and not (len(loader) or endless):
-            clips = len(loader.dataset)
-            yield (
-                f'the training set has {clips} clips, which do not fill one '
-                f'batch of {loader.batch_sampler.batch_size}, and drop_last '
-                'drops it: --cfg-options train_dataloader.drop_last=False, or '
-                'a smaller train_dataloader.batch_size, such as '
-                f'{max(1, clips // 2)}'
-            )
         for data in innermost(loader.dataset):
             yield from _wrong_labels(split, data, classes, model)
         if classes:
             yield from _wrong_counts(model, classes)
-    for split, cfg in settings.items():
-        yield from _wrong_evaluation(f'{split}_dataloader', cfg or {})
+        if split != 'train':
+            yield from _wrong_evaluation(split, loader)
     yield from _other_classes(loaders)
 
 
-def _wrong_evaluation(where: str, loader: Mapping) -> Iterator[str]:
+def _wrong_evaluation(split: str, loader: DataLoader) -> Iterator[str]:
+    batches = loader.batch_sampler
+    samplers = loader.sampler, getattr(batches, 'sampler', None)
+    data = list(innermost(loader.dataset))
+    drops = loader.drop_last or getattr(batches, 'drop_last', False)
+    shuffles = any(
+        getattr(s, 'shuffle', False) or isinstance(s, _RANDOM)
+        for s in samplers
+    )
+    yield from _wrong_loading(split, drops, shuffles, data)
+    shown, clips = _size(loader.dataset), sum(map(_size, data))
+    if shown > clips:
+        yield (
+            f'{split}_dataloader shows {shown} clips, but there are {clips}: '
+            f'remove {type(loader.dataset).__name__}'
+        )
+
+
+def fills_no_batch(loader: DataLoader) -> bool:
+    """Whether epochs are empty; an endless sampler fills any batch."""
+    sampler = getattr(loader.batch_sampler, 'sampler', None)
+    return not (len(loader) or isinstance(sampler, InfiniteSampler))
+
+
+def empty_epoch(loader: DataLoader) -> ConfigError:
+    """Make the error of a training set that does not fill one batch."""
+    clips = len(loader.dataset)
+    return ConfigError(
+        f'the training set has {clips} clips, which do not fill one batch of '
+        f'{loader.batch_sampler.batch_size}, and drop_last drops it',
+        '--cfg-options train_dataloader.drop_last=False, or a smaller '
+        f'train_dataloader.batch_size, such as {max(1, clips // 2)}',
+    )
+
+
+def wrong_settings(split: str, loader: Mapping) -> Iterator[str]:
     """Find what makes a validation or test random or partial."""
     batches = loader.get('batch_sampler') or {}
-    sampler = loader.get('sampler') or batches.get('sampler') or {}
-    kinds = [part.get('type', '') for part in (sampler, batches)]
-    kind, aware = (  # classes in a pure-Python config
-        getattr(k, '__name__', str(k)).rpartition('.')[2] for k in kinds
+    sampler = loader.get('sampler') or {}
+    kind = sampler.get('type', '')  # a class in a pure-Python config
+    shuffles = getattr(kind, '__name__', str(kind)) == 'DefaultSampler'
+    yield from _wrong_loading(
+        split,
+        loader.get('drop_last') or batches.get('drop_last'),
+        loader.get('shuffle') or sampler.get('shuffle', shuffles),
+        innermost(loader.get('dataset') or {}),
     )
-    if loader.get('drop_last') or batches.get('drop_last'):
+
+
+def _wrong_loading(
+    split: str, drop_last: bool, shuffled: bool, data: Iterable[Any]
+) -> Iterator[str]:
+    where = f'{split}_dataloader'
+    if drop_last:
         yield f'{where} has drop_last=True, which omits clips: set False'
-    drawing = 'DefaultSampler', 'InfiniteSampler', 'ClassBalancedSampler'
-    draws = 'Random' in kind or kind in drawing
-    draws = sampler.get('shuffle', draws) or 'ClassAware' in aware
-    if loader.get('shuffle') or draws:
+    if shuffled:
         yield (
             f'{where} shuffles the clips: set sampler=dict(type='
             "'DefaultSampler', shuffle=False)"
         )
-    data = innermost(loader.get('dataset') or {})
-    words = (sampling_in_words(part.get('pipeline') or ()) for part in data)
+    words = map(sampling_in_words, map(_transforms, data))
     parts = [word.rpartition('chance in ') for word in words]
     names = dict.fromkeys(name for _, found, name in parts if found)
     if names:
@@ -197,3 +228,14 @@ def _other_classes(loaders: dict[str, DataLoader]) -> Iterator[str]:
                 f'the classes of {first} are {", ".join(expected)}, those of '
                 f'{split} {", ".join(names)}: make names and order agree'
             )
+
+
+def _size(dataset: Any) -> int:
+    return len(dataset) if hasattr(dataset, '__len__') else 0
+
+
+def _transforms(dataset: Any) -> Any:
+    """Those of a dataset, or of its settings."""
+    if isinstance(dataset, Mapping):
+        return dataset.get('pipeline') or ()
+    return getattr(getattr(dataset, 'pipeline', None), 'transforms', ())

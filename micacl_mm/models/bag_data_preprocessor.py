@@ -22,18 +22,32 @@ class BagDataPreprocessor(ActionDataPreprocessor):
         view (str): ``'clip'`` for Recognizer3D, one clip of M * L frames, or
             ``'frames'`` for Recognizer2D.
         num_instances (int): M. Defaults to 4.
+        format_shape (str): Form of what comes in, always ``'NCTHW'``.
+            Defaults to ``'NCTHW'``.
         **kwargs: ``mean``, ``std`` and the other arguments of
-            ActionDataPreprocessor, whose ``format_shape`` is ``'NCTHW'``.
+            ActionDataPreprocessor.
 
     Shapes:
         Videos (crops * M, C, L, H, W), N of them, become
         (N, crops, C, M * L, H, W) or (N, crops * M * L, C, H, W).
     """
 
-    def __init__(self, view: str, num_instances: int = 4, **kwargs) -> None:
+    def __init__(
+        self,
+        view: str,
+        num_instances: int = 4,
+        format_shape: str = 'NCTHW',
+        **kwargs,
+    ) -> None:
         check_choice('BagDataPreprocessor', ('clip', 'frames'), view=view)
         check_count('BagDataPreprocessor', num_instances=num_instances)
-        super().__init__(**{'format_shape': 'NCTHW', **kwargs})
+        if format_shape != 'NCTHW':
+            raise ValueError(
+                "BagDataPreprocessor: format_shape must be 'NCTHW', got "
+                f'{format_shape!r}; instances are clips in either view, '
+                "end the pipeline by FormatShape(input_format='NCTHW')"
+            )
+        super().__init__(format_shape=format_shape, **kwargs)
         self.view = view
         self.num_instances = num_instances
 

@@ -172,3 +172,14 @@ def test_occlusion_is_the_drop_of_the_predicted_class(name, x):
         rows = torch.arange(5)
         expected = (before - after)[rows, label]
         assert torch.allclose(drops[:, index], expected, atol=1e-6)
+
+
+def test_watches_may_nest(x):
+    model = build('GEIIM')
+    with torch.no_grad(), explain(model) as outer:
+        with explain(model) as inner:
+            model.test_step(x)
+        model.test_step(x)
+    first, again = outer.instance_weights.chunk(2)
+    assert torch.equal(first, again)
+    assert torch.equal(first, inner.instance_weights)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from micacl_mm.apis import DFERInferencer
 from micacl_mm.cli import demo, main
 from micacl_mm.cli import infer as tool
 from micacl_mm.registry import MODELS
@@ -186,6 +187,23 @@ def test_a_clip_that_cannot_be_drawn_costs_nothing_else(
     whole = json.loads((out / 'predictions.json').read_text())
     assert len(whole['predictions']) == 1
     assert 'disk full' in whole['undrawn'][0]
+
+
+def test_what_is_predicted_is_kept_when_the_rest_fails(
+    run, tmp_path, monkeypatch
+):
+    clips = [write_video(tmp_path / f'{i}.mp4') for i in range(2)]
+    predict = DFERInferencer.predict
+
+    def breaks(self, inputs, **kwargs):
+        yield from predict(self, inputs[:1], **kwargs)
+        raise MemoryError
+
+    monkeypatch.setattr(DFERInferencer, 'predict', breaks)
+    with pytest.raises(MemoryError):
+        run(*clips)
+    path = tmp_path / 'out/predictions.json'
+    assert len(json.loads(path.read_text())['predictions']) == 1
 
 
 def test_stock_models_and_options_of_the_config(place, tmp_path, capsys):

@@ -167,7 +167,7 @@ def test_scores_are_adjusted_by_class_counts(place, infer, tmp_path):
 def test_wrong_files_and_arguments(place, infer, tmp_path):
     with pytest.raises(FileNotFoundError, match='absent.py'):
         build(place, 'absent.py')
-    with pytest.raises(ValueError, match='absent.pth cannot be read'):
+    with pytest.raises(FileNotFoundError, match='absent.pth'):
         build(place, checkpoint='absent.pth')
     (failed,) = infer(tmp_path)['failures']
     assert 'neither videos' in failed['error']

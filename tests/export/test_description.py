@@ -118,6 +118,20 @@ def test_a_pipeline_of_something_else():
         describe(ConfigDict(), None)
 
 
+@pytest.mark.parametrize('shape', [None, (3, 3, 2, 8, 8)])
+@pytest.mark.parametrize(
+    'step, match',
+    [
+        (dict(type='MyCrop'), 'MyCrop .*KeyError.*custom_imports'),
+        (dict(type='Resize', sides=3), 'Resize .*TypeError.*sides'),
+        (dict(size=3), 'None of the test pipeline cannot be built'),
+    ],
+)
+def test_a_transform_that_cannot_be_built(step, match, shape):
+    with pytest.raises(ValueError, match=match):
+        about(SAMPLE, RESIZE, step, shape=shape)
+
+
 def test_classes():
     meta = dict(dataset_meta=dict(classes=('x', 'y')))
     found = about(SAMPLE, RESIZE, checkpoint_meta=meta).metadata

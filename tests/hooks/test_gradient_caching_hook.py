@@ -8,13 +8,14 @@ from torch import nn
 from micacl_mm.hooks import GradientCachingHook
 from micacl_mm.registry import HOOKS, MODELS
 
+from ..models.backbones.test_frame_backbone import PeakMemory
 from ..models.helpers import samples
 
 
 class Backbone(nn.Module):
-    """A convolution."""
+    """A few convolutions; what it gives can be a tuple, as of SlowFast."""
 
-    def __init__(self, norm, drop=0.0, two_d=False):
+    def __init__(self, norm, drop=0.0, pair=False, two_d=False, depth=0):
         super().__init__()
         conv = nn.Conv2d if two_d else nn.Conv3d
         norms = dict(
@@ -27,13 +28,15 @@ class Backbone(nn.Module):
             norms[norm](8),
             nn.ReLU(),
             nn.Dropout(drop),
+            *[conv(8, 8, 3, padding=1) for _ in range(depth)],
             (nn.AdaptiveAvgPool2d if two_d else nn.AdaptiveAvgPool3d)(1),
         )
-        self.calls = []
+        self.calls, self.pair = [], pair
 
     def forward(self, x):
         self.calls.append(len(x))
-        return self.layers(x)
+        x = self.layers(x)
+        return (x[:, :4], x[:, 4:]) if self.pair else x
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +139,23 @@ def test_batch_norm_and_dropout_are_those_of_micro_batches():
     assert cached.backbone.layers[1].num_batches_tracked == 3
     # And not those of the whole batch.
     assert losses['loss_mccl'] != step(build(norm='batch'))[0]['loss_mccl']
+
+
+def test_memory_is_that_of_a_micro_batch():
+    def peak(model, videos):
+        step(model, videos)  # gradients exist from here on
+        with PeakMemory() as memory:
+            step(model, videos)
+        return memory.peak
+
+    def grown(cached):
+        model = build(norm='group', depth=9)
+        if cached:
+            cut(model, 2)
+        return peak(model, 32) - peak(model, 8)
+
+    # Without it activations grow, with it only the videos and features.
+    assert grown(cached=True) < 0.4 * grown(cached=False)
 
 
 def test_evaluation_and_what_comes_after_are_untouched():

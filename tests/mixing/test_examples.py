@@ -1,7 +1,9 @@
 """The leaves of configs/mixing: pipelines, models, weights, a training."""
 
+import random
 import re
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from micacl_mm.registry import MODELS
+from micacl_mm.models.bag import flatten
+from micacl_mm.registry import DATASETS, MODELS
+from tests.sets import write_dfew_split
 
 from ..models.helpers import predict, samples
 from .examples import (
@@ -19,6 +23,7 @@ from .examples import (
     FOLDER,
     NAMES,
     ROOT,
+    SMALL,
     build,
     load,
     load_stock,
@@ -59,6 +64,39 @@ def test_pipelines_fit_neck_and_backbone(name):
         assert loader.dataset.pipeline == cfg[f'{kind}_pipeline']
 
 
+def check_samples(cfg, shape):
+    """Chance in training alone."""
+    for split in ('train', 'val', 'test'):
+        dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
+        found = []
+        for seed in (0, 1):
+            random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
+            found.append(dataset[0]['inputs'])
+        assert found[0].shape == shape
+        assert torch.equal(*found) == (split != 'train')
+
+
+def test_faces_come_without_chance_at_test(monkeypatch, tmp_path):
+    for clip, split in ((1, 'train'), (2, 'test')):
+        # More frames than segments, or there would be nothing to choose.
+        pictures = tmp_path / f'Clip/clip_224x224/{clip:05d}'
+        pictures.mkdir(parents=True)
+        for number in range(64):
+            grey = np.full((16, 16, 3), 4 * number, np.uint8)
+            path = pictures / f'{clip:05d}_{number:05d}.jpg'
+            assert cv2.imwrite(str(path), grey)
+        write_dfew_split(tmp_path, split, [(clip, 1)])
+    monkeypatch.setenv('MICACL_DATA_ROOT', str(tmp_path))
+    monkeypatch.setenv('MICACL_VAL_RATIO', '0')
+    check_samples(load('wian_swin_dfew'), (4, 3, 4, 224, 224))
+
+
+def test_actions_come_without_chance_at_test(monkeypatch, actions):
+    monkeypatch.setenv('MICACL_DATA_ROOT', str(actions))
+    check_samples(load('mccl_tsm_actions'), (8, 3, 224, 224))
+    check_samples(load('mccl_slowonly_actions'), (1, 3, 4, 224, 224))
+
+
 def clips_of(cfg, size, videos=1):
     """What the training pipeline gives of some videos, at another size."""
     sampler = sampler_of(cfg.train_pipeline)
@@ -76,11 +114,11 @@ def image_model(model):
     return getattr(model.backbone, 'backbone', model.backbone)
 
 
-def stock_backbone(name, cfg):
+def stock_backbone(name, cfg, changes=None):
     with DefaultScope.overwrite_default_scope(
         'mmpretrain' if name == 'micacl_clip_dfew' else 'mmaction'
     ):
-        return MODELS.build(cfg)
+        return MODELS.build({**cfg, **(changes or {})})
 
 
 def test_models_of_real_size(monkeypatch, name):
@@ -108,6 +146,29 @@ def test_models_of_real_size(monkeypatch, name):
     for key in ('mean', 'std'):
         expected = pytest.approx(preprocessor[key], abs=1e-6)
         assert cfg.model.data_preprocessor[key] == expected
+    # The same numbers, of models as small as each other.
+    changes = {
+        key.rpartition('backbone.')[2]: value
+        for key, value in SMALL[name].items()
+        if 'backbone.' in key
+    }
+    if 'arch' in changes:
+        arch = dict(changes['arch'])
+        arch.pop('_delete_')
+        changes['arch'] = arch
+    if name == 'micacl_videomae_dfew':
+        changes['num_frames'] = 4
+    monkeypatch.undo()
+    ours = image_model(build(load(name, small=True)))
+    theirs = stock_backbone(name, theirs, changes)
+    state = {k: torch.rand(v.shape) for k, v in ours.state_dict().items()}
+    for part in (ours, theirs):
+        part.eval()  # which returns None in some of MMAction2's
+        part.load_state_dict(state, strict=True)
+    images = name in ('micacl_clip_dfew', 'mccl_tsm_actions')
+    clips = torch.rand((8, 3, 32, 32) if images else (1, 3, 4, 32, 32))
+    with torch.no_grad():
+        assert torch.equal(flatten(ours(clips)), flatten(theirs(clips)))
 
 
 def test_two_steps_and_a_prediction_of_a_small_twin(name):

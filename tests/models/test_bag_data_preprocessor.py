@@ -67,11 +67,39 @@ def test_frames_come_in_their_order(view, crops):
     found.view(-1, *found.shape[2:])  # as recognizers do, without a copy
 
 
+def test_values_and_blending_are_the_stock_ones():
+    kwargs = dict(
+        mean=[10.0, 20.0, 30.0],
+        std=[2.0, 3.0, 4.0],
+        blending=dict(type='MixupBlending', num_classes=7, alpha=0.5),
+    )
+    ours = BagDataPreprocessor(view='clip', **kwargs)
+    stock = MODELS.build(
+        dict(type='ActionDataPreprocessor', format_shape='NCTHW', **kwargs)
+    )
+    outputs = []
+    for preprocessor in (ours, stock):
+        torch.manual_seed(1)
+        video = torch.randint(0, 255, (2, M, 3, L, 6, 5), dtype=torch.uint8)
+        data = dict(inputs=list(video), data_samples=samples([0, 1]))
+        outputs.append(preprocessor(data, training=True))
+    joined, bags = (output['inputs'] for output in outputs)
+    for instance, clip in enumerate(bags.unbind(1)):
+        part = joined[:, 0, :, instance * L : (instance + 1) * L]
+        assert torch.equal(part, clip)
+    labels = [
+        torch.stack([sample.gt_label for sample in output['data_samples']])
+        for output in outputs
+    ]
+    assert torch.equal(*labels) and labels[0].shape == (2, 7)
+
+
 @pytest.mark.parametrize(
     'options, match',
     [
         (dict(view='bag'), "'clip', 'frames', got 'bag'"),
         (dict(view='clip', num_instances=0), 'num_instances'),
+        (dict(view='frames', format_shape='NCHW'), 'format_shape'),
     ],
 )
 def test_wrong_arguments(options, match):

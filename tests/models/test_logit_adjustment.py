@@ -5,7 +5,6 @@ import torch
 from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
 
-from micacl_mm.apis import DFERInferencer
 from micacl_mm.export import export_program
 from micacl_mm.hooks.logit_adjustment_hook import adjust_by_checkpoint
 from micacl_mm.models import logit_adjustment
@@ -92,41 +91,6 @@ def test_an_exported_file_has_it_inside(model, tmp_path):
     program = torch.export.load(path).module()
     torch.testing.assert_close(program(clips), wanted)
     assert not torch.allclose(predict(model, clips), wanted)
-
-
-def test_inference_has_it(model, tmp_path):
-    path = tmp_path / 'x.pth'
-    state = dict(state_dict=model.state_dict())
-    torch.save(state, path)
-    pipeline = [
-        dict(type='DecordInit'),
-        dict(type='SampleFrames', clip_len=4, num_clips=1),
-        dict(type='DecordDecode'),
-        dict(type='Resize', scale=(32, 32), keep_ratio=False),
-        dict(type='FormatShape', input_format='NCTHW'),
-        dict(type='PackActionInputs'),
-    ]
-    config = tmp_path / 'x.py'
-    loader = dict(dataset=dict(type='VideoDataset', pipeline=pipeline))
-    config.write_text(f'model = {MODEL}\ntest_dataloader = {loader}\n')
-    clip = torch.randint(256, (8, 40, 40, 3), dtype=torch.uint8).numpy()
-
-    def scores(**kwargs):
-        infer = DFERInferencer(config, path, device='cpu', **kwargs)
-        (found,) = infer.predict(clip)
-        return torch.as_tensor(found.scores).double()
-
-    plain = scores()
-    wanted = plain / torch.tensor([0.90, 0.09, 0.01])
-    given = dict(logit_adjust=1.0, class_counts=COUNTS)
-    torch.testing.assert_close(
-        scores(**given), wanted / wanted.sum(), rtol=1e-4, atol=1e-6
-    )
-    with pytest.raises(ValueError, match='--class-counts'):
-        scores(logit_adjust=1.0)
-    state['meta'] = dict(micacl_mm=dict(dataset='x', class_counts=COUNTS))
-    torch.save(state, path)
-    assert torch.equal(scores(logit_adjust=1.0), scores(**given))
 
 
 def test_counts_of_checkpoints():

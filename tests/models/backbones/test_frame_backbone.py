@@ -323,3 +323,13 @@ def test_frozen_random_values_are_reported(tmp_path):
         assert len(found) == (expected is not None)
         if expected:
             assert re.search(f'{expected}.*give init_cfg', found[0])
+
+
+@pytest.mark.parametrize('pooling', ['max', 'attention'])
+def test_gradcheck(pooling):
+    model = build(
+        dict(type=Tiny), pooling=pooling, in_channels=4, chunk_size=2
+    )
+    model.double().eval()
+    x = torch.randn(1, 3, 3, 2, 2, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(model, x, fast_mode=True)
