@@ -17,7 +17,7 @@ from tools.dev.board import REFERENCES
 from .methods import FOLDER, load
 
 DEFAULTS = {
-    'BagDataPreprocessor': dict(num_instances=4),
+    'BagDataPreprocessor': dict(num_instances=4, format_shape='NCTHW'),
     'FrameBackbone': dict(pooling='mean', frozen=False),
     'GEIIM': dict(
         num_instances=4,
