@@ -35,7 +35,7 @@ class FramePack:
 
     Raises:
         MissingFileError: There is no such file.
-        DataError: It is no pack, or damaged.
+        DataError: It is no pack, damaged, or has been replaced.
 
     Example:
         >>> pack = FramePack('dfew.pack')
@@ -49,7 +49,7 @@ class FramePack:
                 f'pack {path} does not exist or is no file',
                 'run micacl pack, or leave the pack out',
             )
-        self._made = os.stat(self.path).st_mtime_ns
+        self._file = _identify(self.path)
         if self._ask('PRAGMA application_id') != [(_APPLICATION,)]:
             raise DataError(f'{path} is no pack of frames', AGAIN)
 
@@ -133,15 +133,25 @@ class FramePack:
         # Neither a forked process nor a thread may use another's connection.
         here = os.getpid(), threading.get_ident()
         with _clear_errors(self.path):
-            connection = _connect(self.path, self._made, *here)
+            connection = _connect(self.path, self._file, *here)
             # As bytes: the name of a file may be no text in UTF-8.
             keys = [os.fsencode(name) for name in names]
             return connection.execute(asked, keys).fetchall()
 
 
+def _identify(path: str) -> tuple[int, int, int]:
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 @lru_cache(maxsize=64)
-def _connect(path: str, *_: int) -> sqlite3.Connection:
+def _connect(path: str, file: tuple, *_: int) -> sqlite3.Connection:
     """Open a pack, once in each thread of each process."""
+    if _identify(path) != file:
+        raise DataError(
+            f'pack {path} was replaced after it was compared with the folders',
+            'start again',
+        )
     # Immutable: no locks, which network disks may lack.
     uri = f'file:{quote(os.fsencode(path))}?mode=ro&immutable=1'
     return sqlite3.connect(uri, uri=True, check_same_thread=False)

@@ -14,6 +14,16 @@ from micacl_mm.errors import ConfigError
 from micacl_mm.utils.datasets import class_labels
 
 
+def _not_negative(owner: str, power: float) -> float:
+    """The power, which no sampler may turn round."""
+    if power < 0:
+        raise ConfigError(
+            f'{owner}: power must be at least 0, got {power}',
+            'use 0 to show classes as often as they occur',
+        )
+    return power
+
+
 @DATA_SAMPLERS.register_module()
 class ClassBalancedSampler(DefaultSampler):
     r"""Draws each video with a weight that falls with the size of its class.
@@ -39,6 +49,7 @@ class ClassBalancedSampler(DefaultSampler):
             to None, drawn by MMEngine.
 
     Raises:
+        ConfigError: ``power`` is negative.
         DataError: A label is no integer.
 
     Examples:
@@ -56,7 +67,7 @@ class ClassBalancedSampler(DefaultSampler):
         seed: Optional[int] = None,
     ) -> None:
         super().__init__(dataset, shuffle=True, seed=seed)
-        self.power = power
+        self.power = _not_negative(type(self).__name__, power)
         labels = class_labels(self.dataset, type(self).__name__)
         counts = Counter(labels)
         # Doubles: the powers of large classes are small and many.
@@ -115,7 +126,8 @@ class ClassAwareBatchSampler(Sampler):
 
     Raises:
         TypeError: Another sampler, which knows no epochs.
-        ConfigError: A joint batch smaller than m or larger than the epoch.
+        ConfigError: A joint batch smaller than m or larger than the epoch, or
+            a negative ``power``.
         DataError: A label is no integer.
 
     Examples:
@@ -144,7 +156,9 @@ class ClassAwareBatchSampler(Sampler):
         self.batch_size = batch_size
         self.joint_size = batch_size * sampler.world_size
         self.samples_per_class = samples_per_class
-        self.power = getattr(sampler, 'power', 0.0) if power is None else power
+        name = type(self).__name__
+        power = getattr(sampler, 'power', 0.0) if power is None else power
+        self.power = _not_negative(name, power)
         self.drop_last = drop_last
         if not 1 <= self.samples_per_class <= self.joint_size:
             raise ConfigError(
@@ -159,7 +173,6 @@ class ClassAwareBatchSampler(Sampler):
                 f'{len(self.sampler.dataset)} clips',
                 'reduce batch_size, or set drop_last=False',
             )
-        name = type(self).__name__
         self._clips: dict[int, list[int]] = defaultdict(list)
         for index, label in enumerate(class_labels(sampler.dataset, name)):
             self._clips[label].append(index)

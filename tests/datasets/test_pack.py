@@ -3,6 +3,8 @@
 import os
 import pickle
 import random
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +213,18 @@ def test_damage_ends_in_a_sentence_or_right_pixels(dfew, size):
         else:
             assert all(map(np.array_equal, found, expected))
     assert refused or size == 1
+
+
+def test_a_pack_that_was_replaced_under_a_reader(dfew):
+    dataset = build(dfew, SAMPLE)
+    write_clip(dfew / CLIPS / '00002')
+    pack_frames(str(dfew / CLIPS), str(dfew / 'faces.pack'))
+    # A worker that starts now would read what was compared with nothing.
+    with (
+        ProcessPoolExecutor(1, get_context('fork')) as pool,
+        pytest.raises(ValueError, match='was replaced .* start again'),
+    ):
+        pool.submit(dataset.__getitem__, 0).result()
 
 
 def test_wrong_use(dfew):

@@ -76,13 +76,22 @@ def shares(power):
 
 @pytest.mark.parametrize('power', [0.0, 0.5, 1.0])
 def test_classes_are_drawn_by_the_formula(power):
-    drawn = list(draws(balanced(power=power), 60))
-    found = Counter(LABELS[i] for i in drawn)
+    found = Counter(LABELS[i] for i in draws(balanced(power=power), 60))
     total = 60 * len(LABELS)
     for label, share in enumerate(shares(power)):
         spread = (share * (1 - share) / total) ** 0.5
         assert abs(found[label] / total - share) < 4 * spread
-    assert {*drawn} == {*range(len(LABELS))}
+
+
+def test_videos_of_a_class_are_drawn_alike():
+    found = Counter(draws(balanced(), 100))
+    for label, n in enumerate(COUNTS):
+        each = torch.tensor(
+            [found[i] for i, own in enumerate(LABELS) if own == label]
+        ).float()
+        # Chi-squared with n - 1 degrees of freedom, about five deviations.
+        chi = ((each - each.mean()) ** 2 / each.mean()).sum()
+        assert chi < n - 1 + 5 * (2 * n) ** 0.5
 
 
 @pytest.mark.parametrize('world_size', [1, 3, 8])
@@ -240,10 +249,12 @@ def test_a_loader_of_a_config_runs_it_by_epochs(settings):
 @pytest.mark.parametrize(
     'build, options, match',
     [
+        (balanced, dict(power=-1), 'ClassBalancedSampler: power must be'),
         (balanced, dict(labels=[[0, 1], [1]]), 'video 0 has the label'),
         (balanced, dict(labels=[0.5, 1.0]), 'video 0 has the label 0.5'),
         (aware, dict(samples_per_class=9), 'the batch of all ranks, 8'),
         (aware, dict(samples_per_class=0), 'from 1 to'),
+        (aware, dict(power=-1.0), 'ClassAwareBatchSampler: power must be'),
         (aware, dict(batch_size=101), 'more than the 100 clips'),
         (aware, dict(labels=[[0, 1], [1]] * 4), 'video 0 has the label'),
         (aware, dict(base=InfiniteSampler(Labels())), 'got InfiniteSampler'),
