@@ -78,8 +78,9 @@ class Entry:
             matrix = read_matrix(row.cells['confusion_matrix'])
             classes = classes_of(row.cells['dataset'])
             f1 = 100 * RecallMetric.summarise(matrix, classes)['F1']
-            for name, value in {**row.cells, 'F1': f1}.items():
-                if value != '' and name in (*METRICS, 'F1'):
+            for name in (*METRICS, 'F1'):
+                value = f1 if name == 'F1' else row.cells[name]
+                if value != '':
                     run = row.cells['fold'], row.cells['seed'], float(value)
                     runs[name].append(run)
         return {

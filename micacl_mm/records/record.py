@@ -3,7 +3,6 @@
 import datetime
 import json
 from collections.abc import Iterable, Mapping
-from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any, Optional, Union
 
@@ -25,6 +24,11 @@ from .training import Training, method_of
 #: Raised when keys change their meaning.
 SCHEMA = 1
 FILE_NAME = 'result.json'
+#: What reading a file as a record raises where it is none.
+_BROKEN = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(RecursionError, OverflowError),
+)
 
 
 def collect_record(
@@ -124,14 +128,17 @@ def read_runs(folders: Iterable[Path]) -> list[ResultRow]:
         DataError: A record is none, is of other classes, or makes no good
             row; one line ``file: what is wrong`` for every problem.
     """
-    found = {path: sorted(Path(path).rglob(FILE_NAME)) for path in folders}
-    for folder in (folder for folder, paths in found.items() if not paths):
-        raise MissingFileError(
-            f'there is no {FILE_NAME} below {folder}',
-            'test a checkpoint with micacl test or micacl kfold first',
-        )
+    paths: list[Path] = []
+    for folder in folders:
+        found = sorted(Path(folder).rglob(FILE_NAME))
+        if not found:
+            raise MissingFileError(
+                f'there is no {FILE_NAME} below {folder}',
+                'test a checkpoint with micacl test or micacl kfold first',
+            )
+        paths += found
     rows, wrong = [], []
-    for path in dict.fromkeys(chain.from_iterable(found.values())):
+    for path in dict.fromkeys(paths):
         try:
             record = read_record(path)
             classes = classes_of(record['dataset'])
@@ -142,10 +149,7 @@ def read_runs(folders: Iterable[Path]) -> list[ResultRow]:
             row = row_of(record)
             wrong += [f'{path}: {problem}' for problem in problems(row)]
             rows.append(ResultRow(row, str(path)))
-        except (
-            *(ValueError, KeyError, TypeError, AttributeError),
-            *(RecursionError, OverflowError),
-        ) as error:
+        except _BROKEN as error:
             wrong.append(f'{path}: is not a record of a run: {error}')
     if wrong:
         raise DataError('\n'.join(wrong), 'name folders without these files')

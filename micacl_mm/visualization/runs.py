@@ -14,6 +14,7 @@ from torch import Tensor
 
 from micacl_mm.records.record import FILE_NAME, read_record
 from micacl_mm.records.rows import (
+    COLUMNS,
     ENTRY_KEY,
     classes_of,
     read_matrix,
@@ -28,6 +29,11 @@ _METRICS = {'UAR': 'UAR', 'WAR': 'WAR', 'mean1': 'UAR', 'top1': 'WAR'}
 #: Columns in which methods side by side must agree.
 _SAME_TEST = (
     *('dataset', 'subset', 'fold', 'selection', 'pretraining', 'sampling'),
+)
+#: What reading a line raises that is no record of the log.
+_BROKEN = (
+    *(ValueError, RecursionError, TypeError, LookupError),
+    AttributeError,
 )
 
 
@@ -153,10 +159,7 @@ def _read_session(path: Path) -> tuple[list[dict], list[dict]]:
             }
             step, epoch = record['step'], record.get('epoch', 1)
             known = 0 <= step < 1e15 and 0 < epoch < 1e15
-        except (
-            *(ValueError, RecursionError, TypeError, LookupError),
-            AttributeError,
-        ):
+        except _BROKEN:
             continue  # cut off when the process was killed
         if known and 'loss' in record and step > 0:
             train.append(record)
@@ -279,9 +282,12 @@ def results_of_rows(
     """Take the rows of one method from a table of ``results``.
 
     Raises:
-        ValueError: No such row, or rows that are not replicates.
+        ValueError: No such row or column, or rows that are not replicates.
     """
     wanted = {'method': method, **(where or {})}
+    unknown = sorted(wanted.keys() - set(COLUMNS))
+    if unknown:
+        raise ValueError(f'{path} has no column {unknown[0]!r}')
     rows = read_rows(path)
     found = [
         Result(

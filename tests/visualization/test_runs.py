@@ -139,6 +139,8 @@ def test_rows_of_a_table(rows):
         results_of_rows(rows, 'micacl')
     with pytest.raises(ValueError, match='methods are baseline, micacl'):
         results_of_rows(rows, 'mica')
+    with pytest.raises(ValueError, match="no column 'rule'"):
+        results_of_rows(rows, 'baseline', {'rule': 'last'})
 
 
 def train(epoch, step, loss=1.0, **more):
