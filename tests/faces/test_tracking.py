@@ -272,3 +272,13 @@ def test_no_face_is_no_track_and_then_a_clear_error():
         main_face(tracks, 'me.mp4')
     assert issubclass(NoFaceError, ValueError)
     assert find_faces([], DotDetector()) == []
+
+
+def test_faces_that_cross_keep_their_names():
+    right = [box(2 * t, 0) for t in range(31)]
+    left = [box(60 - 2 * t, 3) for t in range(31)]
+    tracks = track_faces(detections(right, left))
+    assert len(tracks) == 2
+    by_start = sorted(tracks, key=lambda t: t.boxes[0, 0])
+    np.testing.assert_array_equal(by_start[0].boxes, right)
+    np.testing.assert_array_equal(by_start[1].boxes, left)

@@ -253,3 +253,27 @@ def test_drawing_loads_no_torch(tmp_path):
         'assert not {"torch", "mmengine", "mmaction"} & {*sys.modules}'
     )
     subprocess.run([sys.executable, '-c', code], check=True)
+
+
+@pytest.mark.parametrize('layout', ['dfew', 'ferv39k'])
+def test_numbers_rows_persons_and_lengths_do_not_tell_the_class(layout):
+    if layout == 'dfew':
+        plan = plan_dfew(2000, 0, FOLDS, 80)
+    else:
+        plan = plan_ferv39k(2000, 0, 80)
+    for clips in plan.splits.values():
+        label = np.array([EMOTIONS.index(c.emotions[0]) for c in clips])
+        told = [
+            range(len(clips)),
+            [c.identity for c in clips],
+            [clip_layout(c, 0, layout)[0] for c in clips],
+        ]
+        if layout == 'dfew':  # FERV39k's names hold the class anyhow
+            told.append([int(c.name) for c in clips])
+        for values in told:
+            # The mean rank of each class is that of all.
+            rank = np.argsort(np.argsort(values)) / len(values)
+            for part in (rank[label == k] for k in range(len(EMOTIONS))):
+                if len(part) >= 30:
+                    error = part.std() / np.sqrt(len(part))
+                    assert abs(part.mean() - 0.5) < 4 * error

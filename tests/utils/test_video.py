@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from mmengine.dataset import Compose
 
 from micacl_mm.hooks.bad_files import BadFileError, WatchedPipeline
 from micacl_mm.registry import TRANSFORMS
+from micacl_mm.utils import video
 from micacl_mm.utils.video import (
     UprightVideo,
     is_cut_off,
@@ -179,5 +181,35 @@ def test_a_full_disk_keeps_the_old_file(writer, tmp_path):
             write_video(frames, path, 25)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_text() == 'the old one'
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_writer_that_loses_the_last_frame(writer, tmp_path, monkeypatch):
+    stock = video._open_writer
+
+    @contextmanager
+    def losing(*args):
+        with stock(*args) as send:
+            frames = iter(range(4))
+            yield lambda frame: next(frames) < 3 and send(frame)
+
+    monkeypatch.setattr(video, '_open_writer', losing)
+    with pytest.raises(OSError, match='3 of 4 frames'):
+        write_video(levels(4), tmp_path / 'a.mp4', 25)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_errors_of_the_frames_are_theirs(writer, tmp_path):
+    def broken():
+        yield from levels(3)
+        raise OSError('frame 3 is gone')
+
+    path = tmp_path / 'a.mp4'
+    path.write_text('the old one')
+    with pytest.raises(OSError, match='^frame 3 is gone$'):
+        write_video(broken(), path, 25)
+    with pytest.raises(ValueError, match='needs at least one frame'):
+        write_video([], path, 25)
     assert path.read_text() == 'the old one'
     assert [*tmp_path.iterdir()] == [path]
