@@ -354,6 +354,13 @@ class BaseDFERDataset(BaseActionDataset):
             'unpack the split files of the release there, or rename these',
         )
 
+    def read_lines(self, path: str) -> list[tuple[int, str]]:
+        """Number and text of the rows of a split file."""
+        try:
+            return read_lines(path)
+        except ValueError as error:
+            self._fail(DataError, f'{path}: {error}', RESTORE)
+
     def read_rows(self, path: str) -> list[SplitRow]:
         """Read a split file, in which each clip may have one row.
 
@@ -361,9 +368,8 @@ class BaseDFERDataset(BaseActionDataset):
         """
         rows: list[SplitRow] = []
         places: dict[str, int] = {}
-        number = 0
+        lines, number = self.read_lines(path), 0
         try:
-            lines = read_lines(path)
             if not lines:
                 raise ValueError('must list at least one clip, got none')
             for number, line in lines:

@@ -8,7 +8,7 @@ from micacl_mm.registry import DATASETS
 
 from .base import BaseDFERDataset
 from .layouts import FoundClip, find_emotion_clips, pad_number
-from .splits import RESTORE, SplitRow, read_lines, without_suffix
+from .splits import RESTORE, SplitRow, without_suffix
 
 SCENARIOS = {
     'Daily Life': 'Argue Conflict DailyLife Medicine School Social',
@@ -83,7 +83,7 @@ class FERV39kDataset(BaseDFERDataset):
         whole = f'All_scenes/{split}_All.csv'
         own = f'22_scenes/{split}_{self.subset}.csv'
         path = self.find_split_file(own, whole)
-        if not path.lower().endswith('_all.csv') and not read_lines(path):
+        if not path.lower().endswith('_all.csv') and not self.read_lines(path):
             path = self.find_split_file(whole)
         rows = self.read_rows(path)
         if self.subset == 'all' or not path.lower().endswith('_all.csv'):

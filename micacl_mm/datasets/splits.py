@@ -1,6 +1,7 @@
 """What the split files of all sets have in common, and the held-out slice."""
 
 import hashlib
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 RESTORE = 'restore the split file of the release'
+#: A split file of 40,000 clips has two.
+_MOST_MIB = 64
 
 
 class SplitRow(NamedTuple):
@@ -20,11 +23,19 @@ class SplitRow(NamedTuple):
 def read_lines(path: str) -> list[tuple[int, str]]:
     """Number and text of the lines of a split file, but for a header.
 
-    Copies differ in whether they have one, a first line without a digit.
+    Copies differ in whether they have one, a first line without a digit. A
+    ``ValueError`` says what is wrong about the file.
     """
-    # Copies edited on Windows carry a byte order mark and CRLF.
-    with open(path, encoding='utf-8-sig') as file:
-        lines = [(i, line.strip()) for i, line in enumerate(file, start=1)]
+    if os.path.getsize(path) > _MOST_MIB * 2**20:
+        raise ValueError(f'a split file has less than {_MOST_MIB} MiB')
+    try:
+        # Copies edited on Windows carry a byte order mark and CRLF.
+        with open(path, encoding='utf-8-sig') as file:
+            lines = [(i, line.strip()) for i, line in enumerate(file, start=1)]
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'must be UTF-8 text, got an invalid byte at {error.start}'
+        ) from None
     lines = [(i, line) for i, line in lines if line]
     has_header = lines and not any(map(str.isdigit, lines[0][1]))
     return lines[1:] if has_header else lines

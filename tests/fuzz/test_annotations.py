@@ -89,3 +89,7 @@ def test_split_files(tmp_path, kind):
     split_files()
     file.write_bytes(good)
     assert len(kind(str(root), pipeline=[])) == 3
+    with file.open('r+b') as stream:
+        stream.truncate(2**40)  # a hole, which takes no room on the disk
+    with pytest.raises(ValueError, match=f'{kind.__name__}: .* MiB'):
+        kind(str(root), pipeline=[])
