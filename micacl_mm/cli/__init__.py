@@ -89,9 +89,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             more = resume if name in _RESUMED else ''
             print(f'\nmicacl {name}: stopped{more}', file=sys.stderr)
             return 130
-        full = isinstance(error, OSError) and error.strerror  # or no rights
         # Others are raised by code that is not ours, perhaps by the user's.
-        if not (isinstance(error, MICACLError) or full):
+        if not (isinstance(error, MICACLError) or _is_of_system(error)):
             raise
         print(f'micacl {name}: {error}', file=sys.stderr)
         return 2
@@ -104,6 +103,11 @@ def _is_unread(stream: TextIO) -> bool:
     except BrokenPipeError:
         return True
     return False
+
+
+def _is_of_system(error: BaseException) -> bool:
+    """Whether the system refused, such as a full disk."""
+    return isinstance(error, OSError) and bool(error.strerror)
 
 
 def _is_interrupt(error: Optional[BaseException]) -> bool:

@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     add('--launcher', choices=['none', 'pytorch'], default='none')
     add(
         '--nproc',
-        type=int,
+        type=_positive,
         help='processes of one run; with --launcher pytorch by default the '
         'GPUs',
     )
@@ -158,6 +158,12 @@ def _parser() -> argparse.ArgumentParser:
     add_adjustment(parser)
     add('--cfg-options', nargs='+', action='extend', default=[])
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be 1 or more, got {text!r}')
+    return int(text)
 
 
 def _work_dir(found: Namespace) -> Path:

@@ -503,6 +503,13 @@ def format_summary(summary: Mapping[str, Any]) -> str:
     dropped = sum(run['dropped'] or 0 for run in summary['runs'])
     if dropped:
         lines.append(f'{dropped} clips of the test splits were left out.')
+    if summary['replicates'] == 'folds':
+        lines.append(
+            'The folds share training clips, so the interval is approximate '
+            'and rather too narrow.'
+        )
+    elif count == 1:
+        lines.append('One run has no interval; give more --folds or --seeds.')
     return '\n'.join(lines)
 
 

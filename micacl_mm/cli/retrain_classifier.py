@@ -43,8 +43,14 @@ def parse_arguments(
         parser.error(f'--epochs must be 1 or more, got {found.epochs}')
     found.config = find_config(found.config)
     check_checkpoint(str(found.checkpoint))
-    if '--resume' in rest:
-        parser.error('a retraining starts from CHECKPOINT, begin it anew')
+    # The stock tool takes shortened options, too.
+    given = [word.partition('=')[0] for word in rest]
+    for option, why in (
+        ('--launcher', 'a classifier is retrained by one process'),
+        ('--resume', 'a retraining starts from CHECKPOINT, begin it anew'),
+    ):
+        if any(word[2:] and option.startswith(word) for word in given):
+            parser.error(f'{option}: {why}')
     return found, rest
 
 

@@ -247,6 +247,21 @@ def test_logit_adjustment_becomes_a_hook_of_the_test(stock_call, place):
     ]
 
 
+@pytest.mark.parametrize('gpu', [False, True])
+def test_cpu_ranks_are_joined_here(monkeypatch, gpu):
+    joined = []
+    monkeypatch.setattr(torch.distributed, 'init_process_group', joined.append)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
+    single = ['x.py', '--cfg-options', 'a=1']
+    assert launch.prepare_cpu_ranks(single) == single and not joined
+    many = [*single, '--launcher', 'pytorch', '--cfg-options', 'b=2', 'c=3']
+    found = launch.prepare_cpu_ranks(many)
+    assert found[: len(many)] == many
+    more = [] if gpu else ['gloo']
+    assert joined == more
+    assert ('model_wrapper_cfg.device_ids=None' in found) is not gpu
+
+
 @pytest.mark.parametrize(('given', 'threads'), [('5', []), (None, [3])])
 def test_threads(monkeypatch, given, threads):
     chosen = []

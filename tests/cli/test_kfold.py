@@ -180,6 +180,15 @@ def test_one_fold_and_contradictions():
             parse_options(['x.py', ours, '1'])
 
 
+@pytest.mark.parametrize('count', ['0', '-2', '1.5'])
+def test_processes_are_one_or_more(capsys, count):
+    with pytest.raises(SystemExit):
+        parse_options(['x.py', f'--nproc={count}'])
+    assert f'--nproc: must be 1 or more, got {count!r}' in (
+        capsys.readouterr().err
+    )
+
+
 def test_commands_of_one_and_of_many_processes(tools):
     assert kfold(*ONE, work_dir='one') == 0
     start = [sys.executable, '-m', 'micacl_mm']
@@ -573,9 +582,11 @@ def test_text_of_a_summary():
     recalls = [14 / 20, 14 / 20, 1 / 4]
     assert summary['pooled']['UAR'] == pytest.approx(sum(recalls) / 3)
     text = format_summary(summary)
-    assert 'over 2 folds' in text
+    assert 'over 2 folds' in text and 'rather too narrow' in text
     assert '4 clips of the test splits were left out' in text
-    lines = format_summary(summarise(records(one))).splitlines()
+    text = format_summary(summarise(records(one)))
+    assert 'One run has no interval' in text and 'too narrow' not in text
+    lines = text.splitlines()
     assert lines[0] == 'm on dfew'
     assert lines[2].split()[:5] == ['1', '0', '3', '65.00', '65.00']
     absent = next(line for line in lines if 'recall/c' in line)

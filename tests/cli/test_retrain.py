@@ -96,7 +96,16 @@ def test_fewer_clips_than_a_batch(place, capsys, scheduled):
     [
         (['tiny.py', 'none.pth'], 'there is no checkpoint none.pth'),
         (['tiny.py', 'run/epoch_1.pth', '--epochs', '0'], '1 or more'),
-        (['tiny.py', 'run/epoch_1.pth', '--resume'], 'begin it anew'),
+        *(
+            (['tiny.py', 'run/epoch_1.pth', word], said)
+            for word, said in (
+                ('--resume', '--resume: a retraining starts from CHECKPOINT'),
+                ('--resume=x.pth', '--resume: a retraining starts'),
+                ('--res', '--resume: a retraining starts'),
+                ('--launcher=slurm', '--launcher: a classifier'),
+                ('--laun', '--launcher: a classifier'),
+            )
+        ),
     ],
 )
 def test_wrong_calls_end_with_a_sentence(place, capsys, arguments, said):
