@@ -62,17 +62,20 @@ def _numbers(version: str) -> tuple[int, ...]:
 #: Of which package which versions, what is wrong with them, and the fix.
 _PROBLEMS = (
     (
-        *('numpy', lambda version: version >= (2,)),
+        'numpy',
+        lambda version: version >= (2,),
         'pose, AVA and retrieval code of MMAction2 needs NumPy 1',
         'pip install "numpy>=1.26,<2"',
     ),
     (
-        *('torch', lambda version: version > (2, 13)),
+        'torch',
+        lambda version: version > (2, 13),
         'newer than 2.13, the last one tested',
         'pip install "torch<=2.13.99" if something fails',
     ),
     (
-        *('torch', lambda version: version < (2, 10)),
+        'torch',
+        lambda version: version < (2, 10),
         'a checkpoint can corrupt memory even with weights_only '
         '(CVE-2026-24747)',
         'load no checkpoints from unknown sources, or pip install '

@@ -150,4 +150,5 @@ def work_folder(case: Case) -> Iterator[Finding]:
 
 
 def _size(count: int) -> str:
-    return f'{count / _MIB:,.1f} MiB'
+    unit, name = (_GIB, 'GiB') if count >= _GIB else (_MIB, 'MiB')
+    return f'{count / unit:.1f} {name}'

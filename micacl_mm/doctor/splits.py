@@ -44,7 +44,7 @@ def split_files(case: Case) -> Iterator[Finding]:
         findings.append(
             Finding.warned(f'no split files of {some(absent)}', cure)
         )
-    text = f'{number(len(case.rows), "list")} of {type(first).__name__}'
+    text = f'{number(len(case.rows), "list")} of {_kind(first)}'
     yield from findings or [Finding.passed(text)]
 
 
@@ -57,6 +57,13 @@ def _variants(dataset: BaseDFERDataset) -> Iterator[tuple[Any, Any]]:
         view = copy.copy(dataset)
         view.fold = fold
         yield fold, view
+
+
+def _kind(dataset: BaseDFERDataset) -> str:
+    if dataset.is_drawn:
+        return 'a synthetic set'
+    known = dataset.OFFICIAL_COUNTS or dataset.OFFICIAL_TOTAL
+    return type(dataset).__name__ + (', as published' if known else '')
 
 
 def _total(dataset: BaseDFERDataset, rows: dict) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,9 @@ def test_nothing_is_wrong_with_the_healthy_set(bench):
     assert list(said) == CHECKS
     assert {f['status'] for f in bench.healthy} <= {'PASS', 'SKIP'}, said
     assert '21 train, 7 val, 7 test clips' in said['data']['found']
-    assert '10 lists of DFEW' in said['split files']['found']
+    assert (
+        '10 lists of DFEWDataset, as published' in said['split files']['found']
+    )
     assert '35 clips' in said['folds']['found']
     assert '105 files of 35 clips' in said['files']['found']
     assert '35 of 35 clips' in said['decode']['found']
@@ -293,6 +296,15 @@ def folds_that_disagree(bench):
 )
 def row_lost_in_one_fold(bench):
     rewrite(bench, 5, 'test', lambda rows: rows[1:])
+
+
+@scene(split_files='FAIL instead of|restore the split file')
+def clip_lost_in_all_folds(bench):
+    def without_the_eighth(rows):
+        return [row for row in rows if row[0] != 8]
+
+    for fold, split in product(range(1, 6), ('train', 'test')):
+        rewrite(bench, fold, split, without_the_eighth)
 
 
 @scene(overlap='WARN --val-ratio')
