@@ -9,7 +9,13 @@ from micacl_mm.datasets import ClassFolderDataset
 from micacl_mm.datasets.class_folder_dataset import find_classes
 from micacl_mm.hooks.class_counts_hook import count_classes
 from micacl_mm.utils.folders import VIDEO_SUFFIXES
-from tests.sets import logged, touch, write_frames
+from tests.sets import (
+    frame_number,
+    logged,
+    touch,
+    write_frames,
+    write_video,
+)
 
 SPLITS = ('train', 'val', 'test')
 COUNTS = {'class_2': 23, 'class_10': 9, 'class_1': 4}
@@ -77,6 +83,24 @@ def test_counts_are_found_and_logged(tmp_path):
     text = '\n'.join(lines)
     assert 'train: 16 clips (a 1, b 14, c 1). Imbalance 14.0 : 1.' in text
     assert 'test has no a.' in text
+
+
+def test_the_pixels_are_of_the_clip(tmp_path):
+    for number, name in enumerate(['first', 'second', 'third']):
+        names = [f'{7 + 3 * i:05d}.jpg' for i in range(number + 4)]
+        write_frames(tmp_path / f'frames/{name}/only', names)
+        write_video(tmp_path / f'videos/{name}/only.mp4', number + 4)
+    sampler = dict(type='SampleInstances', num_frames=4, test_mode=True)
+    decode = [sampler, dict(type='RawFrameDecode')]
+    videos = [dict(type='DecordInit'), sampler, dict(type='DecordDecode')]
+    for root, pipeline in (('frames', decode), ('videos', videos)):
+        dataset = ClassFolderDataset(str(tmp_path / root), pipeline=pipeline)
+        for label in range(3):
+            sample = dataset[label]
+            assert sample['label'] == label
+            assert sample['total_frames'] == label + 4
+            decoded = [frame_number(image) for image in sample['imgs']]
+            assert decoded == sample['frame_inds'].tolist()
 
 
 @pytest.mark.parametrize('kwargs', [{}, {'group_pattern': '/(p[0-9]+)_'}])

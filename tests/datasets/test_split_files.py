@@ -141,6 +141,9 @@ def test_a_clip_that_is_listed_twice_or_no_clip_at_all(tmp_path, kind):
         path.write_text(text)
         with pytest.raises(ValueError, match='at least one clip, got none'):
             load(kind, tmp_path)
+    path.write_bytes(b'1,\xff\n')
+    with pytest.raises(ValueError, match='UTF-8 text, got an invalid byte at'):
+        load(kind, tmp_path)
     path.unlink()
     with pytest.raises(FileNotFoundError, match='no split file') as error:
         load(kind, tmp_path)

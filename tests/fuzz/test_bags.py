@@ -4,8 +4,16 @@ import math
 
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from mmaction.structures import ActionDataSample
 
 from micacl_mm.models import GEIIM, WIAN, MCCLLoss, NeckChain
+
+from .profile import fuzzed
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+SIZES = st.integers(1, 9)
 
 
 def make_geiim(m, c):
@@ -32,6 +40,53 @@ def make_chain(m, c):
 
 
 MAKERS = [make_geiim, make_wian, make_chain]
+
+
+def features(n, m, c, dtype, form, scale, seed=0):
+    """Features (N * M, C, ...) in one of the forms that backbones give."""
+    x = torch.randn(n * m, c, generator=torch.Generator().manual_seed(seed))
+    x = (x * scale).to(dtype)
+    if form == 'map':
+        return x[..., None, None, None].repeat(1, 1, 1, 2, 2)
+    if form == 'strided':
+        return x.repeat_interleave(2, dim=1)[:, ::2]
+    return x.T.contiguous().T if form == 'turned' else x
+
+
+def samples(n):
+    return [ActionDataSample().set_gt_label(i % 3) for i in range(n)]
+
+
+@pytest.mark.parametrize('make', MAKERS)
+def test_necks(make):
+    @given(
+        st.integers(0, 4),
+        SIZES,
+        SIZES,
+        st.sampled_from(FLOATS),
+        st.sampled_from(['plain', 'map', 'strided', 'turned']),
+        st.sampled_from([1e-3, 1.0, 30.0]),
+        st.booleans(),
+        st.integers(0, 99),
+    )
+    @example(0, 1, 1, torch.float32, 'plain', 1.0, True, 0)
+    @example(1, 1, 1, torch.float16, 'map', 1.0, True, 0)
+    @fuzzed(15)
+    def necks(n, m, c, dtype, form, scale, training, seed):
+        torch.manual_seed(seed)
+        neck = make(m, c).to(dtype).train(training)
+        x = features(n, m, c, dtype, form, scale, seed).requires_grad_()
+        out, losses = neck(x, samples(n) if training and n else None)
+        assert out.shape[0] == n and out.shape[2:] == (1, 1, 1)
+        assert out.dtype == dtype
+        assert out.isfinite().all()
+        total = out.float().sum() + sum(map(torch.sum, losses.values()))
+        assert total.isfinite()
+        total.backward()
+        for values in [x, *neck.parameters()]:
+            assert values.grad is None or values.grad.isfinite().all()
+
+    necks()
 
 
 @pytest.mark.parametrize('make', MAKERS)

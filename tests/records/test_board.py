@@ -3,6 +3,7 @@
 from math import sqrt
 
 import pytest
+from sklearn.metrics import f1_score
 
 from micacl_mm.records.board import build_board, head_to_tail
 from micacl_mm.records.rows import BENCHMARK_COUNTS
@@ -65,6 +66,18 @@ def test_three_seeds_by_hand():
         assert found.half_width == pytest.approx(T2 * 5 / sqrt(3), rel=1e-4)
     assert entry.runs == '3 seeds' and entry.best and entry.comparable
     assert '**55.00 ± 12.42**' in board_markdown([table], [])
+
+
+def test_f1_is_scikit_learns():
+    hits, totals = [9, 4, 6, 3, 5, 0, 7], [10, 8, 9, 7, 9, 2, 8]
+    (entry,) = entries_of(cells(hits, totals)).values()
+    pairs = [
+        (k, k if i < hits[k] else (k + 1) % 7)
+        for k in range(7)
+        for i in range(totals[k])
+    ]
+    expected = 100 * f1_score(*zip(*pairs, strict=True), average='macro')
+    assert entry.metrics['F1'].mean == pytest.approx(expected)
 
 
 def test_overlapping_intervals_are_ties():
