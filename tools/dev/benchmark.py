@@ -15,6 +15,7 @@ import json
 import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -299,6 +300,27 @@ def _stock(kind: str, annotation: Path, pipeline: list[dict]) -> object:
     )
 
 
+# --- start-up ---------------------------------------------------------------
+
+_CURES = f"""
+import runpy
+runpy.run_path({str(ROOT / 'micacl_mm/compat.py')!r})['apply']()
+"""
+
+
+def _run(code: str) -> None:
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
+
+
+def measure_startup(quick: bool) -> Iterable[Figure]:
+    """``import micacl_mm`` against ``import mmaction.models``."""
+    stock = f'{_CURES}\nimport mmaction.models'
+    codes = ('import micacl_mm', stock)
+    runs = [partial(_run, code) for code in codes]
+    times = time_in_turn(runs, 1 if quick else 5)
+    yield figure(codes[0], *times, 'mmaction.models')
+
+
 # --- GPU --------------------------------------------------------------------
 
 
@@ -332,6 +354,7 @@ PARTS = dict(
     step=measure_step,
     loss=measure_loss,
     data=measure_data,
+    startup=measure_startup,
     gpu=measure_gpu,
 )
 
