@@ -4,6 +4,7 @@ import csv
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,23 @@ from tests.records.tiny import ROOT, write_config, write_set
 
 LAST = ('--selection', 'last')
 ONE = ('--folds', '1')
+#: Makes a config of the leaderboard train for two iterations.
+SMALL = [
+    'model.backbone.base_channels=2',
+    'model.neck.necks.0.in_channels=16',
+    'model.neck.necks.1.in_channels=16',
+    'model.neck.necks.1.out_channels=16',
+    'model.neck.aux_loss.in_channels=16',
+    'model.cls_head.in_channels=16',
+    'train_cfg.max_epochs=2',
+    'train_dataloader.batch_size=14',
+    'test_dataloader.batch_size=4',
+    *(
+        f'{name}_dataloader.{setting}'
+        for name in ('train', 'val', 'test')
+        for setting in ('num_workers=0', 'persistent_workers=False')
+    ),
+]
 
 
 def store(folder, name):
@@ -510,8 +528,12 @@ def test_nohup_is_heeded():
 
 
 @pytest.mark.slow
-def test_a_real_training_is_stopped_and_resumed(monkeypatch, capsys):
-    options = (*ONE, '--cfg-options', 'train_cfg.max_epochs=2')
+def test_the_command_of_the_page_is_stopped_and_resumed(monkeypatch, capsys):
+    """What a licensee of DFEW copies, with a smaller model."""
+    page = (ROOT / 'docs/evaluation.md').read_text()
+    line = re.search(r'micacl (kfold .*/micacl_plus --set dfew.*)', page)[1]
+    words = line.replace('/data/DFEW', 'data').split()
+    words += [*ONE, '--work-dir', 'real', '--cfg-options', *SMALL]
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
     first = Path('real/fold1/seed0')
 
@@ -524,7 +546,7 @@ def test_a_real_training_is_stopped_and_resumed(monkeypatch, capsys):
 
     thread = threading.Thread(target=stop)
     thread.start()
-    assert kfold(*options, work_dir='real') == 130
+    assert cli.main(words) == 130
     thread.join()
     said = capsys.readouterr()
     assert 'run the same command to resume' in said.err
@@ -541,13 +563,13 @@ def test_a_real_training_is_stopped_and_resumed(monkeypatch, capsys):
 
     monkeypatch.setattr(kfold_runs.Run, '_call', call)
     monkeypatch.setattr(sys, 'argv', ['micacl'])
-    assert kfold(*options, work_dir='real') == 0
+    assert cli.main(words) == 0
     assert [words[0] for words in calls] == ['train', 'test']
     assert '--resume' in calls[0]
     with open('real/rows.csv') as stream:
         (row,) = csv.DictReader(stream)
     assert not problems(row)
-    assert row['dataset'] == 'dfew' and row['method'] == 'tiny'
+    assert row['dataset'] == 'dfew' and row['method'] == 'micacl_plus'
     assert row['selection'] == 'val' and row['fold'] == '1'
     assert row['clips'] == '7'
     summary = json.loads(Path('real/summary.json').read_text())
