@@ -397,7 +397,8 @@ class DFERInferencer:
         self, batch: list[tuple[_Job, dict]], explained: bool, features: bool
     ) -> None:
         """Let the model predict a batch, and note it in the bags."""
-        explained &= isinstance(getattr(self.model, 'neck', 0), BaseBagNeck)
+        if not isinstance(getattr(self.model, 'neck', None), BaseBagNeck):
+            explained = False
         watched = explain(self.model) if explained else nullcontext()
         taking = watch_features(self.model) if features else nullcontext()
         mixed = torch.autocast(

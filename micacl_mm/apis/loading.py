@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from micacl_mm.errors import ConfigError, MissingFileError
+from micacl_mm.errors import ConfigError, MICACLError, MissingFileError
 from micacl_mm.options import find_config
 from micacl_mm.records.config_hash import inner_dataset
 from micacl_mm.records.weights import CURE, check_fit
@@ -19,8 +19,11 @@ from micacl_mm.registry import DATASETS, MODELS
 
 
 def first_line(error: BaseException) -> str:
-    """What the first cause of an error says, in a line."""
-    while error.__cause__ is not None:
+    """What the first cause of an error says, in a line.
+
+    Ours say it, and what to do, themselves.
+    """
+    while error.__cause__ and not isinstance(error, MICACLError):
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = ' '.join(lines[:2])[:300]

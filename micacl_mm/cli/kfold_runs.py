@@ -160,22 +160,24 @@ class Run(NamedTuple):
         with self.log.open('ab') as stream:
             stream.write(f'\n$ {shlex.join(command)}\n'.encode())
             stream.flush()
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                env=environment,
-            )
+            process = None
             try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                )
                 code = process.wait()
             except KeyboardInterrupt:
                 for number in _STOPS:  # the tool gets its time to end
                     signal.signal(number, signal.SIG_IGN)
-                process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(_PATIENCE)
-                process.kill()
+                if process is not None:
+                    process.terminate()
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(_PATIENCE)
+                    process.kill()
                 raise
         if code:
             text = self.log.read_text(errors='replace')

@@ -97,8 +97,13 @@ class BaseDFERDataset(BaseActionDataset):
     """
 
     CLASSES = (
-        *('Happy', 'Sad', 'Neutral', 'Angry'),
-        *('Surprise', 'Disgust', 'Fear'),
+        'Happy',
+        'Sad',
+        'Neutral',
+        'Angry',
+        'Surprise',
+        'Disgust',
+        'Fear',
     )
     METAINFO = {'classes': CLASSES}
     # Official counts by variant (a fold, a subset), then by split.

@@ -179,11 +179,12 @@ class ClassFolderDataset(BaseDFERDataset):
     def _find(self) -> list[ClassClip]:
         """List all clips of the source, empty ones of frames too."""
         found = find_class_clips(list_class_folders(self.data_root))
-        kinds = {self.source, 'hollow' if self.source == 'frames' else ''}
+        kinds = [self.source]
+        if self.source == 'frames':
+            kinds.append('hollow')
         clips = [clip for clip in found if clip.kind in kinds]
-        rest = Counter(clip.kind for clip in found)
-        for kind in (*kinds, 'hollow'):
-            del rest[kind]
+        used = (self.source, 'hollow')
+        rest = Counter(clip.kind for clip in found if clip.kind not in used)
         if rest:
             listed = [f'{n} {kind}' for kind, n in rest.items()]
             self._warn(
@@ -209,6 +210,13 @@ class ClassFolderDataset(BaseDFERDataset):
             splits[clip.folder.split or 'train'].append(row)
         groups = {clip.name: self.person(clip.name) for clip in clips}
         given = {f.split for f in list_class_folders(self.data_root)}
+        for split in sorted(given - {''}):
+            if not splits[split]:
+                fail(
+                    f'split {split!r} of {self.data_root} must have '
+                    f'{self.source}, got none',
+                    'add some, or remove its folder',
+                )
         for split, ratio in CUTS.items():
             if ratio and split not in given:
                 splits['train'], splits[split] = hold_out(

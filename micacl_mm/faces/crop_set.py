@@ -176,7 +176,9 @@ def crop_set(
         cropper = ClipCropper(root, scratch, asked, detector)
         waiting = [c for c in clips if not cropper.targets(c)[0].exists()]
         outcomes = run_all(
-            *(waiting, cropper, workers),
+            waiting,
+            cropper,
+            workers,
             died=lambda clip: Outcome(clip.path, DIED),
             progress=progress,
         )

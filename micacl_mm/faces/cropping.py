@@ -153,6 +153,7 @@ class CropFaces(BaseTransform):
     ) -> None:
         if size is not None:
             check_count('CropFaces', size=size)
+        self.config = detector
         self.detector = detector and build_detector(detector)
         self.margin = margin
         self.size = size
@@ -161,8 +162,11 @@ class CropFaces(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Replace the frames by crops of the face."""
-        names = map(results.get, ('video_id', 'filename', 'frame_dir'))
-        clip = next(filter(None, names), 'the clip')
+        clip = (
+            results.get('video_id')
+            or results.get('filename')
+            or results.get('frame_dir', 'the clip')
+        )
         images = results['imgs']
         numbers = np.asarray(results['frame_inds'], np.int64).reshape(-1)
         unfit = [key for key in _NOT_CROPPED if key in results]

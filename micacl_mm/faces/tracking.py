@@ -42,12 +42,21 @@ class FaceTrack:
         for name, kind in types.items():
             value = np.asarray(getattr(self, name), kind)
             object.__setattr__(self, name, value)
-        shape = self.frames.shape
-        if (self.boxes.shape, self.scores.shape) != ((*shape, 4), shape):
+        frames, boxes, scores = self.frames, self.boxes, self.scores
+        count = len(frames) if frames.ndim == 1 else 0
+        fits = boxes.shape == (count, 4) and scores.shape == (count,)
+        known = boxes[self.seen] if fits else np.zeros((0, 4))
+        if (
+            not len(known)
+            or (np.diff(frames) <= 0).any()
+            or not np.isfinite(known).all()
+            or not (known[:, 2:] > known[:, :2]).all()
+        ):
             raise DataError(
-                'FaceTrack: must have F frames, (F, 4) boxes x1, y1, x2, y2 '
-                f'and F scores, got shapes {shape}, {self.boxes.shape} and '
-                f'{self.scores.shape}'
+                'FaceTrack: must have F ascending frames, (F, 4) boxes x1, '
+                'y1, x2, y2 with an area, one at least that is not NaN, and '
+                f'F scores, got shapes {frames.shape}, {boxes.shape} and '
+                f'{scores.shape}'
             )
 
     @property

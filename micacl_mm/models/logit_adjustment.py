@@ -11,6 +11,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from micacl_mm.errors import ConfigError
+
 
 def adjust_logits(
     model: nn.Module, tau: float, class_counts: Sequence[int]
@@ -32,13 +34,18 @@ def adjust_logits(
     Returns:
         RemovableHandle: its ``remove()`` restores the plain logits.
     """
-    head = model.cls_head
+    head = getattr(model, 'cls_head', None)
+    if not isinstance(head, nn.Module):
+        raise ConfigError(
+            'adjust_logits: the model must have a cls_head, got '
+            f'{type(model).__name__}'
+        )
     if not 0 <= tau < math.inf:
         raise ValueError(
             f'adjust_logits: tau must be 0 or more and finite, got {tau}'
         )
     counts = list(class_counts)
-    num_classes = head.num_classes
+    num_classes = getattr(head, 'num_classes', len(counts))
     sound = any(counts) and all(
         isinstance(n, Integral) and n >= 0 for n in counts
     )

@@ -146,7 +146,7 @@ def track(items: Iterable[T], total: int, show: bool = True) -> Iterator[T]:
     bar = Progress(
         console=Console(stderr=True),
         auto_refresh=False,  # by a thread, of which a fork makes no copy
-        redirect_stdout=False,
+        redirect_stdout=sys.stdout.isatty(),  # results above the bar
         disable=not show,
     )
     with bar:

@@ -203,7 +203,9 @@ def find_runs(
         raise FileNotFoundError(
             f'{top} is not a folder; give the work directory of a training'
         )
-    folders = {p.parents[2] for p in top.rglob('vis_data/scalars.json')}
+    folders = {
+        p.parent.parent.parent for p in top.rglob('vis_data/scalars.json')
+    }
     runs = {folder: Run(folder) for folder in sorted(folders)}
     tests = sorted(top.rglob(FILE_NAME), key=_when)
     where = dict(where or {})

@@ -270,8 +270,8 @@ WRONG = {
     ),
     'hollow split': (
         [*GIVEN, 'test/a/x.txt'],
-        dict(split='test'),
-        "split 'test' of .* got none of class a, b",
+        {},
+        "split 'test' of .* must have videos, got none",
     ),
     'untrained': ([*GIVEN, 'test/c/1.mp4'], {}, 'got none of class c'),
     'no test': (

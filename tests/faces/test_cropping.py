@@ -231,3 +231,9 @@ def test_in_a_stock_pipeline(tmp_path, source):
     assert bag.shape == (4, 3, 4, 32, 32)
     face, around = bag[..., 11:21, 11:21], bag[..., :5]
     assert face.float().mean() > 240 and around.float().mean() < 135
+
+
+def test_a_printed_step_says_what_it_does():
+    step = CropFaces(detector='haar', size=112)
+    assert "detector='haar'" in repr(step) and 'size=112' in repr(step)
+    assert 'max_side=640' in repr(step.detector)

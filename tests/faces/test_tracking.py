@@ -207,7 +207,18 @@ def test_beside_a_jump_no_box_turns_over(sides):
 
 
 @pytest.mark.parametrize(
-    'wrong', [dict(frames=[]), dict(boxes=[box(0, 0)]), dict(scores=[1])]
+    'wrong',
+    [
+        dict(frames=[]),
+        dict(frames=[0, 0]),
+        dict(frames=[1, 0]),
+        dict(boxes=[box(0, 0)]),
+        dict(boxes=[NONE] * 2),
+        dict(boxes=[box(0, 0), [5, 5, 5, 6]]),
+        dict(boxes=[box(0, 0), [0, 0, np.inf, 1]]),
+        dict(boxes=[box(0, 0), [0, 0, np.nan, 1]]),
+        dict(scores=[1]),
+    ],
 )
 def test_a_track_that_is_none(wrong):
     whole = dict(frames=[0, 1], boxes=[box(0, 0)] * 2, scores=[1, 1])

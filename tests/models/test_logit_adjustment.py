@@ -119,6 +119,8 @@ def test_counts_of_checkpoints():
 def test_wrong_arguments(model, tau, counts, problem):
     with pytest.raises(ValueError, match=problem):
         adjust_logits(model, tau, counts)
+    with pytest.raises(ValueError, match='must have a cls_head'):
+        adjust_logits(torch.nn.Linear(1, 1), tau, counts)
 
 
 def test_a_second_adjustment_is_warned_of(model, monkeypatch):

@@ -37,8 +37,7 @@ def _as_shares(labels: Tensor, num_classes: int) -> Tensor:
     if labels.dim() == 2:
         return labels
     # Not one_hot, which asks the device for the largest class.
-    classes = torch.arange(num_classes, device=labels.device)
-    return labels[:, None] == classes
+    return torch.eye(num_classes, device=labels.device)[labels]
 
 
 def _mean(shares: Tensor, values: Tensor) -> Tensor:
