@@ -1,6 +1,5 @@
 """Rows become entries, entries become ranked tables."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -43,8 +42,9 @@ class Entry:
     """The replicates of one method under one protocol.
 
     Runs of one fold with equal confusion matrices count once: different
-    seeds do not give the same mistakes, so these are one training. Those of
-    one fold and seed by several commits are averaged.
+    seeds do not give the same mistakes, so these are one training, unless
+    they predict a single class. Those of one fold and seed by several commits
+    are averaged.
     """
 
     rows: tuple[ResultRow, ...]
@@ -57,8 +57,11 @@ class Entry:
         """The rows, one of those with equal results in a fold."""
         found = {}
         for row in self.rows:
-            counts = json.loads(row.cells['confusion_matrix'])
-            found.setdefault((row.cells['fold'], str(counts)), row)
+            matrix = read_matrix(row.cells['confusion_matrix'])
+            key = row.cells['fold'], str(matrix.tolist())
+            if matrix.any(dim=0).sum() == 1:
+                key += (row.cells['seed'],)
+            found.setdefault(key, row)
         return tuple(found.values())
 
     def values(self, column: str) -> list[str]:

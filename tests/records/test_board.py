@@ -150,6 +150,14 @@ def test_one_training_under_several_seeds_counts_once(copies, blanks):
     assert found['honest'].runs == '3 seeds'
 
 
+def test_seeds_that_predict_a_single_class_all_count():
+    rows = of('collapsed', *[[20, 0, 0, 0, 0, 0, 0]] * 3)
+    for row in rows:
+        row['confusion_matrix'] = str([[20, 0, 0, 0, 0, 0, 0]] * 7)
+    (entry,) = entries_of(*rows).values()
+    assert entry.runs == '3 seeds' and entry.uar.count == 3
+
+
 def test_runs_of_one_seed_by_several_commits_are_averaged():
     """Not the best of them, nor the last."""
     rows = of('a', 10, 12, 14)
